@@ -1,0 +1,48 @@
+# One command each; each builds what it needs. Needs Python >= 3.11 and make, nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := .venv-bench
+export UV_LINK_MODE ?= copy
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "session-router needs Python >= 3.11; set PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	@touch $@
+
+run: $(VENV)/.ready ## route real agents through simulated providers, and print every call
+	@$(BIN)/session-router demo
+
+test: $(VENV)/.ready ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.ready ## lint, types, layers, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+bench: $(BENCH)/.ready ## print one JSON line a figure, beside peers in the same run
+	@for script in tests/benchmarks/[a-z]*.py; do $(BENCH)/bin/python $$script $(BENCH_FLAGS) || exit $$?; done
+
+$(BENCH)/.ready: pyproject.toml
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BENCH)/bin/uv pip install --quiet --python $(BENCH)/bin/python --editable . --group bench
+	@touch $@
+
+docs: $(VENV)/.ready ## serve the documentation
+	$(BIN)/mkdocs serve
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) $(BENCH) build dist site

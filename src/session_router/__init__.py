@@ -1,0 +1,70 @@
+"""A routing layer for LLM agents that knows when it must not switch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from session_router.config import load_router
+    from session_router.core.call import Call, Outcome
+    from session_router.core.decision import Action, Decision, Reason
+    from session_router.core.governance import Clearance, Tag
+    from session_router.core.model import Capability, ModelSpec
+    from session_router.core.policy import Policy
+    from session_router.core.pricing import Prices
+    from session_router.errors import SessionRouterError
+    from session_router.router import Router
+    from session_router.stores.memory import MemorySessionStore
+    from session_router.stores.sqlite import SQLiteSessionStore
+
+_HOME = {
+    "Action": "core.decision",
+    "Call": "core.call",
+    "Capability": "core.model",
+    "Clearance": "core.governance",
+    "Decision": "core.decision",
+    "MemorySessionStore": "stores.memory",
+    "ModelSpec": "core.model",
+    "Outcome": "core.call",
+    "Policy": "core.policy",
+    "Prices": "core.pricing",
+    "Reason": "core.decision",
+    "Router": "router",
+    "SQLiteSessionStore": "stores.sqlite",
+    "SessionRouterError": "errors",
+    "Tag": "core.governance",
+    "load_router": "config",
+}
+
+__all__ = [
+    "Action",
+    "Call",
+    "Capability",
+    "Clearance",
+    "Decision",
+    "MemorySessionStore",
+    "ModelSpec",
+    "Outcome",
+    "Policy",
+    "Prices",
+    "Reason",
+    "Router",
+    "SQLiteSessionStore",
+    "SessionRouterError",
+    "Tag",
+    "load_router",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- each name has its own type, stated above for type checkers
+    """Import public names on first use: importing the package loads nothing else."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

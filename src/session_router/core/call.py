@@ -1,0 +1,109 @@
+"""One model request, before it is routed, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from session_router.core.boundary import Lock, LockKind
+from session_router.core.session import Visit
+from session_router.core.transcript import AskKind
+
+if TYPE_CHECKING:
+    from session_router.core.decision import Decision
+    from session_router.core.governance import Tag
+    from session_router.core.model import Capability, ModelName
+    from session_router.core.need import Question
+    from session_router.core.pricing import Usage
+    from session_router.core.session import Session, SessionId
+    from session_router.core.transcript import Ask, Binding, Transcript
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One model request inside a turn.
+
+    Attributes:
+        transcript: The history as it will be sent.
+        question: What a scorer may see of it.
+        now: POSIX seconds.
+        session: Who it is; `None` when the caller could not be identified, in which case routing knows the
+            history and nothing else.
+        carried: The session when the framework carries it with its own checkpoint; the store is then not asked.
+        agent: Which agent calls; `None` when there is only one.
+        requires: What the model must be able to do.
+        bindings: What ties the request, rather than a message, to a provider (`previous_response_id`).
+        tag: Label of everything that carries no label of its own.
+        purpose: What the call is for.
+        only: The one model that the caller insists on.
+        failed: Models that have just failed this call.
+        internal: Whether a middleware, not the agent, makes this call.
+    """
+
+    transcript: Transcript
+    question: Question
+    now: float
+    session: SessionId | None = None
+    carried: Session | None = None
+    agent: str | None = None
+    requires: frozenset[Capability] = frozenset()
+    bindings: frozenset[Binding] = frozenset()
+    tag: Tag | None = None
+    purpose: str | None = None
+    only: ModelName | None = None
+    failed: tuple[ModelName, ...] = ()
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a decision.
+
+    Attributes:
+        at: POSIX seconds at which the answer was complete, or the error came.
+        model: The model that really answered; `None` when it is not one of the routes.
+        usage: Tokens, as the provider counted them; `None` when it did not.
+        asks: What the answer waits for.
+        seconds: How long the call took.
+        error: Name of the exception's type; `None` when there was an answer.
+    """
+
+    at: float
+    model: ModelName | None
+    usage: Usage | None = None
+    asks: tuple[Ask, ...] = ()
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
+    """Fold what really happened into `session`; its version stays.
+
+    The session moves to the model that answered, whichever was chosen. A failed call leaves nothing read.
+    """
+    if decision.internal or decision.model is None:
+        return session
+    if outcome.error is not None:
+        kept = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
+        return replace(session, visits=kept)
+    model = outcome.model or decision.model
+    visits = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
+    visits[model] = _visit(decision, outcome)
+    return replace(session, current=model, lock=_lock_left_by(model, outcome.asks), visits=visits)
+
+
+def _visit(decision: Decision, outcome: Outcome) -> Visit:
+    tokens = decision.prefix.tokens if outcome.usage is None else outcome.usage.input
+    return Visit(steps=decision.steps, digest=decision.prefix.digest, tokens=tokens, at=outcome.at)
+
+
+def _lock_left_by(model: ModelName, asks: tuple[Ask, ...]) -> Lock | None:
+    kinds = {ask.kind for ask in asks}
+    waiting = tuple(ask.id for ask in asks)
+    if AskKind.TOOL_CALL in kinds:
+        return Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=model, waiting_for=waiting)
+    if AskKind.CLIENT_BLOCK in kinds:
+        return Lock(kind=LockKind.CLIENT_BLOCK_UNANSWERED, model=model, waiting_for=waiting)
+    if AskKind.SERVER_TOOL in kinds:
+        return Lock(kind=LockKind.SERVER_TOOL_UNFINISHED, model=model, waiting_for=waiting)
+    return None

@@ -1,0 +1,197 @@
+"""A decision, with everything that is needed to recompute it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from session_router.errors import NoCapableModel, NoClearedModel, Unportable
+
+if TYPE_CHECKING:
+    from session_router.core.boundary import Lock
+    from session_router.core.model import ModelName
+    from session_router.core.pricing import USD
+    from session_router.core.session import Session
+    from session_router.core.transcript import Prefix
+
+
+class Action(StrEnum):
+    """What happens to the session's model."""
+
+    KEEP = "keep"
+    SWITCH = "switch"
+    FORCED_SWITCH = "forced_switch"
+    CACHE_HIT = "cache_hit"
+    REFUSE = "refuse"
+
+
+class Reason(StrEnum):
+    """Why."""
+
+    FIRST_CALL = "first_call"
+    NO_HUMAN_MESSAGE = "no_human_message"
+    LOCKED = "locked"
+    PINNED = "pinned"
+    INTERNAL_CALL = "internal_call"
+    STILL_BEST = "still_best"
+    WITHIN_MARGIN = "within_margin"
+    LOWER_EXPECTED_COST = "lower_expected_cost"
+    NO_SCORE = "no_score"
+    CURRENT_NOT_ELIGIBLE = "current_not_eligible"
+    ASKER_NOT_ROUTABLE = "asker_not_routable"
+    LOST_CLEARANCE = "lost_clearance"
+    FALLBACK = "fallback"
+    NOT_CLEARED = "not_cleared"
+    NOT_CAPABLE = "not_capable"
+    UNPORTABLE = "unportable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One model, as the decision saw it.
+
+    Attributes:
+        model: Its name.
+        excluded: Why it could not be chosen; empty when it could.
+        uncleared: Whether `excluded` is a rule of governance.
+        cached: Tokens of the request that its provider should still hold.
+        cost: Dollars of the call.
+        p_success: Need, in [0, 1]; `None` when nobody scored.
+        expected: Dollars of the call plus the stake times the chance that it is served badly; `None` when
+            nobody scored.
+    """
+
+    model: ModelName
+    excluded: str = ""
+    uncleared: bool = False
+    cached: int = 0
+    cost: USD | None = None
+    p_success: float | None = None
+    expected: USD | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values; what is not known is left out."""
+        known = {
+            "excluded": self.excluded or None,
+            "cached": self.cached or None,
+            "cost": self.cost,
+            "p_success": self.p_success,
+            "expected": self.expected,
+        }
+        return {"model": self.model, **{key: value for key, value in known.items() if value is not None}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the decision rests on.
+
+    Attributes:
+        candidates: Every model of the router, in the order of the routes.
+        tokens: Estimated tokens of the request.
+        output_tokens: Output tokens assumed.
+        stake: Dollars that a badly served segment costs.
+        margin: Share of the current model's expected dollars that a switch must save.
+        tag: The label of the payload, as text; empty when governance is not in use.
+        blocked_by: What the chosen model cannot take of this history and the integration must convert.
+        degraded: What was unavailable: `store`, `scorer`, `audit`.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    tokens: int = 0
+    output_tokens: int = 0
+    stake: float = 0.0
+    margin: float = 0.0
+    tag: str = ""
+    blocked_by: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values; what is empty is left out."""
+        lists = {"blocked_by": list(self.blocked_by), "degraded": list(self.degraded), "tag": self.tag}
+        return {
+            "tokens": self.tokens,
+            "output_tokens": self.output_tokens,
+            "stake": self.stake,
+            "margin": self.margin,
+            "candidates": [candidate.to_plain() for candidate in self.candidates],
+            **{key: value for key, value in lists.items() if value},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Which model answers this call, and why.
+
+    Attributes:
+        id: Derived from the session, its version, the transcript, the policy and the time: the same inputs
+            give the same id.
+        action: What happens to the session's model.
+        model: Who answers; `None` when refused.
+        previous: Who answered before; `None` at the first call.
+        reason: Why.
+        lock: The lock that held, or `None` at a boundary.
+        evidence: What the decision rests on.
+        policy: Version of the policy.
+        session: The session as this decision leaves it; `None` when the caller could not be identified.
+        turn: Number of the turn, from 1; 0 when nobody has typed anything.
+        call: Number of the call in its turn, from 1.
+        steps: Messages in the request.
+        prefix: Digest and estimated tokens of the request.
+        at: POSIX seconds.
+        internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
+    """
+
+    id: str
+    action: Action
+    model: ModelName | None
+    previous: ModelName | None
+    reason: Reason
+    lock: Lock | None
+    evidence: Evidence
+    policy: str
+    session: Session | None
+    turn: int
+    call: int
+    steps: int
+    prefix: Prefix
+    at: float
+    internal: bool = False
+
+    @property
+    def switched(self) -> bool:
+        """Whether the session leaves the model it was on."""
+        return self.action in {Action.SWITCH, Action.FORCED_SWITCH}
+
+    def chosen(self) -> ModelName:
+        """Return the model, or raise what the refusal stands for.
+
+        Raises:
+            NoClearedModel: Governance forbids every candidate.
+            NoCapableModel: No cleared candidate can serve the call.
+            Unportable: The history is bound to a provider and the policy says `raise`.
+        """
+        if self.model is not None:
+            return self.model
+        candidates = self.evidence.candidates
+        if self.reason is Reason.NOT_CLEARED:
+            raise NoClearedModel(tag=self.evidence.tag, tried={c.model: c.excluded for c in candidates if c.uncleared})
+        if self.reason is Reason.UNPORTABLE:
+            raise Unportable(model=self.previous or "the next model", bindings=self.evidence.blocked_by)
+        raise NoCapableModel(tried={c.model: c.excluded for c in candidates if c.excluded})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values: the row that `replay` writes and `explain` reads."""
+        lock = self.lock
+        return {
+            "decision_id": self.id,
+            "decision": self.action.value,
+            "model": self.model,
+            "previous": self.previous,
+            "reason": self.reason.value,
+            "lock": None if lock is None else {"kind": lock.kind.value, "model": lock.model, "waiting_for": len(lock.waiting_for)},
+            "turn": self.turn,
+            "call": self.call,
+            "policy": self.policy,
+            "evidence": self.evidence.to_plain(),
+        }

@@ -1,0 +1,88 @@
+"""Who may answer this call, before anybody asks who should.
+
+Three questions, each of which can exclude a candidate: may it see the payload, can it serve the call, can it
+take the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from session_router.core.governance import Tag, failing_rule, join_labels
+from session_router.core.policy import OnUnportable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.call import Call
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.policy import Policy
+    from session_router.core.transcript import Binding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligibility:
+    """What stands against one model; empty strings for nothing.
+
+    Attributes:
+        uncleared: The rule of governance that it fails.
+        incapable: What it lacks for this call.
+        foreign: What it cannot take of the history as it is.
+        stuck: Of `foreign`, what no conversion can carry.
+    """
+
+    uncleared: str = ""
+    incapable: str = ""
+    foreign: frozenset[Binding] = frozenset()
+    stuck: frozenset[Binding] = frozenset()
+
+    def unportable(self, policy: Policy) -> str:
+        """Say why the history cannot move to this model under `policy`; empty when it can."""
+        bound = self.foreign if policy.on_unportable is OnUnportable.STAY else self.stuck
+        return f"the history is bound elsewhere by {', '.join(kinds_of(bound))}" if bound else ""
+
+
+def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
+    """Name the kinds of `bindings`, sorted."""
+    return tuple(sorted({binding.kind.value for binding in bindings}))
+
+
+def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> Tag | None:
+    """Join the labels of everything that is about to leave, or `None` when governance is not in use.
+
+    It is in use as soon as one model has a clearance or one label exists.
+    """
+    labels = call.transcript.tags
+    if call.tag is None and labels <= {None} and all(spec.clearance is None for spec in specs.values()):
+        return None
+    unlabelled = policy.unlabelled if call.tag is None else call.tag
+    return join_labels(labels or {None}, unlabelled=unlabelled)
+
+
+def examine(call: Call, specs: Mapping[ModelName, ModelSpec], tag: Tag | None) -> dict[ModelName, Eligibility]:
+    """Examine every model."""
+    bindings = call.transcript.bindings | call.bindings
+    return {name: _examine(name, spec, call, tag, bindings) for name, spec in specs.items()}
+
+
+def _examine(name: ModelName, spec: ModelSpec, call: Call, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:
+    foreign = frozenset(one for one in bindings if not spec.accepts(one, name=name)) if bindings else bindings
+    return Eligibility(
+        uncleared="" if tag is None else failing_rule(tag, spec.clearance, now=call.now, purpose=call.purpose) or "",
+        incapable=_lack(name, spec, call),
+        foreign=foreign,
+        stuck=frozenset(one for one in foreign if not one.convertible) if foreign else foreign,
+    )
+
+
+def _lack(name: ModelName, spec: ModelSpec, call: Call) -> str:
+    if name in call.failed:
+        return "it has just failed"
+    if call.only is not None and name != call.only:
+        return f"the caller asked for `{call.only}`"
+    if spec.context_window is not None and call.transcript.tokens > spec.context_window:
+        return f"its window of {spec.context_window:,} tokens is smaller than the request's {call.transcript.tokens:,}"
+    if spec.capabilities is not None and (missing := call.requires - spec.capabilities):
+        return f"it has no {', '.join(sorted(missing))}"
+    return ""

@@ -1,0 +1,202 @@
+"""Who may see what: tags on data, clearances of models, and one question, `permits`.
+
+The join of tags is a semilattice: associative, commutative, idempotent, with a top that nothing is cleared
+for. Everything unknown is treated as top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import reduce
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Level(IntEnum):
+    """How sensitive data is."""
+
+    PUBLIC = 0
+    INTERNAL = 1
+    CONFIDENTIAL = 2
+    RESTRICTED = 3
+
+
+class Integrity(StrEnum):
+    """Whether the data can be believed."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A governance label on data.
+
+    Attributes:
+        level: How sensitive.
+        categories: Kinds of data, such as `pii`, `phi`, `pci`, `source_code`.
+        regions: Regions that may process it; `None` means any, the empty set means none.
+        purposes: Purposes it may serve; `None` means any, the empty set means none.
+        tenants: Whose data it is; data of two tenants together may go nowhere.
+        subjects: HMACs of the people it is about.
+        expires_at: POSIX seconds after which nobody may see it; `None` for never.
+        no_train: It must not reach a model that trains on its inputs.
+        zero_retention: It must not reach an endpoint that keeps anything.
+        integrity: Whether it can be believed.
+    """
+
+    level: Level = Level.PUBLIC
+    categories: frozenset[str] = frozenset()
+    regions: frozenset[str] | None = None
+    purposes: frozenset[str] | None = None
+    tenants: frozenset[str] = frozenset()
+    subjects: frozenset[str] = frozenset()
+    expires_at: float | None = None
+    no_train: bool = False
+    zero_retention: bool = False
+    integrity: Integrity = Integrity.TRUSTED
+
+    def describe(self) -> str:
+        """Say it in one line, for errors and evidence; subjects are counted, not named."""
+        parts = [self.level.name.lower(), *sorted(self.categories)]
+        if self.regions is not None:
+            parts.append(f"regions {_names(self.regions)}")
+        if self.purposes is not None:
+            parts.append(f"purposes {_names(self.purposes)}")
+        if self.tenants:
+            parts.append(f"tenant {_names(self.tenants)}")
+        if self.subjects:
+            parts.append(f"{len(self.subjects)} subjects")
+        parts += [name for name in ("no_train", "zero_retention") if getattr(self, name)]
+        return "data labelled " + ", ".join(parts)
+
+
+PUBLIC = Tag()
+"""The bottom: joins with anything without changing it."""
+
+TOP = Tag(
+    level=Level.RESTRICTED,
+    regions=frozenset(),
+    purposes=frozenset(),
+    expires_at=float("-inf"),
+    no_train=True,
+    zero_retention=True,
+    integrity=Integrity.UNTRUSTED,
+)
+"""What unlabelled data is: no clearance permits it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clearance:
+    """What a model, at its endpoint, may see.
+
+    Attributes:
+        max_level: The highest level it may see.
+        categories: Kinds of data it may see.
+        processing_regions: Where it processes; empty means unknown, which satisfies no restriction.
+        purposes: Purposes it may serve; `None` means any.
+        tenants: Tenants whose data it may see; `None` means any.
+        trains: Whether it trains on its inputs; unknown counts as yes.
+        retention_seconds: How long the endpoint keeps what it was sent, prompt cache included; `None` is
+            unknown, which satisfies no restriction.
+        attested_until: POSIX seconds until which this clearance is valid; `None` for no end.
+        version: Name of this clearance in audit records.
+    """
+
+    max_level: Level = Level.PUBLIC
+    categories: frozenset[str] = frozenset()
+    processing_regions: frozenset[str] = frozenset()
+    purposes: frozenset[str] | None = None
+    tenants: frozenset[str] | None = None
+    trains: bool = True
+    retention_seconds: float | None = None
+    attested_until: float | None = None
+    version: str = "1"
+
+
+def join(*tags: Tag) -> Tag:
+    """Least upper bound of `tags`; `PUBLIC` for none."""
+    return reduce(_join, tags, PUBLIC)
+
+
+def _join(left: Tag, right: Tag) -> Tag:
+    if left == right:
+        return left
+    return Tag(
+        level=max(left.level, right.level),
+        categories=left.categories | right.categories,
+        regions=_narrower(left.regions, right.regions),
+        purposes=_narrower(left.purposes, right.purposes),
+        tenants=left.tenants | right.tenants,
+        subjects=left.subjects | right.subjects,
+        expires_at=_earlier(left.expires_at, right.expires_at),
+        no_train=left.no_train or right.no_train,
+        zero_retention=left.zero_retention or right.zero_retention,
+        integrity=Integrity.UNTRUSTED if Integrity.UNTRUSTED in {left.integrity, right.integrity} else Integrity.TRUSTED,
+    )
+
+
+def _narrower(left: frozenset[str] | None, right: frozenset[str] | None) -> frozenset[str] | None:
+    if left is None:
+        return right
+    return left if right is None else left & right
+
+
+def _earlier(left: float | None, right: float | None) -> float | None:
+    if left is None:
+        return right
+    return left if right is None else min(left, right)
+
+
+def join_labels(labels: Iterable[Tag | None], *, unlabelled: Tag = TOP) -> Tag:
+    """Join labels of which some may be missing; a missing one counts as `unlabelled`."""
+    return join(*(unlabelled if label is None else label for label in labels))
+
+
+def failing_rule(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str | None = None) -> str | None:  # noqa: C901, PLR0911 -- one line a rule
+    """Name the first rule that forbids `clearance` to see `tag`, or `None` when it may.
+
+    Args:
+        tag: The join over the exact payload.
+        clearance: `None` is an unknown model, which is cleared for nothing.
+        now: POSIX seconds.
+        purpose: What the call is for; `None` satisfies no restriction to purposes.
+    """
+    if clearance is None:
+        return "it has no clearance"
+    if tag.level > clearance.max_level:
+        return f"level {tag.level.name.lower()} is above its {clearance.max_level.name.lower()}"
+    if beyond := tag.categories - clearance.categories:
+        return f"not cleared for {', '.join(sorted(beyond))}"
+    if tag.regions is not None and not (clearance.processing_regions and clearance.processing_regions <= tag.regions):
+        return f"processes in {_names(clearance.processing_regions)}, allowed is {_names(tag.regions)}"
+    if tag.purposes is not None and (purpose is None or purpose not in tag.purposes):
+        return f"purpose {purpose!r} is not among {_names(tag.purposes)}"
+    if clearance.purposes is not None and (purpose is None or purpose not in clearance.purposes):
+        return f"does not serve purpose {purpose!r}"
+    if len(tag.tenants) > 1:
+        return "the data of several tenants came together"
+    if clearance.tenants is not None and not tag.tenants <= clearance.tenants:
+        return f"not cleared for tenant {_names(tag.tenants)}"
+    if tag.no_train and clearance.trains:
+        return "it trains on its inputs"
+    if tag.zero_retention and clearance.retention_seconds != 0:
+        return "it keeps what it is sent"
+    # Written as `not (now < limit)` so that a NaN clock denies.
+    if tag.expires_at is not None and not now < tag.expires_at:
+        return "the data has expired"
+    if clearance.attested_until is not None and not now < clearance.attested_until:
+        return "its attestation has expired"
+    return None
+
+
+def permits(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str | None = None) -> bool:
+    """Whether `clearance` may see `tag`: the one choke point."""
+    return failing_rule(tag, clearance, now=now, purpose=purpose) is None
+
+
+def _names(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values)) or "none"

@@ -1,0 +1,107 @@
+"""A route: the abstract name of a model, and what routing knows of the model behind it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NewType
+
+from session_router.core.transcript import BindingReach
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.governance import Clearance
+    from session_router.core.pricing import Prices
+    from session_router.core.transcript import Binding
+
+ModelName = NewType("ModelName", str)
+"""The abstract name that the application codes against, such as `fast`."""
+
+
+class Capability(StrEnum):
+    """What a call may need of a model."""
+
+    TOOLS = "tools"
+    STRUCTURED_OUTPUT = "structured_output"
+    IMAGES = "images"
+    AUDIO = "audio"
+    FILES = "files"
+
+
+# A provider answers with a dated or numbered form of the id it was asked for: gpt-4o -> gpt-4o-2024-08-06.
+_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{3,4}|-latest|@[\w.-]+|:[\w.-]+)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """What routing knows of one model.
+
+    Attributes:
+        model: The chat model, or a provider string such as `openai:gpt-5-mini`. Routing never looks inside;
+            the integration resolves it.
+        prices: US dollars per 1,000,000 tokens. Required by the time the router is built.
+        context_window: Tokens that one request may hold; `None` when unknown, which excludes nothing.
+        capabilities: What it can do; `None` when unknown, which excludes nothing.
+        clearance: What it may see; `None` when unknown, which is nothing as soon as governance is in use.
+        provider_ids: Ids under which the provider answers, besides the one in `model`.
+        dialect: The API it speaks, such as `openai-chat`, `openai-responses`, `anthropic`, `google-genai`;
+            empty when the integration should find out.
+        account: Name of the endpoint and account whose server-side state it shares; empty when the
+            integration should find out.
+        skill: In [0, 1]: how hard a segment it can serve, for scorers without outcomes; `None` to rank by price.
+        settings: Keyword arguments for building a chat model from a provider string.
+    """
+
+    model: Any = None
+    prices: Prices | None = None
+    context_window: int | None = None
+    capabilities: frozenset[Capability] | None = None
+    clearance: Clearance | None = None
+    provider_ids: frozenset[str] = frozenset()
+    dialect: str = ""
+    account: str = ""
+    skill: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if self.context_window is not None and self.context_window <= 0:
+            raise ConfigurationError(key="context_window", value=self.context_window, rule="give a number of tokens above 0.")
+        if self.skill is not None and not 0 <= self.skill <= 1:
+            raise ConfigurationError(key="skill", value=self.skill, rule="give a number in [0, 1].")
+
+    def answers_as(self, provider_id: str) -> int:
+        """How well `provider_id` fits this model: length of the id that matches, 0 for none."""
+        fits = (own for own in self.provider_ids if own == provider_id or _is_dated(provider_id, own))
+        return max(map(len, fits), default=0)
+
+    def accepts(self, binding: Binding, *, name: str) -> bool:
+        """Whether a request to this model, called `name`, may carry `binding` unchanged."""
+        own = {
+            BindingReach.MODEL: name,
+            BindingReach.ACCOUNT: self.account,
+            BindingReach.DIALECT: self.dialect,
+        }[binding.reach]
+        return bool(own) and binding.holder == own
+
+
+def _is_dated(answered: str, asked: str) -> bool:
+    return answered.startswith(asked) and _SUFFIX.fullmatch(answered[len(asked) :]) is not None
+
+
+def route_of(provider_id: str, specs: Mapping[ModelName, ModelSpec], *, chosen: ModelName | None = None) -> ModelName | None:
+    """Find the route that answers as `provider_id`.
+
+    Two routes may share one provider id (two efforts of one model); `chosen` wins a tie.
+
+    Returns:
+        The route whose id fits best, or `None` when none fits.
+    """
+    fits = {name: spec.answers_as(provider_id) for name, spec in specs.items()}
+    best = max(fits.values(), default=0)
+    if best == 0:
+        return None
+    names = [name for name, fit in fits.items() if fit == best]
+    return chosen if chosen in names else names[0]

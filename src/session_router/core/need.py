@@ -1,0 +1,50 @@
+"""What a scorer is asked, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from session_router.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """The coming segment, as a scorer sees it.
+
+    Attributes:
+        text: What the user typed to open this turn; never tool output. Not stored anywhere.
+        turn: Number of the turn, from 1; 0 when nobody has typed anything.
+        history_tokens: Estimated tokens of the whole request.
+        structured: Whether the caller asked for structured output.
+        tools: Number of tools on offer.
+    """
+
+    text: str
+    turn: int = 0
+    history_tokens: int = 0
+    structured: bool = False
+    tools: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Predicted probability that a model serves the segment well.
+
+    Attributes:
+        p_success: In [0, 1].
+        low: Lower end of its interval, in [0, p_success].
+        high: Upper end of its interval, in [p_success, 1].
+    """
+
+    p_success: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        # `not a <= b <= c` so that NaN is refused as well.
+        if not 0 <= self.low <= self.p_success <= self.high <= 1:
+            raise ConfigurationError(
+                key="need",
+                value=(self.low, self.p_success, self.high),
+                rule="a scorer must return 0 <= low <= p_success <= high <= 1.",
+            )

@@ -1,0 +1,213 @@
+"""What routing needs of a message history. No message text lives here.
+
+A `Transcript` is extended step by step; every step knows the digest and the token count of all
+that stands before it, so that "has this model read that far?" is one comparison.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from session_router.core.governance import Tag
+
+DIGEST_BYTES = 16
+EMPTY_DIGEST = b"\x00" * DIGEST_BYTES
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    HUMAN = "human"
+    AI = "ai"
+    TOOL = "tool"
+
+
+class AskKind(StrEnum):
+    """What an AI message waits for."""
+
+    TOOL_CALL = "tool_call"  # a call that the application runs
+    CLIENT_BLOCK = "client_block"  # OpenAI computer_call, apply_patch_call, mcp_approval_request
+    INVALID_CALL = "invalid_call"  # arguments that did not parse; the framework repairs the history
+    SERVER_TOOL = "server_tool"  # run by the provider and not finished; the same request must be resent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One thing that an AI message waits for."""
+
+    id: str
+    kind: AskKind = AskKind.TOOL_CALL
+
+
+class BindingKind(StrEnum):
+    """A part of a message that not every model can take back."""
+
+    SIGNED_THINKING = "signed_thinking"  # Anthropic `signature`, `redacted_thinking`
+    THOUGHT_SIGNATURE = "thought_signature"  # Gemini
+    ENCRYPTED_REASONING = "encrypted_reasoning"  # OpenAI `encrypted_content`
+    SERVER_TOOL_BLOCK = "server_tool_block"  # a provider's own tool and its result
+    CLIENT_TOOL_BLOCK = "client_tool_block"  # OpenAI computer_call and its kin
+    ITEM_ID = "item_id"  # OpenAI rs_*, msg_*, fc_*: known to the account that made them
+    CACHE_MARKER = "cache_marker"  # Anthropic `cache_control`
+    FOREIGN_BLOCK = "foreign_block"  # a content block of one provider's own dialect
+    PREVIOUS_RESPONSE = "previous_response"  # history that only the provider holds
+    CONTAINER = "container"  # Anthropic code-execution container
+    FILE_ID = "file_id"  # an uploaded file, by id
+
+
+class BindingReach(StrEnum):
+    """How far a bound part can travel."""
+
+    MODEL = "model"  # only the model that wrote it
+    ACCOUNT = "account"  # any model of the same endpoint and account
+    DIALECT = "dialect"  # any model that speaks the same API
+
+
+KEPT_BY_PROVIDER: frozenset[BindingKind] = frozenset({BindingKind.PREVIOUS_RESPONSE, BindingKind.CONTAINER, BindingKind.FILE_ID})
+"""Kinds whose content we do not hold: no conversion can carry them to another account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Ties a step to a model, an account or a dialect.
+
+    Attributes:
+        kind: What is bound.
+        reach: How far it can travel.
+        holder: The model name, the account or the dialect that `reach` speaks of; empty when unknown,
+            in which case no target accepts it.
+    """
+
+    kind: BindingKind
+    reach: BindingReach
+    holder: str
+
+    @property
+    def convertible(self) -> bool:
+        """Whether stripping or rewriting can carry the message elsewhere."""
+        return self.kind not in KEPT_BY_PROVIDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One message, as routing sees it.
+
+    Attributes:
+        role: Who speaks.
+        digest: `DIGEST_BYTES` bytes over everything that the provider would read of this message.
+        tokens: Estimated tokens of the message, >= 0.
+        asks: What an AI message waits for, in order.
+        answers: Ids that this message answers (a tool message, or a human approval of a client block).
+        author: Model name of an AI message; the provider's id when no route is known for it; `None` when
+            no model wrote it (call limits, "need more steps", seeded examples).
+        agent: Name of the agent that an AI message belongs to (`AIMessage.name`); `None` when it has none.
+        injected: A human message that no human typed (a summary, a notification, the media of a file tool).
+        partial: A streamed chunk that is not the last one.
+        bindings: What ties this message to a model, account or dialect.
+        tag: Governance label; `None` when nobody labelled it.
+    """
+
+    role: Role
+    digest: bytes
+    tokens: int
+    asks: tuple[Ask, ...] = ()
+    answers: tuple[str, ...] = ()
+    author: str | None = None
+    agent: str | None = None
+    injected: bool = False
+    partial: bool = False
+    bindings: tuple[Binding, ...] = ()
+    tag: Tag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Everything up to and including one step: its digest and its tokens."""
+
+    digest: bytes
+    tokens: int
+
+
+def chain(digest: bytes, following: bytes) -> bytes:
+    """Digest of a prefix after one more step."""
+    return hashlib.blake2b(digest + following, digest_size=DIGEST_BYTES).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A history as it will be sent, plus what is sent before it (system prompt and tools).
+
+    Build it with `Transcript.start(...)` and `extended(...)`; both share what is already there, so the
+    cost of a new message does not depend on the messages before it (but for a copy of two tuples).
+
+    Attributes:
+        head: What is sent before the first message.
+        steps: The messages, oldest first.
+        prefixes: One per step: `prefixes[i]` covers `head` and `steps[: i + 1]`.
+        bindings: The union over all steps.
+        turn: Number of human messages that a human typed; 0 before the first.
+        opening: Prefix after the first typed human message: the stable head of the session, or `None`.
+        tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
+    """
+
+    head: Prefix = field(default=Prefix(EMPTY_DIGEST, 0))
+    steps: tuple[Step, ...] = ()
+    prefixes: tuple[Prefix, ...] = ()
+    bindings: frozenset[Binding] = frozenset()
+    turn: int = 0
+    opening: Prefix | None = None
+    tags: frozenset[Tag | None] = frozenset()
+
+    @classmethod
+    def start(cls, *, digest: bytes = EMPTY_DIGEST, tokens: int = 0) -> Transcript:
+        """Begin with what is sent before the first message."""
+        return cls(head=Prefix(digest, tokens))
+
+    def extended(self, steps: Iterable[Step]) -> Transcript:
+        """Return this transcript with `steps` after it."""
+        new = tuple(steps)
+        if not new:
+            return self
+        last = self.prefix
+        prefixes: list[Prefix] = []
+        bindings: set[Binding] = set()
+        turn, opening = self.turn, self.opening
+        for step in new:
+            last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
+            prefixes.append(last)
+            bindings.update(step.bindings)
+            if step.role is Role.HUMAN and not step.injected:
+                turn += 1
+                opening = opening or last
+        return Transcript(
+            head=self.head,
+            steps=self.steps + new,
+            prefixes=self.prefixes + tuple(prefixes),
+            bindings=self.bindings | bindings if bindings else self.bindings,
+            turn=turn,
+            opening=opening,
+            tags=self.tags | {step.tag for step in new},
+        )
+
+    @property
+    def prefix(self) -> Prefix:
+        """All of it."""
+        return self.prefixes[-1] if self.prefixes else self.head
+
+    @property
+    def tokens(self) -> int:
+        """Estimated tokens of all of it, head included."""
+        return self.prefix.tokens
+
+    def prefix_at(self, steps: int) -> Prefix | None:
+        """Prefix of the first `steps` steps, or `None` when there are fewer."""
+        if steps == 0:
+            return self.head
+        return self.prefixes[steps - 1] if 0 < steps <= len(self.prefixes) else None

@@ -1,0 +1,130 @@
+"""Every error this library raises on purpose.
+
+SessionRouterError
+├── ConfigurationError          a setting is wrong; names the source, the key, the value and the rule
+│   └── MissingExtra            an optional package is not installed; names the extra
+├── TranscriptError             a history that cannot be read
+├── GovernanceError
+│   └── NoClearedModel          nothing may see this payload
+├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
+├── Unportable                  a switch would break provider state and the policy says `raise`
+├── StoreError
+│   ├── StoreUnavailable        no answer; routing goes on from the history
+│   └── StoreCorrupt            a row or a file failed its checks
+├── RecordingError              a recorded session cannot be replayed
+└── InternalError               a state machine met a pair its table does not have; names both ends
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class SessionRouterError(Exception):
+    """Base of every error of this library."""
+
+
+class ConfigurationError(SessionRouterError):
+    """A setting is wrong.
+
+    Args:
+        key: Dotted path of the setting, such as `models.fast.prices.input`.
+        value: What was found there.
+        rule: What is allowed.
+        source: File or variable the setting came from, or `None` when it came from Python.
+    """
+
+    def __init__(self, *, key: str, value: object, rule: str, source: str | None = None) -> None:
+        self.key, self.value, self.rule, self.source = key, value, rule, source
+        where = f"{source}: " if source else ""
+        super().__init__(f"{where}`{key}` is {value!r}; {rule}")
+
+
+class MissingExtra(ConfigurationError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, *, extra: str, package: str, feature: str) -> None:
+        self.extra, self.package = extra, package
+        super().__init__(
+            key=feature,
+            value=f"{package} (not installed)",
+            rule=f"install it with `pip install 'session-router[{extra}]'`.",
+        )
+
+
+class TranscriptError(SessionRouterError):
+    """A history that routing cannot read; names the place and the remedy."""
+
+
+class GovernanceError(SessionRouterError):
+    """A label forbids what was asked."""
+
+
+class NoClearedModel(GovernanceError):
+    """Nothing may see this payload.
+
+    Args:
+        tag: The label of the payload, as text.
+        tried: Each candidate with the rule of `permits` that it fails.
+    """
+
+    def __init__(self, *, tag: str, tried: Mapping[str, str]) -> None:
+        self.tag, self.tried = tag, dict(tried)
+        story = "; ".join(f"`{name}`: {rule}" for name, rule in self.tried.items()) or "there are no candidates"
+        super().__init__(f"no model is cleared for {tag} ({story}). Clear a model for it, or remove a label.")
+
+
+class NoCapableModel(SessionRouterError):
+    """No cleared model can serve this call.
+
+    Args:
+        tried: Each candidate with what it lacks.
+    """
+
+    def __init__(self, *, tried: Mapping[str, str]) -> None:
+        self.tried = dict(tried)
+        story = "; ".join(f"`{name}`: {why}" for name, why in self.tried.items()) or "there are no candidates"
+        super().__init__(f"no model can serve this call ({story}). Add a route that can, or shorten the request.")
+
+
+class Unportable(SessionRouterError):
+    """The history is bound to a provider and the policy says `on_unportable = "raise"`.
+
+    Args:
+        model: The model that was about to be chosen.
+        bindings: What it cannot take, as text.
+    """
+
+    def __init__(self, *, model: str, bindings: Sequence[str]) -> None:
+        self.model, self.bindings = model, tuple(bindings)
+        super().__init__(
+            f"`{model}` cannot take {', '.join(bindings)} of this history. "
+            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.'
+        )
+
+
+class StoreError(SessionRouterError):
+    """The session store failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The store gave no answer. Routing goes on from the history; nothing but money is lost."""
+
+
+class StoreCorrupt(StoreError):
+    """A row, or a whole file, failed its checks."""
+
+
+class RecordingError(SessionRouterError):
+    """A recorded session cannot be replayed; names the line and the rule."""
+
+
+class InternalError(SessionRouterError):
+    """A bug in this library: a state machine met a pair that is not in its table."""
+
+    def __init__(self, *, state: str, event: str) -> None:
+        self.state, self.event = state, event
+        super().__init__(f"no transition from state {state!r} on event {event!r}; please report this with the history's shape.")

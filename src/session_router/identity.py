@@ -1,0 +1,118 @@
+"""Who a session is: an HMAC, derived on our side, of names that never leave the process."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from session_router.core.session import SessionId
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from session_router.core.transcript import Transcript
+
+KEY_BYTES = 32
+_TASK = re.compile(r":[^|]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionKey:
+    """The names that identify a session.
+
+    Attributes:
+        tenant: Whose deployment; `None` when there is one.
+        principal: Which user or service, as the server authenticated it.
+        thread: LangGraph's `thread_id`, or the application's conversation id.
+        namespace: Checkpoint namespace; task ids are removed.
+        agent: Which agent.
+    """
+
+    tenant: str | None = None
+    principal: str | None = None
+    thread: str | None = None
+    namespace: str = ""
+    agent: str | None = None
+
+
+def normalised_namespace(namespace: str) -> str:
+    """Remove LangGraph's task ids: `tools:1ef0|inner:77` -> `tools|inner`."""
+    return _TASK.sub("", namespace)
+
+
+def session_id(key: bytes, names: SessionKey, transcript: Transcript) -> SessionId | None:
+    """Derive the id of a session.
+
+    Without a thread the stable head of the transcript stands in for it, if the principal is known: two users
+    who begin with the same words must not share a session.
+
+    Returns:
+        64 hex digits, or `None` when the caller cannot be told from others.
+    """
+    thread = "thread:" + names.thread if names.thread is not None else None
+    if thread is None:
+        if names.principal is None or transcript.opening is None:
+            return None
+        thread = "head:" + transcript.opening.digest.hex()
+    fields = (names.tenant, names.principal, thread, normalised_namespace(names.namespace), names.agent)
+    # A length before each field, and a mark for absent ones, so that no two tuples of names read alike.
+    encoded = b"".join(_field(value) for value in fields)
+    return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
+
+
+def _field(value: str | None) -> bytes:
+    if value is None:
+        return b"-"
+    raw = value.encode("utf-8", "surrogatepass")
+    return b"+%d:" % len(raw) + raw
+
+
+def new_key() -> bytes:
+    """Return a fresh random key of `KEY_BYTES` bytes."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def key_from_text(text: str, *, source: str) -> bytes:
+    """Read a key given as at least 32 hex digits.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        key = b""
+    if len(key) < KEY_BYTES // 2:
+        raise ConfigurationError(
+            key="key", value="(hidden)", rule=f"give at least {KEY_BYTES} hex digits, such as `openssl rand -hex 32`.", source=source
+        )
+    return key
+
+
+def key_from_file(path: Path) -> bytes:
+    """Read the key beside a database, or make one that only the owner can read.
+
+    Raises:
+        ConfigurationError: The file cannot be made or read, or holds something else.
+    """
+    try:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return key_from_text(path.read_text(encoding="ascii"), source=str(path))
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            key = new_key()
+            file.write(key.hex() + "\n")
+            return key
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            key="key",
+            value=str(path),
+            rule=f"the key file must be readable and writable by this user ({error}); or give `key`.",
+            source=None,
+        ) from error

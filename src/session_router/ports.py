@@ -1,0 +1,133 @@
+"""What the router needs from outside. Each port names the suite that an implementation must pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from session_router.core.decision import Decision
+    from session_router.core.call import Outcome
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.need import Need, Question
+    from session_router.core.session import Session, SessionId
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def now(self) -> float:
+        """Return POSIX seconds."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Sessions by id, committed by compare-and-set. Must pass `testing.SessionStoreSuite`."""
+
+    def load(self, session: SessionId) -> Session | None:
+        """Return the last committed session, or `None`.
+
+        Raises:
+            StoreUnavailable: No answer; the call is then routed from its history.
+            StoreCorrupt: The row failed its checks; the call is then routed from its history.
+        """
+        ...
+
+    def commit(self, session: Session) -> bool:
+        """Store `session` if the stored version is `session.version - 1` (absent counts as 0).
+
+        A row that failed its checks counts as absent: a commit replaces it whatever its version.
+
+        Returns:
+            Whether it was stored; `False` means that another replica was first.
+
+        Raises:
+            StoreUnavailable: It is not known whether it was stored.
+        """
+        ...
+
+    async def aload(self, session: SessionId) -> Session | None:
+        """Do what `load` does without blocking the event loop."""
+        ...
+
+    async def acommit(self, session: Session) -> bool:
+        """Do what `commit` does without blocking the event loop."""
+        ...
+
+
+class Scorer(Protocol):
+    """Text and session features to need."""
+
+    def score(self, question: Question, models: Mapping[ModelName, ModelSpec]) -> Mapping[ModelName, Need]:
+        """Return the need of every model in `models`.
+
+        The same question gives the same need. Any exception means that the call is routed without a score.
+        """
+        ...
+
+    async def ascore(self, question: Question, models: Mapping[ModelName, ModelSpec]) -> Mapping[ModelName, Need]:
+        """Do what `score` does without blocking the event loop."""
+        ...
+
+
+class Embedder(Protocol):
+    """Text to vectors."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of model and version: vectors of different fingerprints must not be compared."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return shape (len(texts), dimension); rows have L2 norm 1, the row of an empty text is zero."""
+        ...
+
+
+class ResponseCache(Protocol):
+    """Answers that may be replayed at a boundary."""
+
+    def look_up(self, partition: str, text: str) -> Mapping[str, Any] | None:
+        """Return a stored answer of exactly this partition, or `None`.
+
+        Args:
+            partition: 64 hex digits over everything that must be equal.
+            text: The last user text: the only part that may differ.
+        """
+        ...
+
+    def store(self, partition: str, text: str, answer: Mapping[str, Any]) -> None:
+        """Keep an answer; a failure is a lost entry, never an error."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Append-only record of decisions."""
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record of plain values; it holds no message text.
+
+        Raises:
+            OSError: It could not be written.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Watches; may not change anything. Its exceptions are logged and dropped."""
+
+    def on_decision(self, decision: Decision) -> None:
+        """See a decision before it is applied."""
+        ...
+
+    def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
+        """See what came of it."""
+        ...

@@ -1,0 +1,210 @@
+"""Drives the flow: performs its effects, sync or async, and never decides anything itself."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from session_router.core.decision import Decision
+from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, LoadSession, ScoreNeed, observe, route
+from session_router.core.model import ModelName, ModelSpec
+from session_router.core.policy import Policy
+from session_router.errors import ConfigurationError, MissingExtra
+from session_router.identity import new_key
+
+if TYPE_CHECKING:
+    from session_router.core.call import Call, Outcome
+    from session_router.core.pricing import Prices
+    from session_router.core.session import Session
+    from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
+
+logger = logging.getLogger("session_router")
+
+Result = TypeVar("Result")
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return POSIX seconds."""
+        return time.time()
+
+
+class Router:
+    """Answers, for every model call: may this model see it, may the session switch, should it.
+
+    Args:
+        routes: Abstract model names to chat models, provider strings such as `openai:gpt-5-mini`, or `ModelSpec`s.
+        prices: Prices by model name, for routes that bring none.
+        policy: The settings.
+        store: Where sessions live; in this process's memory unless given.
+        scorer: Predicts need; the lexical estimate unless given.
+        audit: Where decisions are recorded.
+        observers: Watch decisions and outcomes.
+        clock: The only source of time.
+        key: Key of session identities, 16 bytes or more; random unless given, which is enough for a store that
+            lives as long as the process.
+
+    Raises:
+        ConfigurationError: There is no route, a route has no price, or a name is not text.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is one port
+        self,
+        routes: Mapping[str, Any],
+        *,
+        prices: Mapping[str, Prices] | None = None,
+        policy: Policy | None = None,
+        store: SessionStore | None = None,
+        scorer: Scorer | None = None,
+        audit: AuditLog | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+        key: bytes | None = None,
+    ) -> None:
+        from session_router.scorers.lexical import LexicalScorer
+        from session_router.stores.memory import MemorySessionStore
+
+        self.policy = policy or Policy()
+        self.models: Mapping[ModelName, ModelSpec] = _specs(routes, prices or {}, self.policy)
+        self.store: SessionStore = MemorySessionStore() if store is None else store
+        self.scorer: Scorer = LexicalScorer() if scorer is None else scorer
+        self.audit = audit
+        self.observers = tuple(observers)
+        self.clock: Clock = SystemClock() if clock is None else clock
+        self.key = new_key() if key is None else key
+
+    def route(self, call: Call) -> Decision:
+        """Decide who answers `call`.
+
+        Returns:
+            The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
+        """
+        decision = self._drive(route(call, self.models, self.policy))
+        self._tell("on_decision", decision)
+        return decision
+
+    async def aroute(self, call: Call) -> Decision:
+        """Do what `route` does without blocking the event loop."""
+        decision = await self._adrive(route(call, self.models, self.policy))
+        self._tell("on_decision", decision)
+        return decision
+
+    def observe(self, decision: Decision, outcome: Outcome) -> Session | None:
+        """Tell what came of `decision`; returns the session as stored, if it was."""
+        session = self._drive(observe(decision, outcome))
+        self._tell("on_outcome", decision, outcome)
+        return session
+
+    async def aobserve(self, decision: Decision, outcome: Outcome) -> Session | None:
+        """Do what `observe` does without blocking the event loop."""
+        session = await self._adrive(observe(decision, outcome))
+        self._tell("on_outcome", decision, outcome)
+        return session
+
+    def as_model_selector(self, tools: Sequence[Any] = (), *, is_async: bool = False) -> Callable[..., Any]:
+        """Return a dynamic model for LangGraph's `create_react_agent`; `tools` are bound to what it chooses.
+
+        Raises:
+            MissingExtra: LangGraph is not installed.
+        """
+        try:
+            # By name: this package must not depend on the integrations that depend on it.
+            integration = importlib.import_module("session_router_langgraph")
+        except ImportError as error:
+            raise MissingExtra(extra="langchain", package="langgraph", feature="as_model_selector") from error
+        selector: Callable[..., Any] = integration.model_selector(self, tools, is_async=is_async)
+        return selector
+
+    def _drive(self, flow: Generator[Effect, Any, Result]) -> Result:
+        try:
+            effect = next(flow)
+            while True:
+                effect = flow.send(self._perform(effect))
+        except StopIteration as stop:
+            return stop.value
+
+    async def _adrive(self, flow: Generator[Effect, Any, Result]) -> Result:
+        try:
+            effect = next(flow)
+            while True:
+                effect = flow.send(await self._aperform(effect))
+        except StopIteration as stop:
+            return stop.value
+
+    def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
+        try:
+            match effect:
+                case LoadSession():
+                    return self.store.load(effect.session)
+                case CommitSession():
+                    return self.store.commit(effect.session)
+                case ScoreNeed():
+                    return self.scorer.score(effect.question, effect.models)
+                case AppendRecord():
+                    return self._record(effect.decision)
+        except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
+            return _failed(effect, error)
+
+    async def _aperform(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
+        try:
+            match effect:
+                case LoadSession():
+                    return await self.store.aload(effect.session)
+                case CommitSession():
+                    return await self.store.acommit(effect.session)
+                case ScoreNeed():
+                    return await self.scorer.ascore(effect.question, effect.models)
+                case AppendRecord():
+                    return self._record(effect.decision)
+        except Exception as error:  # noqa: BLE001 -- as above
+            return _failed(effect, error)
+
+    def _record(self, decision: Decision) -> None:
+        if self.audit is not None:
+            self.audit.append(decision.to_plain())
+
+    def _tell(self, event: str, *facts: object) -> None:
+        for observer in self.observers:
+            try:
+                getattr(observer, event)(*facts)
+            except Exception:
+                logger.exception("observer %r failed on %s; it changes nothing", observer, event)
+
+
+def _failed(effect: Effect, error: Exception) -> Failed:
+    logger.warning("%s failed, routing goes on without it: %s: %s", type(effect).__name__, type(error).__name__, error)
+    return Failed(error)
+
+
+def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Policy) -> dict[ModelName, ModelSpec]:
+    if not routes:
+        raise ConfigurationError(key="routes", value={}, rule="give at least one model.")
+    specs: dict[ModelName, ModelSpec] = {}
+    for name, route_ in routes.items():
+        if not isinstance(name, str) or not name.strip():  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
+            raise ConfigurationError(key="routes", value=name, rule="a model name must be a text that is not empty.")
+        spec = route_ if isinstance(route_, ModelSpec) else ModelSpec(model=route_)
+        if spec.model is None:
+            raise ConfigurationError(key=f"routes.{name}", value=None, rule="give a chat model, or a string such as 'openai:gpt-5-mini'.")
+        if spec.prices is None and name in prices:
+            spec = replace(spec, prices=prices[name])
+        if spec.prices is None:
+            raise ConfigurationError(
+                key=f"prices.{name}",
+                value=None,
+                rule="the price is unknown; give `prices={"
+                + repr(name)
+                + ": Prices(input=..., output=...)}` in US dollars per 1,000,000 tokens.",
+            )
+        specs[ModelName(name)] = spec
+    if unknown := set(prices) - set(routes):
+        raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
+    if policy.default is not None and policy.default not in specs:
+        raise ConfigurationError(key="policy.default", value=policy.default, rule=f"choose one of the routes {sorted(routes)!r}.")
+    return specs

@@ -1,0 +1,1 @@
+"""Scorers: text and session features to need."""
