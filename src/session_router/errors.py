@@ -2,6 +2,7 @@
 
 SessionRouterError
 ├── ConfigurationError          a setting is wrong; names the source, the key, the value and the rule
+│   ├── ConfigurationErrors     several settings are wrong at once
 │   └── MissingExtra            an optional package is not installed; names the extra
 ├── TranscriptError             a history that cannot be read
 ├── GovernanceError
@@ -41,6 +42,21 @@ class ConfigurationError(SessionRouterError):
         self.key, self.value, self.rule, self.source = key, value, rule, source
         where = f"{source}: " if source else ""
         super().__init__(f"{where}`{key}` is {value!r}; {rule}")
+
+
+class ConfigurationErrors(ConfigurationError):
+    """Several settings are wrong; the attributes are those of the first.
+
+    Args:
+        errors: Two or more, in the order in which they should be corrected.
+    """
+
+    def __init__(self, errors: Sequence[ConfigurationError]) -> None:
+        first = errors[0]
+        super().__init__(key=first.key, value=first.value, rule=first.rule, source=first.source)
+        self.errors = tuple(errors)
+        lines = "\n".join(f"  {error}" for error in self.errors)
+        self.args = (f"{len(self.errors)} settings are wrong:\n{lines}",)
 
 
 class MissingExtra(ConfigurationError):
@@ -119,7 +135,19 @@ class StoreCorrupt(StoreError):
 
 
 class RecordingError(SessionRouterError):
-    """A recorded session cannot be replayed; names the line and the rule."""
+    """A recorded session cannot be replayed.
+
+    Args:
+        rule: What is wrong, and what is expected.
+        source: The file; `None` when the recording came from elsewhere.
+        line: Line in the file, from 1; `None` when the whole file is meant.
+        place: Dotted path inside the recording, such as `messages.3.role`; empty when all of it is meant.
+    """
+
+    def __init__(self, rule: str, *, source: str | None = None, line: int | None = None, place: str = "") -> None:
+        self.rule, self.source, self.line, self.place = rule, source, line, place
+        where = [part for part in (source, None if line is None else f"line {line}", f"`{place}`" if place else None) if part]
+        super().__init__(f"{', '.join(where)}: {rule}" if where else rule)
 
 
 class InternalError(SessionRouterError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import re
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,18 +99,15 @@ def key_from_text(text: str, *, source: str) -> bytes:
 def key_from_file(path: Path) -> bytes:
     """Read the key beside a database, or make one that only the owner can read.
 
+    Of processes that make it at the same time, one wins and all read its key.
+
     Raises:
         ConfigurationError: The file cannot be made or read, or holds something else.
     """
     try:
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return key_from_text(path.read_text(encoding="ascii"), source=str(path))
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            key = new_key()
-            file.write(key.hex() + "\n")
-            return key
+        if not path.exists():
+            _make_key_file(path)
+        return key_from_text(path.read_text(encoding="ascii"), source=str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             key="key",
@@ -116,3 +115,18 @@ def key_from_file(path: Path) -> bytes:
             rule=f"the key file must be readable and writable by this user ({error}); or give `key`.",
             source=None,
         ) from error
+
+
+def _make_key_file(path: Path) -> None:
+    """Put a new key at `path`, unless somebody else was first."""
+    # Written elsewhere and linked into place, so that nobody ever reads half a key.
+    descriptor, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # with mode 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(new_key().hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()

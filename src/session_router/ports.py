@@ -47,6 +47,7 @@ class SessionStore(Protocol):
 
         Raises:
             StoreUnavailable: It is not known whether it was stored.
+            StoreCorrupt: The storage as a whole failed its checks; nothing was stored.
         """
         ...
 

@@ -107,6 +107,16 @@ class Router:
         self._tell("on_outcome", decision, outcome)
         return session
 
+    def describe(self, models: Mapping[ModelName, ModelSpec]) -> None:
+        """Put what an integration found out about the routes in place of what the user left open.
+
+        Raises:
+            ConfigurationError: These are not the routes of this router.
+        """
+        if set(models) != set(self.models):
+            raise ConfigurationError(key="routes", value=sorted(models), rule=f"this router has {sorted(self.models)!r}.")
+        self.models = {name: models[name] for name in self.models}
+
     def as_model_selector(self, tools: Sequence[Any] = (), *, is_async: bool = False) -> Callable[..., Any]:
         """Return a dynamic model for LangGraph's `create_react_agent`; `tools` are bound to what it chooses.
 

@@ -67,8 +67,10 @@ TRANSITIONS: dict[Phase, dict[Event, Phase]] = {
     Phase.ANSWERED: _row(Phase.ANSWERED),
     # Unparsable calls are a boundary only once the framework has put an error result behind each of them.
     Phase.INVALID: _row(Phase.INVALID, human=Phase.INVALID, answer=Phase.INVALID, last_answer=Phase.FINAL),
-    Phase.PAUSED: _row(Phase.PAUSED),
-    Phase.PARTIAL: _row(Phase.PARTIAL),
+    # Client calls and invalid calls may stand beside the provider's unfinished tool: their answers do not finish it.
+    Phase.PAUSED: _row(Phase.PAUSED, answer=Phase.PAUSED, last_answer=Phase.ANSWERED),
+    # What was answered was complete, whatever the chunk said.
+    Phase.PARTIAL: _row(Phase.PARTIAL, answer=Phase.ASKED, last_answer=Phase.ANSWERED),
     Phase.FINAL: _row(Phase.FINAL),
 }
 """`TRANSITIONS[phase][event]` is the next phase."""
@@ -83,7 +85,6 @@ class LockKind(StrEnum):
     INVALID_CALL_UNREPAIRED = "invalid_call_unrepaired"
     SERVER_TOOL_UNFINISHED = "server_tool_unfinished"
     PARTIAL_MESSAGE = "partial_message"
-    PROVIDER_STATE = "provider_state"
     STORED = "stored"
 
 
@@ -113,7 +114,7 @@ class Position:
         agent: Which agent it belongs to.
         open: What is still unanswered.
         abandoned: Asks that a human's next turn closed without a result.
-        orphans: Ids answered that nothing in the transcript asked for.
+        orphans: Ids answered that nothing in the transcript asked for; empty text for a result without an id.
     """
 
     phase: Phase = Phase.OPEN
@@ -172,7 +173,7 @@ def advance(position: Position, step: Step) -> Position:
             left = tuple(ask for ask in position.open if ask.id not in step.answers)
             return replace(position, phase=phase, open=left)
         case Event.ORPHAN:
-            return replace(position, phase=phase, orphans=position.orphans + step.answers)
+            return replace(position, phase=phase, orphans=position.orphans + (step.answers or ("",)))
         case _:
             return replace(position, phase=phase)
 
@@ -202,17 +203,18 @@ def find_lock(
 
     Args:
         transcript: The history as it will be sent.
-        closed: Digest of the prefix at which the last run ended. A run may end on a tool message
+        closed: Digest of the step at which the last run ended. A run may end on a tool message
             (`return_direct`, structured output by tool); its lock ends with it.
-        stored: The lock that the session remembers. It counts only where the transcript shows results whose
-            asker is gone (a trimmed history), so a lost store never costs correctness and no lock lasts forever.
+        stored: The lock that the session remembers. Where the transcript shows results whose asker is gone (a
+            trimmed history), it names the asker; the results lock without it, so a lost store never costs
+            correctness and no lock lasts forever.
         agent: Whose call this is. Agents that share a history (a handoff) do not lock one another: each has a
             session of its own.
 
     Returns:
         The lock, or `None`.
     """
-    if closed is not None and transcript.steps and transcript.prefix.digest == closed:
+    if closed is not None and transcript.steps and transcript.steps[-1].digest == closed:
         return None
     position = locate(transcript)
     if agent is not None and position.agent is not None and position.agent != agent:
@@ -220,9 +222,7 @@ def find_lock(
     waiting = tuple(ask.id for ask in position.open)
     match position.phase:
         case Phase.ASKED:
-            tools = any(ask.kind is not AskKind.CLIENT_BLOCK for ask in position.open)
-            kind = LockKind.TOOL_CALLS_UNANSWERED if tools else LockKind.CLIENT_BLOCK_UNANSWERED
-            return Lock(kind=kind, model=position.author, waiting_for=waiting)
+            return Lock(kind=_kind_of(position.open), model=position.author, waiting_for=waiting)
         case Phase.ANSWERED:
             return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=position.author)
         case Phase.INVALID:
@@ -232,6 +232,15 @@ def find_lock(
         case Phase.PARTIAL:
             return Lock(kind=LockKind.PARTIAL_MESSAGE, model=position.author)
         case Phase.OPEN | Phase.FINAL:
-            if stored is not None and position.orphans and set(position.orphans) & set(stored.waiting_for):
+            if not position.orphans:
+                return None
+            if stored is not None and set(position.orphans) & set(stored.waiting_for):
                 return Lock(kind=LockKind.STORED, model=stored.model, waiting_for=stored.waiting_for)
-            return None
+            return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=None)
+
+
+def _kind_of(open_: tuple[Ask, ...]) -> LockKind:
+    kinds = {ask.kind for ask in open_}
+    if kinds & {AskKind.TOOL_CALL, AskKind.INVALID_CALL}:
+        return LockKind.TOOL_CALLS_UNANSWERED
+    return LockKind.CLIENT_BLOCK_UNANSWERED if AskKind.CLIENT_BLOCK in kinds else LockKind.SERVER_TOOL_UNFINISHED

@@ -140,6 +140,7 @@ class Decision:
         prefix: Digest and estimated tokens of the request.
         at: POSIX seconds.
         internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
+        carried: Whether the framework, not the store, keeps the session.
     """
 
     id: str
@@ -157,6 +158,7 @@ class Decision:
     prefix: Prefix
     at: float
     internal: bool = False
+    carried: bool = False
 
     @property
     def switched(self) -> bool:

@@ -83,6 +83,7 @@ def _lack(name: ModelName, spec: ModelSpec, call: Call) -> str:
         return f"the caller asked for `{call.only}`"
     if spec.context_window is not None and call.transcript.tokens > spec.context_window:
         return f"its window of {spec.context_window:,} tokens is smaller than the request's {call.transcript.tokens:,}"
-    if spec.capabilities is not None and (missing := call.requires - spec.capabilities):
+    needed = call.requires | call.transcript.needs
+    if spec.capabilities is not None and (missing := needed - spec.capabilities):
         return f"it has no {', '.join(sorted(missing))}"
     return ""

@@ -19,6 +19,7 @@ from session_router.core.prefix import cached_tokens
 from session_router.core.pricing import USD, Usage, call_cost
 from session_router.core.session import Session
 from session_router.core.transcript import Binding, Role
+from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -109,15 +110,21 @@ def observe(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Sess
     """Fold what came of `decision` into the stored session.
 
     Returns:
-        The session as stored; `None` when there is none, or the store is unavailable.
+        The session as stored, or for the framework to carry on; `None` when there is none, or the store is
+        unavailable.
     """
     if decision.session is None or decision.internal:
         return None
+    if decision.carried:
+        return settle(decision.session, decision, outcome).committed()
     for _ in range(MAXIMUM_ATTEMPTS):
         stored = yield LoadSession(decision.session.id)
         if isinstance(stored, Failed):
-            return None
-        session: Session = settle(stored or decision.session, decision, outcome).committed()
+            if not isinstance(stored.error, StoreCorrupt):
+                return None
+            stored = None
+        # Forgotten or lost since the decision: an absent session counts as version 0.
+        session: Session = settle(stored or replace(decision.session, version=0), decision, outcome).committed()
         stored = yield CommitSession(session)
         if isinstance(stored, Failed):
             return None
@@ -132,7 +139,8 @@ def _load(call: Call, degraded: set[str]) -> Generator[Effect, Any, Session | No
     loaded = yield LoadSession(call.session)
     if isinstance(loaded, Failed):
         degraded.add("store")
-        return None
+        # A lost row counts as absent: the session begins anew and its commit replaces the row.
+        return Session(id=call.session) if isinstance(loaded.error, StoreCorrupt) else None
     return loaded or Session(id=call.session)
 
 
@@ -359,6 +367,7 @@ def _decision(
         prefix=transcript.prefix,
         at=call.now,
         internal=call.internal,
+        carried=call.carried is not None,
     )
 
 

@@ -47,7 +47,7 @@ class Session:
         version: Number of commits; the store's compare-and-set works on it.
         current: The model that answered last, or was chosen last; `None` before the first call.
         lock: The lock that the last answer left behind; a hint, see `boundary.find_lock`.
-        closed: Digest of the prefix at which the last run ended; `None` when it did not say.
+        closed: Digest of the step at which the last run ended; `None` when it did not say.
         visits: How far each model has read.
         turn: Number of the last routed turn.
         call: Number of routed calls in that turn.
@@ -106,12 +106,12 @@ def session_from_plain(plain: Mapping[str, Any]) -> Session:
     Raises:
         StoreCorrupt: It is not a session of a known schema.
     """
-    if plain.get("schema") != SCHEMA:
-        msg = f"session row has schema {plain.get('schema')!r}, this release reads {SCHEMA}; it is treated as lost."
-        raise StoreCorrupt(msg)
     try:
+        if plain["schema"] != SCHEMA:
+            msg = f"session row has schema {plain['schema']!r}, this release reads {SCHEMA}; it is treated as lost."
+            raise StoreCorrupt(msg)
         return _read(plain)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"session row does not have the shape of schema {SCHEMA} ({error!r}); it is treated as lost."
         raise StoreCorrupt(msg) from error
 
@@ -127,7 +127,11 @@ def _read(plain: Mapping[str, Any]) -> Session:
         current=None if plain["current"] is None else ModelName(_text(plain["current"])),
         lock=None
         if lock is None
-        else Lock(kind=LockKind(lock["kind"]), model=lock["model"], waiting_for=tuple(map(_text, lock["waiting_for"]))),
+        else Lock(
+            kind=LockKind(lock["kind"]),
+            model=None if lock["model"] is None else _text(lock["model"]),
+            waiting_for=tuple(map(_text, lock["waiting_for"])),
+        ),
         closed=None if plain["closed"] is None else bytes.fromhex(plain["closed"]),
         visits=visits,
         turn=int(plain["turn"]),

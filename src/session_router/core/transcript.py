@@ -7,7 +7,7 @@ that stands before it, so that "has this model read that far?" is one comparison
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,7 @@ class Step:
         agent: Name of the agent that an AI message belongs to (`AIMessage.name`); `None` when it has none.
         injected: A human message that no human typed (a summary, a notification, the media of a file tool).
         partial: A streamed chunk that is not the last one.
+        needs: Capabilities that a model must have to read this message, such as `images`.
         bindings: What ties this message to a model, account or dialect.
         tag: Governance label; `None` when nobody labelled it.
     """
@@ -123,6 +124,7 @@ class Step:
     agent: str | None = None
     injected: bool = False
     partial: bool = False
+    needs: frozenset[str] = frozenset()
     bindings: tuple[Binding, ...] = ()
     tag: Tag | None = None
 
@@ -148,11 +150,12 @@ class Transcript:
     cost of a new message does not depend on the messages before it (but for a copy of two tuples).
 
     Attributes:
-        head: What is sent before the first message.
+        head: What is sent before the first message. It may change from call to call (a dynamic prompt).
         steps: The messages, oldest first.
-        prefixes: One per step: `prefixes[i]` covers `head` and `steps[: i + 1]`.
+        prefixes: One per step: `prefixes[i]` covers `steps[: i + 1]`, without the head.
+        needs: The union over all steps.
         bindings: The union over all steps.
-        turn: Number of human messages that a human typed; 0 before the first.
+        turn: Number of human messages that a human typed, approvals left out; 0 before the first.
         opening: Prefix after the first typed human message: the stable head of the session, or `None`.
         tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
     """
@@ -160,6 +163,7 @@ class Transcript:
     head: Prefix = field(default=Prefix(EMPTY_DIGEST, 0))
     steps: tuple[Step, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
+    needs: frozenset[str] = frozenset()
     bindings: frozenset[Binding] = frozenset()
     turn: int = 0
     opening: Prefix | None = None
@@ -175,39 +179,50 @@ class Transcript:
         new = tuple(steps)
         if not new:
             return self
-        last = self.prefix
+        last = self.prefixes[-1] if self.prefixes else Prefix(EMPTY_DIGEST, 0)
         prefixes: list[Prefix] = []
+        needs: set[str] = set()
         bindings: set[Binding] = set()
         turn, opening = self.turn, self.opening
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
             prefixes.append(last)
+            needs.update(step.needs)
             bindings.update(step.bindings)
-            if step.role is Role.HUMAN and not step.injected:
+            # An approval answers a call; it opens no turn.
+            if step.role is Role.HUMAN and not step.injected and not step.answers:
                 turn += 1
                 opening = opening or last
         return Transcript(
             head=self.head,
             steps=self.steps + new,
             prefixes=self.prefixes + tuple(prefixes),
+            needs=self.needs | needs if needs else self.needs,
             bindings=self.bindings | bindings if bindings else self.bindings,
             turn=turn,
             opening=opening,
             tags=self.tags | {step.tag for step in new},
         )
 
+    def headed(self, head: Prefix) -> Transcript:
+        """Return this transcript behind another system prompt or other tools."""
+        return self if head == self.head else replace(self, head=head)
+
     @property
     def prefix(self) -> Prefix:
-        """All of it."""
-        return self.prefixes[-1] if self.prefixes else self.head
+        """All of it, head included."""
+        return self._behind_head(self.prefixes[-1]) if self.prefixes else self.head
 
     @property
     def tokens(self) -> int:
         """Estimated tokens of all of it, head included."""
-        return self.prefix.tokens
+        return self.head.tokens + (self.prefixes[-1].tokens if self.prefixes else 0)
 
     def prefix_at(self, steps: int) -> Prefix | None:
-        """Prefix of the first `steps` steps, or `None` when there are fewer."""
+        """Prefix of the head and the first `steps` steps, or `None` when there are fewer."""
         if steps == 0:
             return self.head
-        return self.prefixes[steps - 1] if 0 < steps <= len(self.prefixes) else None
+        return self._behind_head(self.prefixes[steps - 1]) if 0 < steps <= len(self.prefixes) else None
+
+    def _behind_head(self, prefix: Prefix) -> Prefix:
+        return Prefix(chain(self.head.digest, prefix.digest), self.head.tokens + prefix.tokens)

@@ -1,0 +1,34 @@
+"""For tests: laws that implementations must pass, values to test with, and strict provider simulators.
+
+Needs the extra `testing`. Each name is imported on first use, so that one needs only its own packages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
+
+_HOME = {
+    "SessionStoreSuite": "session_store_suite",
+    "SharedSessionStoreSuite": "session_store_suite",
+}
+
+__all__ = [
+    "SessionStoreSuite",
+    "SharedSessionStoreSuite",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- each name has its own type, stated above for type checkers
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

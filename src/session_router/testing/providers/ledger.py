@@ -94,5 +94,10 @@ class Ledger:
 
     @property
     def client_errors(self) -> int:
-        """Return how many requests the provider refused as the client's fault: 4xx other than 429."""
-        return sum(_BAD_REQUEST <= row.status < _SERVER_ERROR and row.status != _RATE_LIMITED for row in self.rows)
+        """Return how many requests were answered with a 4xx, rate limits included."""
+        return sum(_BAD_REQUEST <= row.status < _SERVER_ERROR for row in self.rows)
+
+    @property
+    def bad_requests(self) -> int:
+        """Return how many requests broke a rule of the API: 4xx other than 429."""
+        return self.client_errors - sum(row.status == _RATE_LIMITED for row in self.rows)

@@ -15,7 +15,7 @@ def as_object(value: object) -> JsonObject:
 
 def as_list(value: object) -> list[Any]:
     """Return `value` if it is a JSON array, else an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return cast("list[Any]", value) if isinstance(value, list) else []  # type: ignore[redundant-cast] # pyright needs it
 
 
 def as_text(value: object) -> str:
@@ -31,6 +31,11 @@ def objects(value: object) -> list[JsonObject]:
 def canonical(value: object) -> str:
     """Return compact JSON with sorted keys, so that equal values have equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def encoded(value: object) -> bytes:
+    """Return compact JSON as it goes over the wire: ASCII, so that even lone surrogates survive."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 def decoded(text: str) -> object:

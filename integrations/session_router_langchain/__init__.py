@@ -1,0 +1,52 @@
+"""Routing for LangChain: agent middleware, a chat model, a callback handler, and portable histories."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from session_router_langchain.callback import SessionRouterCallbackHandler
+    from session_router_langchain.chat_model import SessionRouterChatModel
+    from session_router_langchain.middleware import SessionRouterMiddleware
+    from session_router_langchain.portability import convert, portability_report, repair, target_of
+
+_HOME = {
+    "SessionRouterCallbackHandler": "callback",
+    "SessionRouterChatModel": "chat_model",
+    "SessionRouterMiddleware": "middleware",
+    "convert": "portability",
+    "portability_report": "portability",
+    "repair": "portability",
+    "target_of": "portability",
+}
+
+__all__ = [
+    "SessionRouterCallbackHandler",
+    "SessionRouterChatModel",
+    "SessionRouterMiddleware",
+    "convert",
+    "portability_report",
+    "repair",
+    "target_of",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- each name has its own type, stated above for type checkers
+    """Import public names on first use: the chat model needs no `langchain`, only the middleware does."""
+    if name not in _HOME:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    try:
+        module = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("langchain"):
+            raise
+        from session_router.errors import MissingExtra
+
+        raise MissingExtra(extra="langchain", package=error.name, feature=name) from error
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

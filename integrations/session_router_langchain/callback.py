@@ -1,0 +1,138 @@
+"""Watching model calls that nobody routes: what would the router have decided?"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+
+from session_router.identity import SessionKey
+from session_router_langchain.calls import INTERNAL_CALL, Calls
+from session_router_langchain.outcomes import failure_of, outcome_of
+from session_router_langchain.witness import answer_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import LLMResult
+
+    from session_router.core.call import Outcome
+    from session_router.core.decision import Decision
+    from session_router.router import Router
+
+logger = logging.getLogger("session_router")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One model call that was watched.
+
+    Attributes:
+        decision: What the router would have decided.
+        outcome: What really happened; its `model` is the route that answered, if one did.
+    """
+
+    decision: Decision
+    outcome: Outcome
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the router would have called the model that answered."""
+        return self.outcome.model is not None and self.outcome.model == self.decision.model
+
+
+class SessionRouterCallbackHandler(BaseCallbackHandler):
+    """Observes model calls and changes none of them.
+
+    Put it into a config's `callbacks` before switching the router on: each call is routed beside the one that
+    really runs, and the session follows the model that really answered.
+
+    Args:
+        router: Who would decide; give it a session store of its own.
+        on_sighting: Called with every finished call.
+        tenant: Whose deployment, if the router serves several.
+        principal: The user or service, as authenticated on the server.
+    """
+
+    run_inline = True
+
+    def __init__(
+        self,
+        router: Router,
+        on_sighting: Callable[[Sighting], None],
+        *,
+        tenant: str | None = None,
+        principal: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.router = router
+        self._calls = Calls(router)
+        self._on_sighting = on_sighting
+        self._tenant = tenant
+        self._principal = principal
+        self._open: dict[UUID, Decision] = {}
+        self._guard = Lock()
+
+    def on_chat_model_start(  # noqa: D102 -- as in the base class
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002 -- as in the base class
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        try:
+            decision = self._route(messages[0], metadata or {}, kwargs.get("invocation_params") or {})
+        except Exception:
+            logger.exception("a watched call could not be routed; it goes on as it is")
+            return
+        with self._guard:
+            self._open[run_id] = decision
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+        """See the answer."""
+        decision = self._closed(run_id)
+        message = answer_in(response)
+        if decision is not None and message is not None:
+            self._report(decision, outcome_of(message, decision, self.router.models, at=self.router.clock.now()))
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        """See the failure."""
+        decision = self._closed(run_id)
+        if decision is not None:
+            self._report(decision, failure_of(error, decision, at=self.router.clock.now()))
+
+    def _route(self, messages: list[BaseMessage], metadata: dict[str, Any], params: dict[str, Any]) -> Decision:
+        tools = params.get("tools") or ()
+        reading = self._calls.read(messages, tools=tools)
+        thread = metadata.get("thread_id")
+        names = SessionKey(
+            tenant=self._tenant,
+            principal=self._principal,
+            thread=None if thread is None else str(thread),
+            namespace=str(metadata.get("langgraph_checkpoint_ns") or ""),
+            agent=metadata.get("lc_agent_name"),
+        )
+        call = self._calls.call(
+            messages,
+            reading,
+            session=self._calls.identify(names, reading),
+            agent=names.agent,
+            tools=tools,
+            internal=INTERNAL_CALL in metadata,
+        )
+        return self.router.route(call)
+
+    def _closed(self, run_id: UUID) -> Decision | None:
+        with self._guard:
+            return self._open.pop(run_id, None)
+
+    def _report(self, decision: Decision, outcome: Outcome) -> None:
+        self.router.observe(decision, outcome)
+        self._on_sighting(Sighting(decision=decision, outcome=outcome))

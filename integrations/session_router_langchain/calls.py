@@ -1,0 +1,125 @@
+"""LangChain's side of a call: who asks, with what history, for what kind of model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import SystemMessage
+from langgraph.config import get_config
+
+from session_router.core.call import Call
+from session_router.core.model import Capability
+from session_router.core.need import Question
+from session_router.identity import SessionKey, session_id
+from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_text
+from session_router_langchain.models import ChatModels
+from session_router_langchain.cache_markers import without_cache_markers
+from session_router_langchain.portability import convert, repair, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.messages import BaseMessage
+
+    from session_router.core.decision import Decision
+    from session_router.core.governance import Tag
+    from session_router.core.model import ModelName
+    from session_router.core.session import Session, SessionId
+    from session_router.core.transcript import Binding
+    from session_router.router import Router
+
+INTERNAL_CALL = "lc_internal_call"
+"""Metadata key by which LangChain marks model calls of its middleware."""
+
+
+def current_metadata() -> Mapping[str, Any]:
+    """Return the metadata of the run that is going on in this context; empty outside of one."""
+    try:
+        return get_config().get("metadata") or {}
+    except RuntimeError:
+        return {}
+
+
+class Calls:
+    """Builds calls for one router and prepares requests for what it chooses.
+
+    Args:
+        router: Who decides.
+        defaults: Settings of chat models that are built from provider strings.
+    """
+
+    def __init__(self, router: Router, *, defaults: Mapping[str, Any] | None = None) -> None:
+        self.router = router
+        self.models = ChatModels(router, defaults=defaults)
+        self.reader = MessageReader(lambda: router.models)
+        self.heads = HeadReader()
+
+    def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Reading:
+        """Read a history; only what is new since it was last read is looked at."""
+        self.models.build()
+        return self.reader.read(messages, head=self.heads.read(system, tools))
+
+    def identify(self, names: SessionKey, reading: Reading) -> SessionId | None:
+        """Derive the session's id, or `None` when the caller cannot be told from others."""
+        return session_id(self.router.key, names, reading.transcript)
+
+    def call(  # noqa: PLR0913 -- one argument a fact
+        self,
+        messages: Sequence[BaseMessage],
+        reading: Reading,
+        *,
+        session: SessionId | None = None,
+        carried: Session | None = None,
+        agent: str | None = None,
+        tools: Sequence[Any] = (),
+        structured: bool = False,
+        bindings: frozenset[Binding] = frozenset(),
+        tag: Tag | None = None,
+        purpose: str | None = None,
+        only: ModelName | None = None,
+        internal: bool = False,
+    ) -> Call:
+        """Build the call."""
+        transcript = reading.transcript
+        requires = {Capability.TOOLS} if tools else set[Capability]()
+        if structured:
+            requires.add(Capability.STRUCTURED_OUTPUT)
+        return Call(
+            transcript=transcript,
+            question=Question(
+                text=typed_text(messages),
+                turn=transcript.turn,
+                history_tokens=transcript.tokens,
+                structured=structured,
+                tools=len(tools),
+            ),
+            now=self.router.clock.now(),
+            session=session,
+            carried=carried,
+            agent=agent,
+            requires=frozenset(requires),
+            bindings=bindings,
+            tag=tag,
+            purpose=purpose,
+            only=only,
+            internal=internal,
+        )
+
+    def prepare(self, messages: Sequence[BaseMessage], reading: Reading, decision: Decision) -> Sequence[BaseMessage]:
+        """Return the history as the chosen model can take it: the very same list when it can take it as it is."""
+        prepared: Sequence[BaseMessage] = repair(messages) if reading.broken else messages
+        if not decision.evidence.blocked_by:
+            return prepared
+        name = decision.chosen()
+        return convert(prepared, target_of(name, self.models[name]))
+
+    def prepare_settings(
+        self, decision: Decision, system: BaseMessage | None, tools: Sequence[Any], settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return what else of a request must change for the chosen model, by the names of `ModelRequest.override`."""
+        return without_cache_markers(system, tools, settings, dialect=self.models.specs[decision.chosen()].dialect)
+
+    def prepare_tools(self, decision: Decision, tools: Sequence[Any]) -> Sequence[Any]:
+        """Return `tools` as the chosen model can take them."""
+        changed: Sequence[Any] = self.prepare_settings(decision, None, tools, {}).get("tools", tools)
+        return changed

@@ -1,0 +1,46 @@
+"""Has the user already seen part of the answer?"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DeliveryProbe(BaseCallbackHandler):
+    """Watches one call for its first streamed content.
+
+    Attributes:
+        delivered: Whether anything that a user could see has been streamed.
+    """
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delivered = False
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
+        """See a streamed chunk; the first one of a provider is often empty."""
+        message = getattr(chunk, "message", None)
+        self.delivered = self.delivered or bool(token) or bool(getattr(message, "tool_call_chunks", None))
+
+    def on_stream_event(self, event: Any, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
+        """See an event of the newer streaming protocol."""
+        kind = event.get("event") if isinstance(event, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        self.delivered = self.delivered or kind in {"content-block-delta", "content-block-finish"}
+
+
+@contextmanager
+def attached(probe: DeliveryProbe) -> Iterator[None]:
+    """Attach `probe` to every model call that finds its config in this context, sync or async."""
+    token = var_child_runnable_config.set(merge_configs(var_child_runnable_config.get(), {"callbacks": [probe]}))
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)

@@ -1,0 +1,298 @@
+"""LangChain messages to a transcript, reading only the messages that are new.
+
+A history is recognised by the object identity of its messages, never by their ids alone: a message that was
+replaced under its old id is read again. Nothing is kept once the last message of a history is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import weakref
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
+
+from session_router.core.boundary import Position, advance
+from session_router.core.model import Capability, route_of
+from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Transcript
+from session_router_langchain.blocks import answers_of, asks_of, bindings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from session_router.core.model import ModelName, ModelSpec
+
+STAMP = "session_router"
+"""Key of our facts in `AIMessage.response_metadata`: which model, by its abstract name, wrote the message."""
+
+TOKENS_OF_ENVELOPE = 4  # role and separators of one message
+BYTES_PER_TOKEN = 4  # the usual estimate; the provider's own count replaces it where it reports one
+TOKENS_OF_MEDIUM = 1_000  # an image or a file, whose size says nothing about its tokens
+_LOOK_BACK = 256  # messages that one step of a graph may add before a history is read afresh
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading a history gave.
+
+    Attributes:
+        transcript: The history.
+        broken: Whether no provider would take it as it is: calls that nobody answered before the next message,
+            or results that nothing asked for. It must be repaired for the request.
+        position: Where the lock machine stands after it.
+    """
+
+    transcript: Transcript = field(default_factory=Transcript)
+    broken: bool = False
+    position: Position = field(default_factory=Position)
+
+    def extended(self, steps: Sequence[Step]) -> Reading:
+        """Return this reading after `steps`."""
+        position, broken = self.position, self.broken
+        for step in steps:
+            speaks = step.role in {Role.HUMAN, Role.AI} and not step.answers
+            broken = broken or bool(speaks and position.open)
+            position = advance(position, step)
+            broken = broken or bool(position.orphans)
+        return Reading(self.transcript.extended(steps), broken, position)
+
+    def headed(self, head: Prefix | None) -> Reading:
+        """Return this reading behind a system prompt and tools."""
+        return self if head is None else replace(self, transcript=self.transcript.headed(head))
+
+
+class MessageReader:
+    """Reads histories into transcripts.
+
+    Args:
+        specs: Returns the routes; asked at every read, since a route's facts may be found out late.
+    """
+
+    def __init__(self, specs: Callable[[], Mapping[ModelName, ModelSpec]]) -> None:
+        self._specs = specs
+        self._guard = Lock()
+        self._read: dict[int, tuple[weakref.ref[BaseMessage], list[BaseMessage], Reading]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of histories that are remembered."""
+        return len(self._read)
+
+    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Reading:
+        """Read `messages`.
+
+        Args:
+            messages: The history as it will be sent, oldest first.
+            head: Digest and tokens of what is sent before it: system prompt and tools.
+        """
+        known, reading, superseded = self._longest_known(messages)
+        if known < len(messages):
+            specs = self._specs()
+            steps = list[Step]()
+            for index in range(known, len(messages)):
+                before = steps[-1] if steps else reading.transcript.steps[-1] if known else None
+                steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
+            reading = reading.extended(steps)
+            if not steps[-1].partial:
+                self._remember(messages, reading, superseded)
+        return reading.headed(head)
+
+    def _longest_known(self, messages: Sequence[BaseMessage]) -> tuple[int, Reading, int | None]:
+        for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
+            key = id(messages[count - 1])
+            entry = self._read.get(key)
+            # Lists compare their elements by identity first: some nanoseconds a message.
+            if entry is not None and entry[0]() is messages[count - 1] and entry[1] == list(messages[:count]):
+                return count, entry[2], key
+        return 0, Reading(), None
+
+    def _remember(self, messages: Sequence[BaseMessage], reading: Reading, superseded: int | None) -> None:
+        last = messages[-1]
+        key = id(last)
+        read = self._read
+
+        def forget(_: object) -> None:
+            read.pop(key, None)
+
+        with self._guard:
+            if superseded is not None:
+                read.pop(superseded, None)
+            read[key] = (weakref.ref(last, forget), list(messages), reading)
+
+
+def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, before: Step | None = None, last: bool = True) -> Step:
+    """Read one message.
+
+    Args:
+        message: The message; an unknown type counts as a system message, which changes no lock.
+        specs: The routes, by which authors are recognised.
+        before: The step before it.
+        last: Whether nothing follows it; only then can a streamed chunk be partial.
+    """
+    content, tokens, needs = _fingerprint(message)
+    if isinstance(message, AIMessage):
+        author = author_of(message, specs)
+        spec = specs.get(author) if author is not None else None  # type: ignore[call-overload]
+        return Step(
+            role=Role.AI,
+            digest=content,
+            tokens=tokens,
+            asks=asks_of(message),
+            author=author,
+            agent=message.name or None,
+            partial=last and isinstance(message, AIMessageChunk) and message.chunk_position != "last",
+            bindings=bindings_of(
+                message, author=author, account="" if spec is None else spec.account, dialect="" if spec is None else spec.dialect
+            ),
+        )
+    bindings = bindings_of(message, author=None, account="", dialect="") if isinstance(message.content, list) else ()
+    if isinstance(message, ToolMessage):
+        return Step(role=Role.TOOL, digest=content, tokens=tokens, answers=answers_of(message), needs=needs, bindings=bindings)
+    if isinstance(message, HumanMessage):
+        return Step(
+            role=Role.HUMAN,
+            digest=content,
+            tokens=tokens,
+            answers=answers_of(message),
+            injected=_is_injected(message, before),
+            needs=needs,
+            bindings=bindings,
+        )
+    role = Role.SYSTEM if isinstance(message, SystemMessage) or message.type not in {"human", "user"} else Role.HUMAN
+    return Step(role=role, digest=content, tokens=tokens, bindings=bindings)
+
+
+def author_of(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> str | None:
+    """Return the route that wrote `message`; the provider's id when none fits; `None` when no model wrote it."""
+    metadata = message.response_metadata
+    stamp: Any = metadata.get(STAMP)
+    if isinstance(stamp, dict) and isinstance(stamp.get("model"), str):  # pyright: ignore[reportUnknownMemberType]
+        return str(stamp["model"])  # pyright: ignore[reportUnknownArgumentType]
+    provider_id = metadata.get("model_name") or metadata.get("model")
+    if not isinstance(provider_id, str):
+        return None
+    return route_of(provider_id, specs) or provider_id
+
+
+def _is_injected(message: HumanMessage, before: Step | None) -> bool:
+    """Whether no human typed `message`: a notification, a summary, or the media that a file tool hands over."""
+    if isinstance(message.additional_kwargs.get("lc_source"), str):
+        return True
+    in_loop = before is not None and (before.role is Role.TOOL or (before.injected and before.role is Role.HUMAN))
+    return in_loop and isinstance(message.content, list) and bool(message.content) and not message.text.strip()
+
+
+def typed_text(messages: Sequence[BaseMessage]) -> str:
+    """Return what the user typed last; never tool output, never an injected message."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, HumanMessage) and "lc_source" not in message.additional_kwargs and message.text.strip():
+            return message.text
+    return ""
+
+
+def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
+    """Digest, estimated tokens and needs of everything that a provider would read of `message`."""
+    parts: list[bytes] = [message.type.encode()]
+    media: list[Capability] = []
+    if isinstance(message.content, str):
+        parts.append(_bytes(message.content))
+    else:
+        media = [_MEDIA[kind] for block in message.content if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
+        parts.append(_canonical(message.content))
+    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        parts.append(_canonical([[call["id"], call["name"], call["args"]] for call in (*message.tool_calls, *message.invalid_tool_calls)]))
+    elif isinstance(message, ToolMessage):
+        parts.append(_bytes(f"{message.tool_call_id}|{message.status}"))
+    if message.name:
+        parts.append(_bytes(message.name))
+    length = sum(map(len, parts))
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    if media:
+        # Encoded media would count a million characters of base64 as text.
+        length = len(_bytes(message.text))
+    tokens = TOKENS_OF_ENVELOPE - (-length // BYTES_PER_TOKEN) + len(media) * TOKENS_OF_MEDIUM
+    return digest.digest(), tokens, frozenset(media)
+
+
+_MEDIA = {
+    "image": Capability.IMAGES,
+    "image_url": Capability.IMAGES,
+    "input_image": Capability.IMAGES,
+    "audio": Capability.AUDIO,
+    "input_audio": Capability.AUDIO,
+    "file": Capability.FILES,
+    "input_file": Capability.FILES,
+    "document": Capability.FILES,
+}
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _canonical(value: object) -> bytes:
+    try:
+        return _bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr))
+    except (RecursionError, TypeError, ValueError):
+        # Too deep, or keys that do not compare. The call must go through; a history that cannot be recognised
+        # again only loses its warmth.
+        return b"unreadable:" + str(id(value)).encode()
+
+
+class HeadReader:
+    """Digest and tokens of what is sent before the messages: system prompt and tools.
+
+    A tool's schema is read once per tool object.
+    """
+
+    def __init__(self) -> None:
+        self._tools: dict[int, tuple[weakref.ref[Any], bytes, int]] = {}
+
+    def read(self, system: BaseMessage | None, tools: Sequence[Any]) -> Prefix | None:
+        """Return the head, or `None` when nothing is sent before the messages."""
+        if system is None and not tools:
+            return None
+        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        tokens = 0
+        if system is not None:
+            content, tokens, _ = _fingerprint(system)
+            digest.update(content)
+        for tool in tools:
+            content, size = self._tool(tool)
+            digest.update(content)
+            tokens += size
+        return Prefix(digest.digest(), tokens)
+
+    def _tool(self, tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
+        known = self._tools.get(id(tool))
+        if known is not None and known[0]() is tool:
+            return known[1], known[2]
+        raw = _canonical(_schema_of(tool))
+        content, size = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(), -(-len(raw) // BYTES_PER_TOKEN)
+        key, table = id(tool), self._tools
+
+        def forget(_: object) -> None:
+            table.pop(key, None)
+
+        try:
+            table[key] = (weakref.ref(tool, forget), content, size)
+        except TypeError:
+            pass  # a plain dictionary cannot be referenced weakly; it is small enough to be read each time
+        return content, size
+
+
+def _schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
+    if isinstance(tool, dict):
+        return tool  # pyright: ignore[reportUnknownVariableType]
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
+    try:
+        return convert_to_openai_tool(tool)
+    except Exception:  # noqa: BLE001 -- binding the tool will say what is wrong with it; its name will do here
+        return getattr(tool, "name", repr(type(tool)))

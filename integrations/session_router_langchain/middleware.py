@@ -1,0 +1,159 @@
+"""Routing for agents of `langchain.agents.create_agent`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ExtendedModelResponse,
+    ModelRequest,
+    ModelResponse,
+    PrivateStateAttr,
+)
+from langchain_core.messages import AIMessage
+from langgraph.types import Command
+
+from session_router.core.session import session_to_plain
+from session_router_langchain.calls import Calls, current_metadata
+from session_router_langchain.delivery import DeliveryProbe, attached
+from session_router_langchain.outcomes import stamped
+from session_router_langchain.passage import Passed, adrive, drive
+from session_router_langchain.session_state import STATE_KEY, carried_session, find_session
+
+if TYPE_CHECKING:
+    from langgraph.runtime import Runtime
+
+    from session_router.core.call import Call
+    from session_router.core.decision import Decision
+    from session_router.router import Router
+    from session_router_langchain.messages import Reading
+
+
+
+class SessionRouterState(AgentState[Any]):
+    """Agent state with the session in it: it travels with the thread's checkpoints and stays out of schemas."""
+
+    session_router: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One pass through the middleware: the request as it came, and the call made of it."""
+
+    request: ModelRequest[Any]
+    reading: Reading
+    call: Call
+
+
+class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
+    """Chooses the model of every call of an agent, and keeps it while a tool loop runs.
+
+    List it before middleware that looks at `request.model`, such as Anthropic prompt caching: it must see the
+    model that was chosen. The `model` given to `create_agent` is never called.
+
+    Args:
+        router: Who decides.
+        tenant: Whose deployment, if the router serves several.
+        principal: The user or service, as authenticated on the server; LangGraph Server's user is found by itself.
+            Needed to recognise sessions of agents that run without a checkpointer.
+
+    Raises:
+        ConfigurationError: A route cannot be built into a chat model.
+    """
+
+    state_schema = SessionRouterState
+
+    def __init__(self, router: Router, *, tenant: str | None = None, principal: str | None = None) -> None:
+        super().__init__()
+        self.router = router
+        self.calls = Calls(router)
+        self.calls.models.build()
+        self._tenant = tenant
+        self._principal = principal
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
+    ) -> ExtendedModelResponse[Any]:
+        """Route the call, apply the decision, and remember what came of it."""
+        here = self._begin(request)
+
+        def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
+            with attached(probe):
+                return handler(self._apply(here, decision))
+
+        return self._finish(drive(self.router, here.call, attempt, _answer))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ExtendedModelResponse[Any]:
+        """Do what `wrap_model_call` does without blocking the event loop."""
+        here = self._begin(request)
+
+        async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
+            with attached(probe):
+                return await handler(self._apply(here, decision))
+
+        return self._finish(await adrive(self.router, here.call, attempt, _answer))
+
+    def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
+        """End the lock with the run: a run may end on a tool message."""
+        session = carried_session(state)
+        messages = state["messages"]
+        if session is None or not messages:
+            return None
+        ending = self.calls.read(messages).transcript.steps[-1].digest
+        return {STATE_KEY: session_to_plain(replace(session, closed=ending, lock=None).committed())}
+
+    async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Do what `after_agent` does; there is nothing to wait for."""
+        return self.after_agent(state, runtime)
+
+    def _begin(self, request: ModelRequest[Any]) -> _Pass:
+        reading = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
+        agent = current_metadata().get("lc_agent_name")
+        session, carried = find_session(
+            self.calls, request.state, request.runtime, reading, tenant=self._tenant, principal=self._principal
+        )
+        call = self.calls.call(
+            request.messages,
+            reading,
+            session=session,
+            carried=carried,
+            agent=agent,
+            tools=request.tools,
+            structured=request.response_format is not None,
+        )
+        return _Pass(request, reading, call)
+
+    def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
+        """Return the request for the chosen model."""
+        name = decision.chosen()
+        request = here.request
+        messages = self.calls.prepare(request.messages, here.reading, decision)
+        overrides: dict[str, Any] = {"model": self.calls.models[name]}
+        if messages is not request.messages:
+            overrides["messages"] = list(messages)
+        overrides |= self.calls.prepare_settings(decision, request.system_message, request.tools, request.model_settings)
+        return request.override(**overrides)
+
+    def _finish(self, passed: Passed[ModelResponse[Any]]) -> ExtendedModelResponse[Any]:
+        response, decision = passed.response, passed.decision
+        if passed.message is not None:
+            marked = stamped(passed.message, decision, passed.outcome.model)
+            response = replace(response, result=[marked if message is passed.message else message for message in response.result])
+        command: Command[Any] | None = None
+        if decision.carried and passed.session is not None:
+            command = Command(update={STATE_KEY: session_to_plain(passed.session)})
+        return ExtendedModelResponse(model_response=response, command=command)
+
+
+def _answer(response: ModelResponse[Any]) -> AIMessage | None:
+    return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)

@@ -1,0 +1,116 @@
+"""The chat models behind a router's routes, built once, and what can be found out about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel
+
+from session_router.core.model import Capability, ModelName, ModelSpec
+from session_router.errors import ConfigurationError, MissingExtra
+from session_router_langchain.blocks import account_of, dialect_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.router import Router
+
+_PROFILE = {
+    "tool_calling": Capability.TOOLS,
+    "structured_output": Capability.STRUCTURED_OUTPUT,
+    "image_inputs": Capability.IMAGES,
+    "audio_inputs": Capability.AUDIO,
+    "pdf_inputs": Capability.FILES,
+}
+
+
+class ChatModels:
+    """Chat models by model name.
+
+    Provider strings are built on first use, once, under a lock: chat models hold connections and must be neither
+    copied nor built twice. What building tells (dialect, account, provider id, context window) is put into
+    the router's specs wherever the user said nothing.
+
+    Args:
+        router: Whose routes.
+        defaults: Settings of chat models that are built from provider strings; a route's own settings win.
+    """
+
+    def __init__(self, router: Router, *, defaults: Mapping[str, Any] | None = None) -> None:
+        self._router = router
+        self._defaults = dict(defaults or {})
+        self._guard = RLock()
+        self._built: dict[ModelName, BaseChatModel] = {}
+        self._complete = False
+
+    def __getitem__(self, name: ModelName) -> BaseChatModel:
+        """Return the chat model of `name`."""
+        self.build()
+        return self._built[name]
+
+    def build(self) -> None:
+        """Build every model that is not built yet.
+
+        Raises:
+            ConfigurationError: A route is neither a chat model nor a string that a provider answers to.
+            MissingExtra: A provider string needs `langchain`, which is not installed.
+        """
+        if self._complete:
+            return
+        with self._guard:
+            specs: dict[ModelName, ModelSpec] = {}
+            for name, spec in self._router.models.items():
+                if name not in self._built:
+                    self._built[name] = _build(name, spec, self._defaults)
+                specs[name] = found_out(spec, self._built[name])
+            self._router.describe(specs)
+            self._complete = True
+
+    @property
+    def specs(self) -> Mapping[ModelName, ModelSpec]:
+        """The router's specs, with everything that building told."""
+        return self._router.models
+
+
+def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> BaseChatModel:
+    if isinstance(spec.model, BaseChatModel):
+        return spec.model
+    if not isinstance(spec.model, str):
+        raise ConfigurationError(
+            key=f"routes.{name}", value=spec.model, rule="give a chat model, or a string such as 'openai:gpt-5-mini'."
+        )
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise MissingExtra(extra="langchain", package="langchain", feature=f"routes.{name}") from error
+    try:
+        built: Any = init_chat_model(spec.model, **{**defaults, **spec.settings})
+    except Exception as error:
+        raise ConfigurationError(
+            key=f"routes.{name}",
+            value=spec.model,
+            rule=f"no chat model could be built from it ({type(error).__name__}: {error}).",
+        ) from error
+    if not isinstance(built, BaseChatModel):
+        raise ConfigurationError(key=f"routes.{name}", value=spec.model, rule="it must name one model, not a configurable one.")
+    return built
+
+
+def found_out(spec: ModelSpec, model: BaseChatModel) -> ModelSpec:
+    """Complete `spec` with what `model` tells; what the user said stays."""
+    provider_id = getattr(model, "model_name", None) or getattr(model, "model", None)
+    ids = {provider_id.removeprefix("models/")} if isinstance(provider_id, str) else set[str]()
+    profile: Mapping[str, Any] = getattr(model, "profile", None) or {}
+    window = profile.get("max_input_tokens")
+    # A profile lists what it knows: only an explicit no excludes.
+    denied = {capability for key, capability in _PROFILE.items() if profile.get(key) is False}
+    return replace(
+        spec,
+        provider_ids=spec.provider_ids | ids,
+        dialect=spec.dialect or dialect_of(model),
+        account=spec.account or account_of(model),
+        context_window=spec.context_window or (window if isinstance(window, int) and window > 0 else None),
+        capabilities=frozenset(Capability) - denied if spec.capabilities is None and denied else spec.capabilities,
+    )

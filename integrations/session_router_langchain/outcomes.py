@@ -1,0 +1,102 @@
+"""What comes back from a chat model: who answered, what it cost, what it waits for, and what a failure means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langgraph.errors import GraphBubbleUp
+
+from session_router.core.call import Outcome
+from session_router.core.model import route_of
+from session_router.core.pricing import Usage
+from session_router.errors import SessionRouterError
+from session_router_langchain.blocks import asks_of
+from session_router_langchain.messages import STAMP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.messages import AIMessage
+
+    from session_router.core.call import Call
+    from session_router.core.decision import Decision
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.session import Session
+
+Message = TypeVar("Message", bound="AIMessage")
+
+
+def usage_of(message: AIMessage) -> Usage | None:
+    """Return the provider's token counts, or `None` when it reported none."""
+    counted = message.usage_metadata
+    if counted is None:
+        return None
+    details: Mapping[str, Any] = counted.get("input_token_details") or {}
+    return Usage(
+        input=counted["input_tokens"],
+        cached=details.get("cache_read") or 0,
+        written=details.get("cache_creation") or 0,
+        output=counted["output_tokens"],
+    )
+
+
+def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec]) -> ModelName | None:
+    """Return the route that really answered: a fallback inside the handler may have changed it.
+
+    An id that fits no route is an alias that the provider chose for the model that was asked.
+    """
+    provider_id = message.response_metadata.get("model_name") or message.response_metadata.get("model")
+    if not isinstance(provider_id, str):
+        return decision.model
+    return route_of(provider_id, specs, chosen=decision.model) or decision.model
+
+
+def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float) -> Outcome:
+    """Say what came of `decision`.
+
+    Args:
+        message: The whole answer.
+        decision: What was decided.
+        specs: The routes.
+        at: POSIX seconds.
+    """
+    return Outcome(
+        at=at,
+        model=answerer_of(message, decision, specs),
+        usage=usage_of(message),
+        asks=asks_of(message),
+        seconds=max(0.0, at - decision.at),
+    )
+
+
+def failure_of(error: BaseException, decision: Decision, *, at: float) -> Outcome:
+    """Say that `decision` came to nothing."""
+    return Outcome(at=at, model=None, seconds=max(0.0, at - decision.at), error=type(error).__name__)
+
+
+def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
+    """Return the facts that a message carries: enough to find its author again, no more."""
+    return {"model": answerer, "decision_id": decision.id, "decision": decision.action.value, "reason": decision.reason.value}
+
+
+def stamped(message: Message, decision: Decision, answerer: ModelName | None) -> Message:
+    """Return `message` with our facts beside the provider's; everything else stays."""
+    metadata = {**message.response_metadata, STAMP: stamp_of(decision, answerer)}
+    return message.model_copy(update={"response_metadata": metadata})
+
+
+def is_control_flow(error: BaseException) -> bool:
+    """Whether `error` is no failure of a model: an interrupt of LangGraph, a cancellation, our own refusal."""
+    return isinstance(error, GraphBubbleUp | SessionRouterError) or not isinstance(error, Exception)
+
+
+def after_failure(call: Call, decision: Decision, session: Session | None, error: BaseException, *, delivered: bool) -> Call | None:
+    """Return the call to route next, or `None` when `error` must go up.
+
+    Nothing moves under a lock; and once the user has seen the beginning of an answer, another model's text must
+    not follow it.
+    """
+    if is_control_flow(error) or delivered or decision.lock is not None or decision.model is None or call.only is not None:
+        return None
+    return replace(call, failed=(*call.failed, decision.model), carried=session if call.carried is not None else None)

@@ -1,0 +1,120 @@
+"""A router node: it decides, writes down why, and goes to the node of the chosen model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.runnables import RunnableLambda
+from langgraph.runtime import get_runtime
+from langgraph.types import Command
+
+from session_router.core.session import session_to_plain
+from session_router.core.transcript import Role
+from session_router.errors import ConfigurationError
+from session_router_langchain.calls import Calls, current_metadata
+from session_router_langchain.session_state import STATE_KEY, find_session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.runnables import Runnable
+
+    from session_router.core.call import Call
+    from session_router.core.decision import Decision
+    from session_router.core.model import ModelName
+    from session_router.core.session import Session
+    from session_router.core.transcript import Transcript
+    from session_router.router import Router
+
+
+def create_router_node(
+    router: Router,
+    *,
+    destinations: Mapping[str, str],
+    messages_key: str = "messages",
+    tools: Any = (),  # noqa: ANN401 -- tools come in many types
+    tenant: str | None = None,
+    principal: str | None = None,
+) -> Runnable[Any, Command[Any]]:
+    """Make a node that sends a graph to the node of the model that should answer.
+
+    Put it before every model call: from the start, and from the tools back. The graph's state must have the key
+    of `RouterState`; each destination calls its own model. Give `destinations` to `add_node` as well if the
+    graph is to be drawn.
+
+    Args:
+        router: Who decides.
+        destinations: Node name by model name, one for every route.
+        messages_key: Where the state has its messages.
+        tools: What the models are bound to, for counting what is sent before the messages.
+        tenant: Whose deployment, if the router serves several.
+        principal: The user or service, as authenticated on the server.
+
+    Returns:
+        The node; it returns a `Command` with the destination and the session.
+
+    Raises:
+        ConfigurationError: A route has no destination, or a destination no route.
+    """
+    if set(destinations) != set(router.models):
+        raise ConfigurationError(
+            key="destinations", value=sorted(destinations), rule=f"name one node for each of the routes {sorted(router.models)!r}, no more."
+        )
+    node = _RouterNode(router, destinations, messages_key, tools, tenant, principal)
+    return RunnableLambda(node.decide, afunc=node.adecide, name="session_router")
+
+
+class _RouterNode:
+    def __init__(  # noqa: PLR0913, PLR0917 -- the arguments of `create_router_node`
+        self,
+        router: Router,
+        destinations: Mapping[str, str],
+        messages_key: str,
+        tools: Any,  # noqa: ANN401 -- as there
+        tenant: str | None,
+        principal: str | None,
+    ) -> None:
+        self._router = router
+        self._calls = Calls(router)
+        self._calls.models.build()
+        self._destinations = destinations
+        self._messages_key = messages_key
+        self._tools = tools
+        self._tenant = tenant
+        self._principal = principal
+
+    def decide(self, state: Any) -> Command[Any]:  # noqa: ANN401 -- the graph's state
+        return self._command(self._router.route(self._call(state)))
+
+    async def adecide(self, state: Any) -> Command[Any]:  # noqa: ANN401 -- as above
+        return self._command(await self._router.aroute(self._call(state)))
+
+    def _call(self, state: Any) -> Call:  # noqa: ANN401 -- as above
+        values: Mapping[str, Any] = state if isinstance(state, dict) else vars(state)
+        messages = values[self._messages_key]
+        reading = self._calls.read(messages, tools=self._tools)
+        try:
+            runtime: Any = get_runtime()
+        except RuntimeError:
+            runtime = None
+        session, carried = find_session(self._calls, values, runtime, reading, tenant=self._tenant, principal=self._principal)
+        if carried is not None:
+            carried = _caught_up(carried, reading.transcript, self._router.models)
+        return self._calls.call(
+            messages, reading, session=session, carried=carried, agent=current_metadata().get("lc_agent_name"), tools=self._tools
+        )
+
+    def _command(self, decision: Decision) -> Command[Any]:
+        name = decision.chosen()
+        session = decision.session
+        update = {STATE_KEY: session_to_plain(session)} if decision.carried and session is not None else {}
+        return Command(goto=self._destinations[name], update=update)
+
+
+def _caught_up(session: Session, transcript: Transcript, models: Mapping[ModelName, Any]) -> Session:
+    """Move the session to the model that really answered; nobody told this node what its destinations did."""
+    for step in reversed(transcript.steps):
+        if step.role is Role.AI and step.author is not None:
+            return replace(session, current=cast("ModelName", step.author)) if step.author in models else session
+    return session

@@ -1,0 +1,44 @@
+"""The command `session-router`. Its packages are the extra `cli`; without them it says so in one line."""
+
+from __future__ import annotations
+
+import sys
+
+from session_router.errors import MissingExtra, SessionRouterError
+
+WRONG_USE = 2
+"""Exit code when the command could not start: a wrong option, setting or file."""
+
+
+def main() -> None:
+    """Run the command line; the entry point of the script.
+
+    Exit codes: 0 for success, 1 when some input was bad, 2 when the command could not start, 130 when interrupted.
+    """
+    try:
+        for package in ("typer", "rich"):
+            _require(package)
+        from session_router.cli.app import app
+
+        app()
+    except SessionRouterError as error:
+        _print_error(error)
+        raise SystemExit(WRONG_USE) from None
+
+
+def _require(package: str) -> None:
+    import importlib
+
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        raise MissingExtra(extra="cli", package=package, feature="session-router") from None
+
+
+def _print_error(error: SessionRouterError) -> None:
+    try:
+        from session_router.cli.terminal import error_console, escaped
+    except ImportError:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 -- rich is what is missing
+    else:
+        error_console().print(f"[red bold]error:[/] {escaped(str(error))}")

@@ -1,0 +1,37 @@
+"""The commands. Each module is light to import and loads what it needs when it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from session_router.cli.explain import explain
+from session_router.cli.replay import replay
+
+app = typer.Typer(
+    name="session-router",
+    help="A routing layer for LLM agents that knows when it must not switch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 -- typer calls it so
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"session-router {version('session-router')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *, _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")] = False
+) -> None:
+    """A routing layer for LLM agents that knows when it must not switch."""
+
+
+app.command()(replay)
+app.command()(explain)

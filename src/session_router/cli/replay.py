@@ -1,0 +1,111 @@
+"""`session-router replay`: what would the router have done to recorded sessions?"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 -- typer reads the annotations
+from pathlib import Path  # noqa: TC003 -- as above
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from session_router.cli.rows import RowFile
+    from session_router.recordings import SessionFile
+    from session_router.replay import Pace, Summary
+    from session_router.router import Router
+
+BAD_INPUT = 1
+INTERRUPTED = 130
+SHOWN_ERRORS = 20
+
+REPLAY_KEY = b"session-router replay: no secret"
+"""Session identities of a replay leave no process, and the same replay gives the same ids."""
+
+
+def replay(  # noqa: PLR0913 -- one each an option
+    sessions: Annotated[Path, typer.Argument(help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip.")],
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True)
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write one JSON row a call; '-' is standard output, .gz compresses.")] = None,
+    lenient: Annotated[bool, typer.Option("--lenient", help="Exit with 0 even if some sessions cannot be replayed.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many sessions.")] = None,
+    turn_seconds: Annotated[float, typer.Option(min=0, help="Assumed seconds from an answer to the next user turn.")] = 20.0,
+    call_seconds: Annotated[float, typer.Option(min=0, help="Assumed seconds from a call to its answer.")] = 5.0,
+    start: Annotated[datetime | None, typer.Option(help="Assumed time (UTC) at which each session begins; today when left out.")] = None,
+) -> None:
+    """Ask the router before each recorded answer: which model, and why?
+
+    Nothing is sent anywhere, and the configured store is not touched. Exit code 1 when a session could not be
+    replayed (the others are), 2 when the replay could not start, 130 when interrupted.
+    """
+    from session_router.cli.rows import RowFile
+    from session_router.cli.summary_table import print_summary
+    from session_router.cli.terminal import error_console, output_console
+    from session_router.config import load_router
+    from session_router.recordings import SessionFile
+    from session_router.replay import Pace, Summary
+    from session_router.stores.memory import MemorySessionStore
+
+    router = load_router(config, store=MemorySessionStore(maximum_sessions=1), key=REPLAY_KEY)
+    pace = Pace(start=_posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
+    file = SessionFile(sessions)
+    summary = Summary(router)
+    with RowFile(json, source=sessions) as rows:
+        bad, stopped = _replay_file(file, router, pace, summary, rows, limit)
+    # Rows own standard output when they go there.
+    console = error_console() if rows.standard_output else output_console()
+    print_summary(console, summary, pace=pace, bad=bad, stopped=stopped)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+    if bad and not lenient:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _replay_file(  # noqa: PLR0913, PLR0917 -- all of what one replay is made of
+    file: SessionFile, router: Router, pace: Pace, summary: Summary, rows: RowFile, limit: int | None
+) -> tuple[int, str]:
+    """Replay every session.
+
+    Returns:
+        Number of sessions that could not be replayed; and where an interrupt came, or an empty text.
+    """
+    from session_router.cli.progress import Progress
+    from session_router.cli.terminal import error_console, escaped
+    from session_router.errors import RecordingError
+    from session_router.replay import replay_session
+
+    bad, at = 0, "before the first session"
+    console = error_console()
+    with Progress(console, file.size) as progress:
+        try:
+            for item in file:
+                if isinstance(item, RecordingError):
+                    bad += 1
+                    if bad <= SHOWN_ERRORS:
+                        console.print(f"[red]error:[/] {escaped(str(item))}")
+                    continue
+                at = f"in the session of line {item.line}"
+                for replayed in replay_session(item, router, pace=pace):
+                    if rows.wanted:
+                        rows.write(replayed.to_plain())
+                    summary.add(replayed)
+                rows.flush()
+                progress.show(file.position, summary.calls)
+                at = f"after the session of line {item.line}"
+                if summary.sessions == limit:
+                    break
+        except KeyboardInterrupt:
+            return bad, at
+    if bad > SHOWN_ERRORS:
+        console.print(f"[red]error:[/] and {bad - SHOWN_ERRORS:,} more sessions that cannot be replayed.")
+    return bad, ""
+
+
+def _posix(start: datetime | None) -> float:
+    from datetime import UTC, datetime
+
+    # Midnight, so that two replays of one day give the same rows. Clearances expire by it.
+    moment = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if start is None else start.replace(tzinfo=UTC)
+    return moment.timestamp()

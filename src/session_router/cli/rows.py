@@ -1,0 +1,62 @@
+"""Rows of JSON, one a call, to a file or to standard output."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+
+class RowFile:
+    """Where the rows go; written line by line, so that what is there is whole whenever the command ends.
+
+    Args:
+        path: A file, `-` for standard output, or `None` for nowhere.
+        source: The file that is read meanwhile.
+
+    Raises:
+        ConfigurationError: The file is the one that is read, or cannot be written.
+    """
+
+    def __init__(self, path: Path | None, *, source: Path) -> None:
+        self.wanted = path is not None
+        self.standard_output = path is not None and str(path) == "-"
+        self._file: IO[str] | None = None
+        self._flushes = True
+        if path is None:
+            return
+        if self.standard_output:
+            self._file = sys.stdout
+            return
+        if path.exists() and path.samefile(source):
+            raise ConfigurationError(key="--json", value=str(path), rule="it is the file of the sessions; name another.")
+        try:
+            # A flush would end a compressed block: those files are flushed when they are closed.
+            self._flushes = path.suffix != ".gz"
+            self._file = path.open("w", encoding="utf-8") if self._flushes else gzip.open(path, "wt", encoding="utf-8", compresslevel=6)  # noqa: SIM115 -- closed by __exit__
+        except OSError as error:
+            raise ConfigurationError(key="--json", value=str(path), rule=f"it cannot be written ({error.strerror or error}).") from None
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Write one row."""
+        if self._file is not None:
+            self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Let readers of the file see what was written."""
+        if self._file is not None and self._flushes:
+            self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._file is not None and not self.standard_output:
+            self._file.close()

@@ -1,0 +1,116 @@
+"""Files and environment -> a router. A wrong setting names the file, the key, the value and the rule.
+
+    router = load_router("router.toml")
+
+What counts, the first one first: arguments in Python, `SESSION_ROUTER__SECTION__KEY` variables, the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from session_router.config.building import build_key, build_models, build_policy, build_store
+from session_router.config.environment import Layers, layered
+from session_router.config.files import read_table
+from session_router.config.problems import problems_of, raised
+from session_router.config.schema import Settings
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from session_router.core.policy import Policy
+    from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
+    from session_router.router import Router
+
+__all__ = ["Settings", "load_router", "load_settings"]
+
+PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
+
+
+def load_settings(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read a configuration and check its shape.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    return _settings(_layers(path, os.environ if environment is None else environment))
+
+
+def load_router(  # noqa: PLR0913 -- each is one port of the router
+    path: str | os.PathLike[str] | None = None,
+    *,
+    models: Mapping[str, Any] | None = None,
+    policy: Policy | None = None,
+    store: SessionStore | None = None,
+    scorer: Scorer | None = None,
+    audit: AuditLog | None = None,
+    observers: Sequence[Observer] = (),
+    clock: Clock | None = None,
+    key: bytes | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Router:
+    """Read a configuration and build the router it describes.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        models: Chat models that take the place of the file's `model` strings, by name.
+        policy: Instead of the file's `[policy]`.
+        store: Instead of the file's `[store]`, which is then not opened.
+        scorer: As in `Router`.
+        audit: As in `Router`.
+        observers: As in `Router`.
+        clock: As in `Router`.
+        key: Instead of `SESSION_ROUTER_KEY` and the file's `key`.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    from session_router.router import Router
+
+    environment = os.environ if environment is None else environment
+    layers = _layers(path, environment)
+    settings = _settings(layers)
+    specs = build_models(settings, models or {}, layers)
+    key = build_key(settings, environment, layers) if key is None else key
+    if store is None:
+        store, key = build_store(settings, key, layers)
+    return Router(
+        specs,
+        policy=build_policy(settings.policy) if policy is None else policy,
+        store=store,
+        scorer=scorer,
+        audit=audit,
+        observers=observers,
+        clock=clock,
+        key=key,
+    )
+
+
+def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:
+    where = environment.get(PATH_VARIABLE) if path is None else path
+    if not where:
+        raise ConfigurationError(key=PATH_VARIABLE, value=None, rule="name a configuration file, in this variable or as an argument.")
+    return layered(read_table(Path(where)), environment, source=str(where))
+
+
+def _settings(layers: Layers) -> Settings:
+    if layers.problems:
+        raise raised(layers.problems)
+    try:
+        return Settings.model_validate(layers.values)
+    except ValidationError as error:
+        # Without its cause: pydantic's error holds the values, and one of them may be a secret.
+        problems = problems_of(error, layers)
+    raise raised(problems)

@@ -1,0 +1,139 @@
+"""Settings -> the objects of the core. What needs two settings at once is checked here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from session_router.config.problems import did_you_mean, raised
+from session_router.core.governance import Clearance, Tag
+from session_router.core.model import ModelSpec
+from session_router.core.policy import Policy
+from session_router.core.prefix import PromptCache
+from session_router.core.pricing import Prices
+from session_router.errors import ConfigurationError
+from session_router.identity import key_from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.config.environment import Layers, Path as KeyPath
+    from session_router.config.schema import ModelSection, PolicySection, Settings
+    from session_router.ports import SessionStore
+
+
+def build_policy(section: PolicySection) -> Policy:
+    """Make the policy."""
+    policy = Policy(
+        default=section.default,
+        stake=section.stake,
+        margin=section.margin,
+        output_tokens=section.output_tokens,
+        on_unportable=section.on_unportable,
+        prompt_cache=PromptCache(**section.prompt_cache.model_dump()),
+    )
+    return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
+
+
+def build_models(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> dict[str, ModelSpec]:
+    """Make every route; `replacements` are chat models that Python brings.
+
+    Raises:
+        ConfigurationError: A model has no price, two, or nothing behind it, or a name is unknown.
+    """
+    problems: list[ConfigurationError] = []
+
+    def problem(path: KeyPath, value: object, rule: str) -> None:
+        source = layers.source_of(path)
+        problems.append(ConfigurationError(key=".".join(map(str, path)), value=value, rule=rule, source=source))
+
+    known = settings.models
+    for name in settings.prices:
+        if name not in known:
+            problem(("prices", name), "(a table)", f"there is no model of this name; {did_you_mean(name, known)}")
+    for name in replacements:
+        if name not in known:
+            problem(("models", name), None, f"there is no model of this name; {did_you_mean(name, known)}")
+    default = settings.policy.default
+    if default is not None and default not in known:
+        problem(("policy", "default"), default, f"there is no model of this name; {did_you_mean(default, known)}")
+    for name, section in known.items():
+        prices = section.prices or settings.prices.get(name)
+        if prices is None:
+            problem(
+                ("models", name, "prices"), None, f"give [models.{name}.prices] with `input` and `output`, US dollars per 1,000,000 tokens."
+            )
+        elif section.prices is not None and name in settings.prices:
+            problem(("prices", name), "(a table)", f"[models.{name}.prices] states the prices too; keep one of the two.")
+        if section.model is None and name not in replacements:
+            problem(("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'.")
+    if problems:
+        raise raised(problems)
+    return {name: _spec(section, settings, name, replacements) for name, section in known.items()}
+
+
+def _spec(section: ModelSection, settings: Settings, name: str, replacements: Mapping[str, Any]) -> ModelSpec:
+    prices = section.prices or settings.prices[name]
+    return ModelSpec(
+        model=replacements.get(name, section.model),
+        prices=Prices(**prices.model_dump()),
+        context_window=section.context_window,
+        capabilities=section.capabilities,
+        clearance=None if section.clearance is None else Clearance(**section.clearance.model_dump()),
+        provider_ids=section.provider_ids,
+        dialect=section.dialect,
+        account=section.account,
+        skill=section.skill,
+        settings=section.settings,
+    )
+
+
+def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers) -> bytes | None:
+    """Read the key of session identities: `SESSION_ROUTER_KEY`, else the file's; `None` when neither is there.
+
+    Raises:
+        ConfigurationError: It is not hex, or too short.
+    """
+    if text := environment.get("SESSION_ROUTER_KEY"):
+        return key_from_text(text, source="environment variable SESSION_ROUTER_KEY")
+    if settings.key is None:
+        return None
+    return key_from_text(settings.key.get_secret_value(), source=layers.source_of(("key",)) or "`key`")
+
+
+def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[SessionStore, bytes | None]:
+    """Open the store.
+
+    Returns:
+        The store, and the key of session identities: a database keeps its own when none is given.
+
+    Raises:
+        ConfigurationError: `path` is missing where it is needed, or present where it means nothing.
+    """
+    section = settings.store
+    if section.kind == "memory":
+        from session_router.stores.memory import MemorySessionStore
+
+        if section.path is not None:
+            raise _store_problem(layers, "path", section.path, "sessions in memory have no file; remove it, or set `kind` to 'sqlite'.")
+        most = section.maximum_sessions
+        return (MemorySessionStore() if most is None else MemorySessionStore(maximum_sessions=most)), key
+    if section.path is None:
+        raise _store_problem(layers, "path", None, "name the file of the database.")
+    if section.maximum_sessions is not None:
+        raise _store_problem(layers, "maximum_sessions", section.maximum_sessions, "it is for `kind` 'memory' only.")
+    from session_router.stores.sqlite import SQLiteSessionStore
+
+    store = SQLiteSessionStore(_beside(layers.source, section.path), key=key)
+    return store, store.key
+
+
+def _store_problem(layers: Layers, name: str, value: object, rule: str) -> ConfigurationError:
+    return ConfigurationError(key=f"store.{name}", value=value, rule=rule, source=layers.source_of(("store", name)))
+
+
+def _beside(source: str | None, path: str) -> Path:
+    """A relative path is relative to the file that states it, wherever the process was started."""
+    place = Path(path).expanduser()
+    return place if source is None else Path(source).parent / place

@@ -1,0 +1,182 @@
+"""What a configuration may say. pydantic lives in this package and nowhere else.
+
+Defaults are read from the core's own values: each is stated once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from math import isfinite
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from session_router.core.governance import Clearance, Integrity, Level, Tag
+from session_router.core.model import Capability
+from session_router.core.policy import OnUnportable, Policy
+from session_router.core.prefix import PromptCache
+
+_POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
+
+
+def _not_a_truth_value(value: object) -> object:
+    # pydantic would read `true` as 1.
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "give a number")
+    return value
+
+
+def _names(value: object) -> object:
+    # The environment has no lists: `tools,images` is two names.
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _level(value: object) -> object:
+    names = [level.name.lower() for level in Level]
+    if isinstance(value, str) and not value.isdigit():
+        if value.lower() not in names:
+            raise PydanticCustomError("level", "choose one of {names}", {"names": ", ".join(map(repr, names))})
+        return Level[value.upper()]
+    return _not_a_truth_value(int(value) if isinstance(value, str) else value)
+
+
+def _instant(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value  # digits in the environment; anything else fails as a number
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if isinstance(value, datetime):
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, float) and not isfinite(value):
+        raise PydanticCustomError("instant", "give a date and time, or POSIX seconds")
+    return _not_a_truth_value(value)
+
+
+def _unlabelled(value: object) -> object:
+    return {"top": None, "public": {}}.get(value, value) if isinstance(value, str) else value
+
+
+def _model(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+def _whole(value: object) -> object:
+    # pydantic would read 8.0 as 8, and then 8.5 is the surprising one.
+    if isinstance(value, float):
+        raise PydanticCustomError("whole_number", "give a whole number")
+    return _not_a_truth_value(value)
+
+
+Number: TypeAlias = Annotated[float, BeforeValidator(_not_a_truth_value), Field(allow_inf_nan=False)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
+Dollars: TypeAlias = Annotated[Number, Field(ge=0, description="US dollars")]
+Price: TypeAlias = Annotated[Number, Field(ge=0, description="US dollars per 1,000,000 tokens")]
+Seconds: TypeAlias = Annotated[Number, Field(ge=0, description="seconds")]
+Tokens: TypeAlias = Annotated[Whole, Field(ge=0, description="tokens")]
+Instant: TypeAlias = Annotated[float, BeforeValidator(_instant), Field(description="a date and time, or POSIX seconds")]
+Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Names: TypeAlias = Annotated[frozenset[Name], BeforeValidator(_names)]
+Capabilities: TypeAlias = Annotated[frozenset[Capability], BeforeValidator(_names)]
+LevelName: TypeAlias = Annotated[Level, BeforeValidator(_level)]
+
+
+class Section(BaseModel):
+    """One table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class PromptCacheSection(Section):
+    """`[policy.prompt_cache]`, see `PromptCache`."""
+
+    seconds_to_live: Seconds = _CACHE.seconds_to_live
+    minimum_tokens: Tokens = _CACHE.minimum_tokens
+
+
+class TagSection(Section):
+    """`[policy.unlabelled]`, see `Tag`."""
+
+    level: LevelName = _TAG.level
+    categories: Names = _TAG.categories
+    regions: Names | None = _TAG.regions
+    purposes: Names | None = _TAG.purposes
+    tenants: Names = _TAG.tenants
+    subjects: Names = _TAG.subjects
+    expires_at: Instant | None = _TAG.expires_at
+    no_train: bool = _TAG.no_train
+    zero_retention: bool = _TAG.zero_retention
+    integrity: Integrity = _TAG.integrity
+
+
+class ClearanceSection(Section):
+    """`[models.NAME.clearance]`, see `Clearance`."""
+
+    max_level: LevelName = _CLEARANCE.max_level
+    categories: Names = _CLEARANCE.categories
+    processing_regions: Names = _CLEARANCE.processing_regions
+    purposes: Names | None = _CLEARANCE.purposes
+    tenants: Names | None = _CLEARANCE.tenants
+    trains: bool = _CLEARANCE.trains
+    retention_seconds: Seconds | None = _CLEARANCE.retention_seconds
+    attested_until: Instant | None = _CLEARANCE.attested_until
+    version: Name = _CLEARANCE.version
+
+
+class PricesSection(Section):
+    """`[models.NAME.prices]` or `[prices.NAME]`, see `Prices`."""
+
+    input: Price
+    output: Price
+    cached_input: Price | None = None
+    cache_write: Price | None = None
+
+
+class PolicySection(Section):
+    """`[policy]`, see `Policy`."""
+
+    default: Name | None = _POLICY.default
+    stake: Dollars = _POLICY.stake
+    margin: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1) that a switch must save")] = _POLICY.margin
+    output_tokens: Tokens = _POLICY.output_tokens
+    on_unportable: OnUnportable = _POLICY.on_unportable
+    unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
+    prompt_cache: PromptCacheSection = PromptCacheSection()
+
+
+class ModelSection(Section):
+    """`[models.NAME]`, see `ModelSpec`; a text alone stands for `model`."""
+
+    model: Name | None = None
+    context_window: Annotated[Whole, Field(gt=0, description="tokens")] | None = None
+    capabilities: Capabilities | None = None
+    provider_ids: Names = frozenset()
+    dialect: str = ""
+    account: str = ""
+    skill: Annotated[Number, Field(ge=0, le=1, description="a share in [0, 1]")] | None = None
+    settings: dict[str, Any] = Field(default_factory=dict[str, Any], repr=False)
+    prices: PricesSection | None = None
+    clearance: ClearanceSection | None = None
+
+
+class StoreSection(Section):
+    """`[store]`: where sessions live."""
+
+    kind: Literal["memory", "sqlite"] = "memory"
+    path: Name | None = None
+    maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
+
+
+class Settings(Section):
+    """A whole configuration, with its shape checked; `load_router` makes the objects."""
+
+    policy: PolicySection = PolicySection()
+    models: dict[Name, Annotated[ModelSection, BeforeValidator(_model)]] = Field(
+        min_length=1, description="one table for each model, such as [models.fast]"
+    )
+    prices: dict[Name, PricesSection] = Field(default_factory=dict[str, PricesSection])
+    store: StoreSection = StoreSection()
+    key: SecretStr | None = None

@@ -1,0 +1,176 @@
+"""From a choice, or a refusal, to the decision that explains it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
+from session_router.core.eligibility import kinds_of
+from session_router.core.policy import OnUnportable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.boundary import Lock
+    from session_router.core.model import ModelName
+    from session_router.core.session import Session
+    from session_router.core.situation import Situation
+
+def choose(situation: Situation, name: ModelName, reason: Reason, *, priced: Mapping[ModelName, Candidate] | None = None) -> Decision:
+    """Choose `name` at a boundary, or refuse when that needs a conversion that the policy forbids."""
+    call, moved = situation.call, situation.current is not None and name != situation.current
+    foreign = situation.eligible[name].foreign
+    if foreign and name != situation.current and situation.policy.on_unportable is OnUnportable.RAISE:
+        return refuse(situation, target=name, priced=priced)
+    if call.failed and reason is not Reason.PINNED:
+        reason = Reason.FALLBACK
+    if call.internal:
+        # The session stays where it is, whoever answers a middleware.
+        reason, moved = Reason.INTERNAL_CALL, False
+    action = Action.SWITCH if moved else Action.KEEP
+    return _decision(situation, action, name, reason, priced=priced, blocked=kinds_of(foreign))
+
+
+def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
+    """Keep the holder of `lock`: whatever the session remembers, the history has been on it since it asked."""
+    situation = replace(situation, current=name)
+    blocked = kinds_of(situation.eligible[name].foreign)
+    return _decision(situation, Action.KEEP, name, Reason.LOCKED, lock=lock, blocked=blocked, locked_to=name)
+
+
+def force(situation: Situation, name: ModelName, reason: Reason, lock: Lock, *, holder: ModelName | None) -> Decision:
+    """Move to `name` though `lock` holds; nothing is left where nobody is known to have held it."""
+    action = Action.KEEP if holder is None and lock.model is None else Action.FORCED_SWITCH
+    situation = replace(situation, current=holder)
+    return _decision(situation, action, name, reason, lock=lock, blocked=kinds_of(situation.eligible[name].foreign))
+
+
+def refuse(
+    situation: Situation,
+    *,
+    lock: Lock | None = None,
+    locked_to: ModelName | None = None,
+    target: ModelName | None = None,
+    priced: Mapping[ModelName, Candidate] | None = None,
+) -> Decision:
+    """Let nobody answer.
+
+    Args:
+        situation: What was looked at.
+        lock: The lock that holds.
+        locked_to: Its holder, when the refusal is that nobody else may take its place.
+        target: The model that was about to be chosen and cannot take the history.
+        priced: What the candidates would cost.
+    """
+    eligible = situation.eligible
+    pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
+    if all(one.uncleared for one in pinned):
+        reason = Reason.NOT_CLEARED
+    elif locked_to is not None:
+        reason = Reason.NOT_CAPABLE
+    else:
+        # What is cleared and capable, and still could not be chosen, cannot take the history.
+        target = target or next((name for name, one in eligible.items() if not one.uncleared and not one.incapable), None)
+        reason = Reason.NOT_CAPABLE if target is None else Reason.UNPORTABLE
+    bound: tuple[str, ...] = ()
+    if reason is Reason.UNPORTABLE and target is not None:
+        keep_all = lock is None and situation.policy.on_unportable is not OnUnportable.CONVERT
+        bound = kinds_of(eligible[target].foreign if keep_all else eligible[target].stuck)
+    return _decision(situation, Action.REFUSE, None, reason, lock=lock, priced=priced, blocked=bound, locked_to=locked_to, target=target)
+
+
+def _decision(
+    situation: Situation,
+    action: Action,
+    name: ModelName | None,
+    reason: Reason,
+    *,
+    lock: Lock | None = None,
+    priced: Mapping[ModelName, Candidate] | None = None,
+    blocked: tuple[str, ...] = (),
+    locked_to: ModelName | None = None,
+    target: ModelName | None = None,
+) -> Decision:
+    call, policy, session = situation.call, situation.policy, situation.session
+    transcript, known = call.transcript, priced or {}
+    same_turn = session is not None and session.version > 0 and session.turn == transcript.turn
+    number = session.call + 1 if session is not None and same_turn else 1
+    evidence = Evidence(
+        candidates=tuple(
+            _explained(situation, known.get(one) or situation.priced(one, None), name, locked_to, target) for one in situation.specs
+        ),
+        tokens=transcript.tokens,
+        output_tokens=policy.output_tokens,
+        stake=policy.stake,
+        margin=policy.margin,
+        tag="" if situation.tag is None else situation.tag.describe(),
+        blocked_by=blocked,
+    )
+    return Decision(
+        id=_decision_id(situation, number, name),
+        action=action,
+        model=name,
+        previous=situation.current,
+        reason=reason,
+        lock=lock,
+        evidence=evidence,
+        policy=policy.version,
+        session=_session_after(situation, action, name, number),
+        turn=transcript.turn,
+        call=number,
+        steps=len(transcript.steps),
+        prefix=transcript.prefix,
+        at=call.now,
+        internal=call.internal,
+        carried=call.carried is not None,
+    )
+
+
+def _session_after(situation: Situation, action: Action, name: ModelName | None, number: int) -> Session | None:
+    call, session = situation.call, situation.session
+    if session is None or name is None or call.internal:
+        return session
+    switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
+    return replace(
+        session.visited(name, call.transcript, at=call.now),
+        current=name,
+        closed=None,
+        turn=call.transcript.turn,
+        call=number,
+        switches=session.switches + switched,
+        switched_at=call.transcript.turn if switched else session.switched_at,
+    ).committed()
+
+
+def _explained(
+    situation: Situation, candidate: Candidate, chosen: ModelName | None, locked_to: ModelName | None, target: ModelName | None
+) -> Candidate:
+    name = candidate.model
+    if name == chosen:
+        return candidate
+    one = situation.eligible[name]
+    if refused := one.uncleared or one.incapable:
+        return replace(candidate, excluded=refused, uncleared=bool(one.uncleared))
+    if bound := situation.unportable(name) or ("the policy forbids to convert the history" if name == target else ""):
+        return replace(candidate, excluded=bound, unportable=True)
+    if locked_to is not None:
+        return replace(candidate, excluded=f"the session is locked to `{locked_to}`")
+    return candidate
+
+
+def _decision_id(situation: Situation, number: int, name: ModelName | None) -> str:
+    call, session = situation.call, situation.session
+    facts = (
+        "" if session is None else session.id,
+        0 if session is None else session.version,
+        call.transcript.prefix.digest.hex(),
+        situation.policy.version,
+        repr(call.now),
+        number,
+        name or "",
+        call.internal,
+        *call.failed,
+    )
+    return hashlib.blake2b("|".join(map(str, facts)).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,113 @@
+"""Everything that one decision looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from session_router.core.decision import Candidate
+from session_router.core.eligibility import examine, payload_tag
+from session_router.core.prefix import cached_tokens
+from session_router.core.pricing import USD, Usage, call_cost
+from session_router.core.transcript import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from session_router.core.boundary import Lock
+    from session_router.core.call import Call
+    from session_router.core.eligibility import Eligibility
+    from session_router.core.governance import Tag
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.need import Need
+    from session_router.core.policy import Policy
+    from session_router.core.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that one decision looks at.
+
+    Attributes:
+        call: The request.
+        specs: Every model.
+        policy: The settings.
+        session: What is remembered of the session, if anything.
+        current: Who answered last, or `None` when nobody did or it is no route.
+        tag: The label of the payload; `None` when governance is not in use.
+        eligible: What stands against each model.
+    """
+
+    call: Call
+    specs: Mapping[ModelName, ModelSpec]
+    policy: Policy
+    session: Session | None
+    current: ModelName | None
+    tag: Tag | None
+    eligible: Mapping[ModelName, Eligibility]
+
+    @classmethod
+    def of(cls, call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None) -> Situation:
+        """Look at `call`."""
+        tag = payload_tag(call, specs, policy)
+        return cls(call, specs, policy, session, _current(call, specs, session), tag, examine(call, specs, tag))
+
+    def candidates(self) -> list[ModelName]:
+        """Name the models that nothing excludes at a boundary, in the order of the routes."""
+        return [name for name in self.specs if not self.exclusion(name)]
+
+    def exclusion(self, name: ModelName) -> str:
+        """Say what excludes `name` at a boundary; empty for nothing."""
+        one = self.eligible[name]
+        return one.uncleared or one.incapable or self.unportable(name)
+
+    def unportable(self, name: ModelName) -> str:
+        """Say why the history cannot move to `name`; the model it is on may stay unless it never had the state."""
+        if name == self.current and not self.eligible[name].stuck:
+            return ""
+        return self.eligible[name].unportable(self.policy)
+
+    def default(self, names: Sequence[ModelName]) -> ModelName:
+        """Choose among `names` where nothing else decides: the current model, the default, the first route."""
+        if self.current in names:
+            return self.current
+        return next((name for name in names if name == self.policy.default), names[0])
+
+    def holder(self, lock: Lock) -> ModelName | None:
+        """Say which route `lock` is about, or `None` when the asker is no route, or unknown."""
+        if lock.model in self.specs:
+            return cast("ModelName", lock.model)
+        if self.session is not None and self.session.current in self.specs:
+            # An id that fits no route may be an alias; the session knows who was asked.
+            return self.session.current
+        return self.current if lock.model is None else None
+
+    def priced(self, name: ModelName, need: Need | None) -> Candidate:
+        """Price the call on `name`."""
+        spec, policy, transcript = self.specs[name], self.policy, self.call.transcript
+        visit = None if self.session is None else self.session.visits.get(name)
+        cached = cached_tokens(transcript, visit, now=self.call.now, cache=policy.prompt_cache)
+        usage = Usage(input=transcript.tokens, cached=cached, output=policy.output_tokens)
+        cost = None if spec.prices is None else call_cost(spec.prices, usage)
+        p_success = None if need is None else need.p_success
+        expected = None if cost is None or p_success is None else USD(cost + policy.stake * (1 - p_success))
+        return Candidate(model=name, cached=cached, cost=cost, p_success=p_success, expected=expected)
+
+
+def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> ModelName | None:
+    """Say who answered last: as the history has it, else as the session does, else an earlier author.
+
+    A session may be stale (an outcome that was not stored, a branch of a rewound thread) or ahead (a model that
+    was chosen and failed); the history is neither. Another agent's answers are not this session's.
+    """
+    answers = (step for step in reversed(call.transcript.steps) if step.role is Role.AI)
+    last = next(answers, None)
+    if last is not None and last.author in specs and _is_own(last.agent, call):
+        return cast("ModelName", last.author)
+    if session is not None and session.current in specs:
+        return session.current
+    return next((cast("ModelName", step.author) for step in answers if step.author in specs and _is_own(step.agent, call)), None)
+
+
+def _is_own(agent: str | None, call: Call) -> bool:
+    return agent is None or call.agent is None or agent == call.agent

@@ -1,0 +1,14 @@
+"""What would the router have done to recorded sessions? The loop, what it costs, and what the alternatives would have cost.
+
+    for recording in SessionFile(path):
+        for call in replay_session(recording, router):
+            print(call.to_plain())
+"""
+
+from __future__ import annotations
+
+from session_router.replay.comparison import Comparison, Spending
+from session_router.replay.loop import Pace, ReplayedCall, areplay_session, replay_session
+from session_router.replay.summary import Summary
+
+__all__ = ["Comparison", "Pace", "ReplayedCall", "Spending", "Summary", "areplay_session", "replay_session"]

@@ -1,0 +1,159 @@
+"""Sessions in one SQLite file: the embedded default, for one machine and many processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from session_router.errors import ConfigurationError, StoreCorrupt
+from session_router.identity import key_from_file
+from session_router.stores.connections import ConnectionPool
+from session_router.stores.rows import Row, RowCodec
+from session_router.stores.sqlite_file import failure, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from session_router.core.session import Session, SessionId
+
+# The casts make rows that somebody else wrote arrive as bytes, whatever their type.
+_SELECT = "SELECT CAST(payload AS BLOB), CAST(seal AS BLOB) FROM sessions WHERE id = ?"
+_REPLACE = "INSERT OR REPLACE INTO sessions (id, payload, seal, last_call) VALUES (?, ?, ?, ?)"
+_FORGET = "DELETE FROM sessions WHERE last_call < ?"
+
+
+class SQLiteSessionStore:
+    """One file, written by any number of threads and processes of one machine. Passes `testing.SessionStoreSuite`.
+
+    Rows are JSON under an HMAC and hold no text. What fails its HMAC is treated as lost: a load raises `StoreCorrupt`,
+    and the next first commit replaces it.
+
+    Args:
+        path: The file; made if there is none, in a directory that exists. Not on a network share.
+        key: 16 bytes or more; read from `<path>.key` unless given, which is made if there is none.
+        busy_timeout_seconds: How long to wait for other writers before the store counts as unavailable.
+
+    Attributes:
+        path: The file.
+        key: The key of its rows. Identities derived from the same key find their sessions again after a restart.
+
+    Raises:
+        ConfigurationError: A setting is wrong, the directory is missing, or the key file is unreadable.
+        StoreCorrupt: The file is not a session database, or one of a newer release. It is left as it is.
+        StoreUnavailable: The file cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, key: bytes | None = None, busy_timeout_seconds: float = 5.0) -> None:
+        if not busy_timeout_seconds >= 0:
+            raise ConfigurationError(key="busy_timeout_seconds", value=busy_timeout_seconds, rule="give a number of seconds, 0 or more.")
+        self.path = _checked(path)
+        given = None if key is None else RowCodec(key)
+        opening = partial(open_file, self.path, busy_timeout_seconds=busy_timeout_seconds)
+        self._connections = ConnectionPool(opening, patience_seconds=busy_timeout_seconds)
+        with self._connections.lease():
+            pass  # What is wrong with the file shows here, before a key is put beside it.
+        self.key: bytes = key_from_file(self.path.with_name(self.path.name + ".key")) if key is None else key
+        self._rows = given or RowCodec(self.key)
+
+    def load(self, session: SessionId) -> Session | None:
+        """Return the last committed session, or `None`.
+
+        Raises:
+            StoreUnavailable: The file is locked for too long, or its disk does not answer.
+            StoreCorrupt: The row, or the file, failed its checks.
+        """
+        with self._connection() as connection:
+            found = connection.execute(_SELECT, (session,)).fetchone()
+        return None if found is None else self._rows.decode(session, _row(found))
+
+    def commit(self, session: Session) -> bool:
+        """Store `session` if the stored version is one below it; a row that failed its checks counts as absent.
+
+        Raises:
+            StoreUnavailable: The file is locked for too long, read-only, or its disk is full or does not answer.
+            StoreCorrupt: The file failed its checks.
+        """
+        row = self._rows.encode(session)
+        last_call = max((visit.at for visit in session.visits.values()), default=0.0)
+        with self._connection(writing=True) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if session.version != self._stored_version(connection, session.id) + 1:
+                connection.execute("ROLLBACK")
+                return False
+            connection.execute(_REPLACE, (session.id, row.payload.decode("ascii"), row.seal, last_call))
+            connection.execute("COMMIT")
+        return True
+
+    async def aload(self, session: SessionId) -> Session | None:
+        """Do what `load` does, in a thread."""
+        return await asyncio.to_thread(self.load, session)
+
+    async def acommit(self, session: Session) -> bool:
+        """Do what `commit` does, in a thread."""
+        return await asyncio.to_thread(self.commit, session)
+
+    def forget(self, *, before: float) -> int:
+        """Delete sessions whose last call was before `before`, in POSIX seconds; costs warmth, never correctness.
+
+        Returns:
+            How many were deleted. Their space is used again; the file does not shrink.
+
+        Raises:
+            StoreUnavailable: As for `commit`.
+        """
+        with self._connection(writing=True) as connection:
+            return connection.execute(_FORGET, (before,)).rowcount
+
+    def close(self) -> None:
+        """Close all connections; later calls raise `StoreUnavailable`."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _stored_version(self, connection: sqlite3.Connection, session: SessionId) -> int:
+        found = connection.execute(_SELECT, (session,)).fetchone()
+        if found is None:
+            return 0
+        try:
+            return self._rows.decode(session, _row(found)).version
+        except StoreCorrupt:
+            return 0
+
+    @contextmanager
+    def _connection(self, *, writing: bool = False) -> Generator[sqlite3.Connection, None, None]:
+        try:
+            with self._connections.lease(writing=writing) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise failure(error, self.path) from error
+
+
+def _row(found: tuple[bytes | None, bytes | None]) -> Row:
+    payload, seal = found
+    return Row(payload=payload or b"", seal=seal or b"")
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    text = os.fspath(path)
+    if text in {"", ":memory:"} or text.startswith("file:"):
+        rule = "give the path of a file; for sessions that end with the process use `MemorySessionStore()`."
+        raise ConfigurationError(key="path", value=text, rule=rule)
+    checked = Path(text).expanduser()
+    if not checked.parent.is_dir():
+        raise ConfigurationError(
+            key="path", value=text, rule=f"the directory `{checked.parent}` must exist; make it, or give another path."
+        )
+    if checked.is_dir():
+        raise ConfigurationError(key="path", value=text, rule="this is a directory; give the path of a file in it.")
+    return checked
