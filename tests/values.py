@@ -167,7 +167,12 @@ class Recorder:
 
 
 def router(
-    models: Mapping[ModelName, ModelSpec] | None = None, *, wants: str = FAST, stake: float = 1.0, policy: Policy | None = None, **ports: Any
+    models: Mapping[ModelName, ModelSpec] | None = None,
+    *,
+    wants: str = FAST,
+    stake: float = 1.0,
+    policy: Policy | None = None,
+    **ports: Any,
 ) -> Router:
     """A router that would always go to `wants`: the stake outweighs every price."""
     ports.setdefault("scorer", Prefers(wants))

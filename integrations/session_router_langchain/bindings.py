@@ -232,6 +232,8 @@ def _of_speech(kind: str, block: Block, origin: Origin) -> Iterator[Binding]:
     named = text_of(block.get("id")).startswith("msg_") if kind in {"text", "refusal"} else kind in OPENAI_CALLS and block.get("id")
     if named or extras_of(block).get("item_id") or any(map(cites_stored_file, annotations_of(block))):
         yield _account(BindingKind.ITEM_ID, origin)
+    if any(map(cites_sealed_result, annotations_of(block))):
+        yield _account(BindingKind.ENCRYPTED_REASONING, origin)
 
 
 def _tool_home(kind: str, block: Block, origin: Origin) -> Binding | None:
@@ -293,9 +295,14 @@ def home_of_file(block: Mapping[str, Any]) -> str:
 
 
 def annotations_of(block: Mapping[str, Any]) -> list[Block]:
-    """Return the annotations of a text."""
-    annotations = block.get("annotations")
+    """Return the annotations of a text, which Anthropic calls citations."""
+    annotations = block.get("annotations") or block.get("citations")
     return [one for one in cast("list[object]", annotations) if is_block(one)] if isinstance(annotations, list) else []
+
+
+def cites_sealed_result(annotation: Block) -> bool:
+    """Whether an annotation points into a search result that only its account can open."""
+    return bool(annotation.get("encrypted_index") or extras_of(annotation).get("encrypted_index"))
 
 
 def cites_stored_file(annotation: Block) -> bool:
@@ -305,14 +312,27 @@ def cites_stored_file(annotation: Block) -> bool:
     return bool(held.get("file_id") or held.get("container_id") or extras_of(held).get("file_id"))
 
 
+def is_sealed(block: Mapping[str, Any]) -> bool:
+    """Whether `block`, or a part of the result it brings, can be opened by the account that made it and by no other."""
+    if block.get("encrypted_content") or extras_of(block).get("encrypted_content"):
+        return True
+    for key in ("content", "output"):
+        part = block.get(key)
+        parts = cast("list[object]", part) if isinstance(part, list) else [part]
+        if any(is_block(one) and (one.get("encrypted_content") or one.get("encrypted_stdout")) for one in parts):
+            return True
+    return False
+
+
 def _item(block: Mapping[str, Any], origin: Origin) -> Iterator[Binding]:
     if origin.dialect in {ANTHROPIC, GOOGLE_GENAI}:
         # Their ids pair a call with its result inside the request and are looked up nowhere.
-        if block.get("encrypted_content"):
+        if is_sealed(block):
             yield _account(BindingKind.ENCRYPTED_REASONING, origin)
         return
-    if block.get("encrypted_content") or extras_of(block).get("encrypted_content"):
-        yield _account(BindingKind.ENCRYPTED_REASONING, origin)
+    if is_sealed(block):
+        # Sealed for an account and a family of models; of families a route tells nothing.
+        yield _model(BindingKind.ENCRYPTED_REASONING, origin)
     id_ = block.get("id") or block.get("tool_call_id")
     if isinstance(id_, str) and id_ and not id_.startswith("lc_"):
         yield _account(BindingKind.ITEM_ID, origin)

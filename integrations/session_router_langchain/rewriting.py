@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.transcript import BindingKind
-from session_router_langchain.bindings import annotations_of, cites_stored_file
+from session_router_langchain.bindings import annotations_of, cites_sealed_result, cites_stored_file
 from session_router_langchain.cache_markers import without_marker
 from session_router_langchain.dialects import OPENAI_RESPONSES
 from session_router_langchain.vocabulary import (
@@ -29,7 +29,7 @@ from session_router_langchain.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from session_router_langchain.vocabulary import Block
 
@@ -113,7 +113,7 @@ def rewritten(block: object, failing: frozenset[BindingKind], around: Surroundin
     elif failing & _TOLD:
         replaced = _told(describe_tool(inner, around.names))
     else:
-        stripped = _without_ids(inner) if BindingKind.ITEM_ID in failing else inner
+        stripped = _without_ids(inner) if failing & {BindingKind.ITEM_ID, BindingKind.ENCRYPTED_REASONING} else inner
         stripped = _without_signature(stripped) if BindingKind.THOUGHT_SIGNATURE in failing else stripped
         replaced = [stripped] if inner is block else [{**block, "value": stripped}]
     return [without_marker(one) for one in replaced] if BindingKind.CACHE_MARKER in failing else replaced
@@ -145,35 +145,50 @@ def tool_name(block: Block) -> str:
     if named := text_of(extras_of(block).get("tool_name")) or text_of(block.get("name")):
         return named
     if kind.endswith("_tool_result") or kind in {"server_tool_call", "tool_result"}:
-        return "" if kind in {"server_tool_result", "mcp_tool_result", "tool_result"} else kind.removesuffix("_tool_result").replace("_", " ")
+        return (
+            "" if kind in {"server_tool_result", "mcp_tool_result", "tool_result"} else kind.removesuffix("_tool_result").replace("_", " ")
+        )
     return kind.removesuffix("_output").removesuffix("_call").replace("_", " ")
 
 
 def standard(block: Block) -> list[Block]:
     """Return a user's or a tool's block in the form of `langchain_core.messages.content`."""
-    kind = kind_of(block)
-    source = block.get("source")
-    if is_block(source):
-        return _from_source("image" if kind == "image" else "file", source, text_of(block.get("title")))
+    if is_block(source := block.get("source")):
+        return _from_source("image" if kind_of(block) == "image" else "file", source, text_of(block.get("title")))
     if is_block(held := block.get("file")):
         return [_data("file", held.get("file_data"), filename=text_of(held.get("filename")))]
-    match kind:
-        case "input_text":
-            return [text_block(text_of(block.get("text")))]
-        case "input_image":
-            return [_data("image", block.get("image_url"))]
-        case "input_file":
-            return [_data("file", block.get("file_data") or block.get("file_url"), filename=text_of(block.get("filename")))]
-        case "media" if block.get("data"):
-            return [_data(_medium(text_of(block.get("mime_type"))), block.get("data"), mime_type=text_of(block.get("mime_type")))]
-        case "tool_result" | "search_result":
-            return [*_told(_heading(block)), *(one for part in _parts(block.get("content")) for one in _standard_part(part))]
-        case "custom_tool_call_output":
-            return [text_block(text_of(block.get("output")) or _readable(block.get("output")))]
-        case "computer_call_output":
-            return [text_block("[the computer call was answered with this screen]"), *_screen(block.get("output"))]
-        case _:
-            return [text_block(describe_tool(block, {}))]
+    form = _STANDARD_FORMS.get(kind_of(block))
+    return [text_block(describe_tool(block, {}))] if form is None else form(block)
+
+
+def _input_file(block: Block) -> list[Block]:
+    return [_data("file", block.get("file_data") or block.get("file_url"), filename=text_of(block.get("filename")))]
+
+
+def _media(block: Block) -> list[Block]:
+    mime_type = text_of(block.get("mime_type"))
+    return [_data(_medium(mime_type), block.get("data"), mime_type=mime_type)]
+
+
+def _result(block: Block) -> list[Block]:
+    return [*_told(_heading(block)), *(one for part in _parts(block.get("content")) for one in _standard_part(part))]
+
+
+def _computer_output(block: Block) -> list[Block]:
+    return [text_block("[the computer call was answered with this screen]"), *_screen(block.get("output"))]
+
+
+_STANDARD_FORMS: Mapping[str, Callable[[Block], list[Block]]] = {
+    **dict.fromkeys(("text", "text-plain", "image", "image_url", "audio", "input_audio", "video", "file"), lambda block: [block]),
+    "input_text": lambda block: [text_block(text_of(block.get("text")))],
+    "input_image": lambda block: [_data("image", block.get("image_url"))],
+    "input_file": _input_file,
+    "media": _media,
+    "tool_result": _result,
+    "search_result": _result,
+    "custom_tool_call_output": lambda block: [text_block(text_of(block.get("output")) or _readable(block.get("output")))],
+    "computer_call_output": _computer_output,
+}
 
 
 def screen(url: str) -> Block:
@@ -210,8 +225,11 @@ def _by_model(kind: str, block: Block) -> list[Block]:
 def _without_ids(block: Block) -> Block:
     left = {key: value for key, value in block.items() if key != "id"}
     annotations = annotations_of(block)
-    if any(map(cites_stored_file, annotations)):
-        left["annotations"] = [one for one in annotations if not cites_stored_file(one)]
+    free = [one for one in annotations if not cites_stored_file(one) and not cites_sealed_result(one)]
+    if len(free) < len(annotations):
+        left["citations" if "citations" in block else "annotations"] = free
+        if not free:
+            left.pop("citations", None)
     if "item_id" in extras_of(block):
         left["extras"] = {key: value for key, value in extras_of(block).items() if key != "item_id"}
     return left
@@ -249,7 +267,7 @@ def _parts(content: object) -> Sequence[object]:
 def _standard_part(part: object) -> list[Block]:
     if not is_block(part):
         return _told(str(part))
-    return [part] if kind_of(part) == "text" else standard(part)
+    return standard(part)
 
 
 def _from_source(kind: str, source: Block, title: str) -> list[Block]:

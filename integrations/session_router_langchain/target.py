@@ -46,6 +46,7 @@ class Target:
     _spec: ModelSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Prepare the comparison."""
         spec = ModelSpec(dialect=self.dialect, account=self.account, provider_ids=self.provider_ids)
         object.__setattr__(self, "_spec", spec)
 

@@ -47,8 +47,8 @@ class Router:
         audit: Where decisions are recorded.
         observers: Watch decisions and outcomes.
         clock: The only source of time.
-        key: Key of session identities, 16 bytes or more; random unless given, which is enough for a store that
-            lives as long as the process.
+        key: Key of session identities, 16 bytes or more; the store's own key unless given, or a random one, which
+            is enough for a store that lives as long as the process.
 
     Raises:
         ConfigurationError: There is no route, a route has no price, or a name is not text.
@@ -77,7 +77,7 @@ class Router:
         self.audit = audit
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
-        self.key = new_key() if key is None else key
+        self.key: bytes = key or getattr(self.store, "key", None) or new_key()
 
     def route(self, call: Call) -> Decision:
         """Decide who answers `call`.

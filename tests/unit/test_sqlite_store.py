@@ -6,12 +6,12 @@ import asyncio
 import gc
 import json
 import os
-import resource
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from contextlib import closing
@@ -21,11 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.core.call import Call, Outcome
 from session_router.core.model import ModelName
+from session_router.core.need import Question
+from session_router.core.pricing import Prices
 from session_router.core.session import Session, SessionId
-from session_router.core.transcript import Transcript
+from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
 from session_router.identity import SessionKey, session_id
+from session_router.router import Router
 from session_router.stores import connections
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.stores.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
@@ -144,7 +148,7 @@ TAMPERINGS = [
     "UPDATE sessions SET seal = x''",
     "UPDATE sessions SET seal = 'text'",
     "UPDATE sessions SET seal = zeroblob(32)",
-    "UPDATE sessions SET payload = (SELECT payload FROM sessions WHERE id = 'other'), seal = (SELECT seal FROM sessions WHERE id = 'other')",
+    "UPDATE sessions SET (payload, seal) = (SELECT payload, seal FROM sessions WHERE id = 'other')",
 ]
 
 
@@ -168,7 +172,8 @@ def test_an_old_row_put_back_under_the_same_id_is_a_replay_that_versions_survive
     assert store.commit(full_session(ID))
     ((payload, seal),) = run_sql(store.path, "SELECT payload, hex(seal) FROM sessions")
     assert store.commit(full_session(ID, version=2))
-    run_sql(store.path, f"UPDATE sessions SET payload = '{payload}', seal = x'{seal}'")
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE sessions SET payload = ?, seal = ?", (payload, bytes.fromhex(seal)))
     assert store.load(ID) == full_session(ID)
     assert store.commit(full_session(ID, version=3)) is False
 
@@ -227,6 +232,23 @@ def test_a_file_that_breaks_under_way_is_corrupt_and_no_crash(path: Path) -> Non
             store.load(ID)
         with pytest.raises(StoreCorrupt, match="Move it away"):
             store.commit(full_session(ID))
+
+
+def test_a_routed_session_heals_its_altered_row(store: SQLiteSessionStore) -> None:
+    prices = {"fast": Prices(input=1.0, output=2.0), "strong": Prices(input=10.0, output=20.0)}
+    router = Router({"fast": "openai:small", "strong": "openai:large"}, prices=prices, store=store, key=store.key)
+    transcript = Transcript.start().extended([Step(role=Role.HUMAN, digest=b"h" * DIGEST_BYTES, tokens=10)])
+    call = Call(transcript=transcript, question=Question(text="hello", turn=1), now=1_000.0, session=ID)
+    assert router.route(call).evidence.degraded == ()
+    run_sql(store.path, "UPDATE sessions SET seal = x''")
+    lost = router.route(call)
+    assert lost.evidence.degraded == ("store",)
+    assert lost.model is not None
+    assert router.route(call).evidence.degraded == ()
+    run_sql(store.path, "UPDATE sessions SET seal = x''")
+    observed = router.observe(lost, Outcome(at=1_001.0, model=lost.model))
+    assert observed is not None
+    assert store.load(ID) == observed
 
 
 # Settings.
@@ -293,9 +315,19 @@ def test_waiting_for_another_writer_does_not_block_the_event_loop(path: Path) ->
         assert asyncio.run(main(store, other)) is True
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A path whose directories any user may enter: pytest's own are private."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        try:
+            yield Path(directory) / "sessions.db"
+        finally:
+            Path(directory).chmod(0o755)
+
+
 def in_a_child(directory: Path, script: str) -> str:
-    """Run `script` as a user who may not write where root may; it finds `path` and `key`."""
-    directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o055)
+    """Run `script` as a user whom permissions bind, which they do not for root; it finds `path`, `key` and `ID`."""
     prelude = """
 import os, sys
 from pathlib import Path
@@ -303,7 +335,7 @@ from session_router.core.session import Session, SessionId
 from session_router.errors import StoreError, StoreUnavailable
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.testing.sessions import full_session
-import asyncio, concurrent.futures.thread
+import asyncio, concurrent.futures.thread, resource, signal
 os.chdir(sys.argv[1])
 if os.geteuid() == 0:
     os.setgid(65534)
@@ -334,32 +366,28 @@ with SQLiteSessionStore(path, key=key) as store:
 
 
 @pytest.mark.parametrize("directory_mode", [0o555, 0o777])
-def test_a_read_only_file_is_still_read(path: Path, directory_mode: int) -> None:
+def test_a_read_only_file_is_still_read(open_path: Path, directory_mode: int) -> None:
+    path = open_path
     with SQLiteSessionStore(path, key=KEY) as store:
         assert store.commit(full_session(ID))
     path.chmod(0o444)
     path.parent.chmod(directory_mode)
-    try:
-        assert in_a_child(path.parent, READ_ONLY) == "True True None\nTrue True\nTrue True\n"
-    finally:
-        path.parent.chmod(0o755)
+    assert in_a_child(path.parent, READ_ONLY) == "True True None\nTrue True\nTrue True\n"
+    path.parent.chmod(0o755)
     with SQLiteSessionStore(path, key=KEY) as store:
         assert store.load(ID) == full_session(ID)
 
 
-def test_a_directory_that_cannot_be_written_is_named(path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_named(open_path: Path) -> None:
+    path = open_path
     path.parent.chmod(0o555)
-    try:
-        told = in_a_child(path.parent, "try:\n    SQLiteSessionStore(path, key=key)\nexcept StoreUnavailable as error:\n    print(error)\n")
-    finally:
-        path.parent.chmod(0o755)
+    told = in_a_child(path.parent, "try:\n    SQLiteSessionStore(path, key=key)\nexcept StoreUnavailable as error:\n    print(error)\n")
     assert "`sessions.db` cannot be opened" in told
     assert "writable for this user" in told
     assert list(path.parent.iterdir()) == []
 
 
 FULL_DISK = """
-import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with SQLiteSessionStore(path, key=key) as store:
     assert store.commit(full_session(ID))
@@ -378,10 +406,9 @@ with SQLiteSessionStore(path, key=key) as store:
 """
 
 
-def test_a_disk_that_takes_no_more_is_unavailable_and_loses_nothing(path: Path) -> None:
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)
-    path.parent.chmod(0o777)
-    assert in_a_child(path.parent, FULL_DISK) == "lost nothing\n"
+def test_a_disk_that_takes_no_more_is_unavailable_and_loses_nothing(open_path: Path) -> None:
+    open_path.parent.chmod(0o777)
+    assert in_a_child(open_path.parent, FULL_DISK) == "lost nothing\n"
 
 
 def test_a_full_database_says_what_to_do(store: SQLiteSessionStore) -> None:
@@ -392,7 +419,7 @@ def test_a_full_database_says_what_to_do(store: SQLiteSessionStore) -> None:
     with pytest.raises(StoreUnavailable, match="cannot grow"):
         store.commit(large)
     assert store.load(ID) is None
-    assert store.commit(full_session(ID))  # the connection that failed is replaced
+    assert store.commit(full_session(ID))  # what is small still fits, on the same connection
 
 
 # Connections.
@@ -422,9 +449,12 @@ def test_a_dropped_store_leaves_nothing_open(path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store = SQLiteSessionStore(path, key=KEY)
-        assert store.commit(full_session(ID))
+        with store._connections.lease() as connection:
+            pass
         del store
         gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
     assert [one.name for one in path.parent.iterdir()] == ["sessions.db"]
 
 

@@ -13,6 +13,7 @@ app = typer.Typer(
     name="session-router",
     help="A routing layer for LLM agents that knows when it must not switch.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # which joins the lines of a docstring's paragraph
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -28,7 +29,10 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 -- typer calls it so
 
 @app.callback()
 def options(
-    *, _version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")] = False
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
 ) -> None:
     """A routing layer for LLM agents that knows when it must not switch."""
 

@@ -32,8 +32,10 @@ class Progress:
             self._bar.update(self._task, completed=position, description=f"{calls:,} calls")
 
     def __enter__(self) -> Self:
+        """Show the bar."""
         self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Take it away."""
         self._bar.stop()

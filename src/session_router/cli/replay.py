@@ -22,7 +22,7 @@ REPLAY_KEY = b"session-router replay: no secret"
 """Session identities of a replay leave no process, and the same replay gives the same ids."""
 
 
-def replay(  # noqa: PLR0913 -- one each an option
+def replay(
     sessions: Annotated[Path, typer.Argument(help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip.")],
     *,
     config: Annotated[
@@ -63,9 +63,7 @@ def replay(  # noqa: PLR0913 -- one each an option
         raise typer.Exit(BAD_INPUT)
 
 
-def _replay_file(  # noqa: PLR0913, PLR0917 -- all of what one replay is made of
-    file: SessionFile, router: Router, pace: Pace, summary: Summary, rows: RowFile, limit: int | None
-) -> tuple[int, str]:
+def _replay_file(file: SessionFile, router: Router, pace: Pace, summary: Summary, rows: RowFile, limit: int | None) -> tuple[int, str]:
     """Replay every session.
 
     Returns:

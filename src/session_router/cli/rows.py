@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
     from types import TracebackType
 
@@ -27,6 +29,7 @@ class RowFile:
 
     def __init__(self, path: Path | None, *, source: Path) -> None:
         self.wanted = path is not None
+        self._path = path
         self.standard_output = path is not None and str(path) == "-"
         self._file: IO[str] | None = None
         self._flushes = True
@@ -47,16 +50,31 @@ class RowFile:
     def write(self, row: dict[str, Any]) -> None:
         """Write one row."""
         if self._file is not None:
-            self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
+            with self._reporting():
+                self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
     def flush(self) -> None:
         """Let readers of the file see what was written."""
         if self._file is not None and self._flushes:
-            self._file.flush()
+            with self._reporting():
+                self._file.flush()
 
     def __enter__(self) -> Self:
+        """Return the file; it is open already."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        """Write out what is left."""
         if self._file is not None and not self.standard_output:
-            self._file.close()
+            with self._reporting():
+                self._file.close()
+
+    @contextmanager
+    def _reporting(self) -> Generator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # whoever read the rows has seen enough
+        except OSError as error:
+            rule = f"it cannot be written on ({error.strerror or error})."
+            raise ConfigurationError(key="--json", value=str(self._path), rule=rule) from None

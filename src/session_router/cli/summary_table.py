@@ -84,8 +84,8 @@ def _assumptions(summary: Summary, pace: Pace) -> list[str]:
     measured = f"{summary.measured:,} of {summary.calls:,}"
     return [
         f"Tokens were recorded for {measured} calls; elsewhere they are estimated: one for every 4 characters, tool schemas not included.",
-        f"Dollars are estimates: cached tokens assume {pace.turn_seconds:g} s a user turn and {pace.call_seconds:g} s a call, "
-        "and every model is charged for the recorded answers.",
+        f"Dollars are estimates: cached tokens assume {pace.turn_seconds:g} s a user turn and {pace.call_seconds:g} s a call.",
+        "Every model is charged for the recorded answers.",
         "Modelled risk is the stake times the predicted chance of a badly served segment; nobody measured it.",
         "Single turn takes the best model at every call and ignores locks; a switch where a lock holds is unsafe.",
     ]

@@ -101,7 +101,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:
     where = environment.get(PATH_VARIABLE) if path is None else path
     if not where:
-        raise ConfigurationError(key=PATH_VARIABLE, value=None, rule="name a configuration file, in this variable or as an argument.")
+        raise ConfigurationError(key=PATH_VARIABLE, value=None, rule="name a configuration file in this variable, or give its path.")
     return layered(read_table(Path(where)), environment, source=str(where))
 
 

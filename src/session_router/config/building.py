@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from session_router.config.environment import dotted
 from session_router.config.problems import did_you_mean, raised
 from session_router.core.governance import Clearance, Tag
 from session_router.core.model import ModelSpec
@@ -18,7 +19,8 @@ from session_router.identity import key_from_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_router.config.environment import Layers, Path as KeyPath
+    from session_router.config.environment import Layers
+    from session_router.config.environment import Path as KeyPath
     from session_router.config.schema import ModelSection, PolicySection, Settings
     from session_router.ports import SessionStore
 
@@ -42,35 +44,31 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
     Raises:
         ConfigurationError: A model has no price, two, or nothing behind it, or a name is unknown.
     """
-    problems: list[ConfigurationError] = []
-
-    def problem(path: KeyPath, value: object, rule: str) -> None:
-        source = layers.source_of(path)
-        problems.append(ConfigurationError(key=".".join(map(str, path)), value=value, rule=rule, source=source))
-
-    known = settings.models
-    for name in settings.prices:
-        if name not in known:
-            problem(("prices", name), "(a table)", f"there is no model of this name; {did_you_mean(name, known)}")
-    for name in replacements:
-        if name not in known:
-            problem(("models", name), None, f"there is no model of this name; {did_you_mean(name, known)}")
-    default = settings.policy.default
-    if default is not None and default not in known:
-        problem(("policy", "default"), default, f"there is no model of this name; {did_you_mean(default, known)}")
+    known, default = settings.models, settings.policy.default
+    stated: list[tuple[KeyPath, str, object]] = [(("prices", name), name, "(a table)") for name in settings.prices]
+    stated += [(("models", name), name, None) for name in replacements]
+    stated += [] if default is None else [(("policy", "default"), default, default)]
+    problems = [
+        _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
+        for path, name, value in stated
+        if name not in known
+    ]
     for name, section in known.items():
-        prices = section.prices or settings.prices.get(name)
-        if prices is None:
-            problem(
-                ("models", name, "prices"), None, f"give [models.{name}.prices] with `input` and `output`, US dollars per 1,000,000 tokens."
-            )
-        elif section.prices is not None and name in settings.prices:
-            problem(("prices", name), "(a table)", f"[models.{name}.prices] states the prices too; keep one of the two.")
+        if section.prices is None and name not in settings.prices:
+            rule = f"give [models.{name}.prices] with `input` and `output`, US dollars per 1,000,000 tokens."
+            problems.append(_problem(layers, ("models", name, "prices"), None, rule))
+        if section.prices is not None and name in settings.prices:
+            rule = f"[models.{name}.prices] states the prices too; keep one of the two."
+            problems.append(_problem(layers, ("prices", name), "(a table)", rule))
         if section.model is None and name not in replacements:
-            problem(("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'.")
+            problems.append(_problem(layers, ("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'."))
     if problems:
         raise raised(problems)
     return {name: _spec(section, settings, name, replacements) for name, section in known.items()}
+
+
+def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> ConfigurationError:
+    return ConfigurationError(key=dotted(path), value=value, rule=rule, source=layers.source_of(path))
 
 
 def _spec(section: ModelSection, settings: Settings, name: str, replacements: Mapping[str, Any]) -> ModelSpec:
@@ -116,21 +114,19 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
         from session_router.stores.memory import MemorySessionStore
 
         if section.path is not None:
-            raise _store_problem(layers, "path", section.path, "sessions in memory have no file; remove it, or set `kind` to 'sqlite'.")
+            raise _problem(
+                layers, ("store", "path"), section.path, "sessions in memory have no file; remove it, or set `kind` to 'sqlite'."
+            )
         most = section.maximum_sessions
         return (MemorySessionStore() if most is None else MemorySessionStore(maximum_sessions=most)), key
     if section.path is None:
-        raise _store_problem(layers, "path", None, "name the file of the database.")
+        raise _problem(layers, ("store", "path"), None, "name the file of the database.")
     if section.maximum_sessions is not None:
-        raise _store_problem(layers, "maximum_sessions", section.maximum_sessions, "it is for `kind` 'memory' only.")
+        raise _problem(layers, ("store", "maximum_sessions"), section.maximum_sessions, "it is for `kind` 'memory' only.")
     from session_router.stores.sqlite import SQLiteSessionStore
 
     store = SQLiteSessionStore(_beside(layers.source, section.path), key=key)
     return store, store.key
-
-
-def _store_problem(layers: Layers, name: str, value: object, rule: str) -> ConfigurationError:
-    return ConfigurationError(key=f"store.{name}", value=value, rule=rule, source=layers.source_of(("store", name)))
 
 
 def _beside(source: str | None, path: str) -> Path:

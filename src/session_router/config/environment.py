@@ -69,7 +69,9 @@ def _resolved(value: object, path: Path, environment: Mapping[str, str], layers:
             return "$"
         name, default = match["name"], match["default"]
         if name is None:
-            layers.problems.append(_unresolved(layers, path, match[0], "write a reference as ${NAME} or ${NAME:-default}; write $$ for a $."))
+            layers.problems.append(
+                _unresolved(layers, path, match[0], "write a reference as ${NAME} or ${NAME:-default}; write $$ for a $.")
+            )
             return ""
         layers.hidden.add(path)
         if name not in environment and default is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from session_router.errors import ConfigurationError, MissingExtra
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOML, YAML = frozenset({".toml"}), frozenset({".yaml", ".yml"})
 

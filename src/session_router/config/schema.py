@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from math import isfinite
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, LiteralString, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -19,11 +19,19 @@ from session_router.core.prefix import PromptCache
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
 
+A_NUMBER, A_WHOLE_NUMBER = "give a number", "give a whole number"
+AN_INSTANT = "give a date and time, or POSIX seconds"
+
+
+def _breaks(rule: str) -> PydanticCustomError:
+    kind: LiteralString = "session_router"
+    return PydanticCustomError(kind, "{rule}", {"rule": rule})
+
 
 def _not_a_truth_value(value: object) -> object:
     # pydantic would read `true` as 1.
     if isinstance(value, bool):
-        raise PydanticCustomError("number", "give a number")
+        raise _breaks(A_NUMBER)
     return value
 
 
@@ -36,28 +44,38 @@ def _level(value: object) -> object:
     names = [level.name.lower() for level in Level]
     if isinstance(value, str) and not value.isdigit():
         if value.lower() not in names:
-            raise PydanticCustomError("level", "choose one of {names}", {"names": ", ".join(map(repr, names))})
+            rule = f"choose one of {', '.join(map(repr, names))}"
+            raise _breaks(rule)
         return Level[value.upper()]
     return _not_a_truth_value(int(value) if isinstance(value, str) else value)
 
 
 def _instant(value: object) -> object:
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value  # digits in the environment; anything else fails as a number
+        value = _read_instant(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if isinstance(value, datetime):
         value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, float) and not isfinite(value):
-        raise PydanticCustomError("instant", "give a date and time, or POSIX seconds")
-    return _not_a_truth_value(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise _breaks(AN_INSTANT)
+    return value
+
+
+def _read_instant(text: str) -> float | datetime:
+    # The environment has texts only.
+    for read in (float, datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    raise _breaks(AN_INSTANT)
 
 
 def _unlabelled(value: object) -> object:
-    return {"top": None, "public": {}}.get(value, value) if isinstance(value, str) else value
+    if value == "top":
+        return None
+    return {} if value == "public" else value
 
 
 def _model(value: object) -> object:
@@ -67,7 +85,7 @@ def _model(value: object) -> object:
 def _whole(value: object) -> object:
     # pydantic would read 8.0 as 8, and then 8.5 is the surprising one.
     if isinstance(value, float):
-        raise PydanticCustomError("whole_number", "give a whole number")
+        raise _breaks(A_WHOLE_NUMBER)
     return _not_a_truth_value(value)
 
 
@@ -77,7 +95,7 @@ Dollars: TypeAlias = Annotated[Number, Field(ge=0, description="US dollars")]
 Price: TypeAlias = Annotated[Number, Field(ge=0, description="US dollars per 1,000,000 tokens")]
 Seconds: TypeAlias = Annotated[Number, Field(ge=0, description="seconds")]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, description="tokens")]
-Instant: TypeAlias = Annotated[float, BeforeValidator(_instant), Field(description="a date and time, or POSIX seconds")]
+Instant: TypeAlias = Annotated[float, BeforeValidator(_instant)]
 Name: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Names: TypeAlias = Annotated[frozenset[Name], BeforeValidator(_names)]
 Capabilities: TypeAlias = Annotated[frozenset[Capability], BeforeValidator(_names)]

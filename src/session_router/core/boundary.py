@@ -219,24 +219,26 @@ def find_lock(
     position = locate(transcript)
     if agent is not None and position.agent is not None and position.agent != agent:
         return None
-    waiting = tuple(ask.id for ask in position.open)
-    match position.phase:
-        case Phase.ASKED:
-            return Lock(kind=_kind_of(position.open), model=position.author, waiting_for=waiting)
-        case Phase.ANSWERED:
-            return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=position.author)
-        case Phase.INVALID:
-            return Lock(kind=LockKind.INVALID_CALL_UNREPAIRED, model=position.author, waiting_for=waiting)
-        case Phase.PAUSED:
-            return Lock(kind=LockKind.SERVER_TOOL_UNFINISHED, model=position.author, waiting_for=waiting)
-        case Phase.PARTIAL:
-            return Lock(kind=LockKind.PARTIAL_MESSAGE, model=position.author)
-        case Phase.OPEN | Phase.FINAL:
-            if not position.orphans:
-                return None
-            if stored is not None and set(position.orphans) & set(stored.waiting_for):
-                return Lock(kind=LockKind.STORED, model=stored.model, waiting_for=stored.waiting_for)
-            return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=None)
+    if position.phase in {Phase.OPEN, Phase.FINAL}:
+        return _lock_of_orphans(position, stored)
+    kind = _kind_of(position.open) if position.phase is Phase.ASKED else _KINDS[position.phase]
+    return Lock(kind=kind, model=position.author, waiting_for=tuple(ask.id for ask in position.open))
+
+
+_KINDS: dict[Phase, LockKind] = {
+    Phase.ANSWERED: LockKind.TOOL_RESULTS_UNREAD,
+    Phase.INVALID: LockKind.INVALID_CALL_UNREPAIRED,
+    Phase.PAUSED: LockKind.SERVER_TOOL_UNFINISHED,
+    Phase.PARTIAL: LockKind.PARTIAL_MESSAGE,
+}
+
+
+def _lock_of_orphans(position: Position, stored: Lock | None) -> Lock | None:
+    if not position.orphans:
+        return None
+    if stored is not None and set(position.orphans) & set(stored.waiting_for):
+        return Lock(kind=LockKind.STORED, model=stored.model, waiting_for=stored.waiting_for)
+    return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=None)
 
 
 def _kind_of(open_: tuple[Ask, ...]) -> LockKind:

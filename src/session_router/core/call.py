@@ -79,17 +79,38 @@ class Outcome:
 def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     """Fold what really happened into `session`; its version stays.
 
-    The session moves to the model that answered, whichever was chosen. A failed call leaves nothing read.
+    The session moves to the model that answered, whichever was chosen, and counts a switch only if there was
+    one. A failed call leaves nothing read and moves nothing. An outcome that comes after a later call was routed
+    says what was read, and no more.
     """
     if decision.internal or decision.model is None:
         return session
-    if outcome.error is not None:
-        kept = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
-        return replace(session, visits=kept)
-    model = outcome.model or decision.model
     visits = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
-    visits[model] = _visit(decision, outcome)
-    return replace(session, current=model, lock=_lock_left_by(model, outcome.asks), visits=visits)
+    answered, lock = decision.previous, session.lock
+    if outcome.error is None:
+        answered = outcome.model or decision.model
+        lock = _lock_left_by(answered, outcome.asks)
+        visits[answered] = _visit(decision, outcome)
+    if _is_superseded(session, decision):
+        return replace(session, visits=visits)
+    elsewhere = decision.previous is not None and answered != decision.previous
+    switched = decision.switched if answered == decision.model else elsewhere
+    switches = max(0, session.switches + switched - decision.switched)
+    return replace(
+        session,
+        current=answered,
+        lock=lock,
+        visits=visits,
+        switches=switches,
+        switched_at=None if switches == 0 else decision.turn if switched else session.switched_at,
+    )
+
+
+def _is_superseded(session: Session, decision: Decision) -> bool:
+    """Whether a call was routed after `decision`, as far as `session` knows."""
+    if decision.session is None or session.version < decision.session.version:
+        return False
+    return (session.turn, session.call) != (decision.turn, decision.call)
 
 
 def _visit(decision: Decision, outcome: Outcome) -> Visit:

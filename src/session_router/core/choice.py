@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from session_router.core.session import Session
     from session_router.core.situation import Situation
 
+
 def choose(situation: Situation, name: ModelName, reason: Reason, *, priced: Mapping[ModelName, Candidate] | None = None) -> Decision:
     """Choose `name` at a boundary, or refuse when that needs a conversion that the policy forbids."""
     call, moved = situation.call, situation.current is not None and name != situation.current
@@ -66,10 +67,10 @@ def refuse(
     """
     eligible = situation.eligible
     pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
-    if all(one.uncleared for one in pinned):
-        reason = Reason.NOT_CLEARED
-    elif locked_to is not None:
+    if locked_to is not None:
         reason = Reason.NOT_CAPABLE
+    elif all(one.uncleared for one in pinned):
+        reason = Reason.NOT_CLEARED
     else:
         # What is cleared and capable, and still could not be chosen, cannot take the history.
         target = target or next((name for name, one in eligible.items() if not one.uncleared and not one.incapable), None)
@@ -81,7 +82,7 @@ def refuse(
     return _decision(situation, Action.REFUSE, None, reason, lock=lock, priced=priced, blocked=bound, locked_to=locked_to, target=target)
 
 
-def _decision(
+def _decision(  # noqa: PLR0913 -- one place that builds decisions
     situation: Situation,
     action: Action,
     name: ModelName | None,

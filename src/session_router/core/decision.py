@@ -39,6 +39,7 @@ class Reason(StrEnum):
     LOWER_EXPECTED_COST = "lower_expected_cost"
     NO_SCORE = "no_score"
     CURRENT_NOT_ELIGIBLE = "current_not_eligible"
+    NO_SESSION = "no_session"
     ASKER_NOT_ROUTABLE = "asker_not_routable"
     LOST_CLEARANCE = "lost_clearance"
     FALLBACK = "fallback"
@@ -55,6 +56,7 @@ class Candidate:
         model: Its name.
         excluded: Why it could not be chosen; empty when it could.
         uncleared: Whether `excluded` is a rule of governance.
+        unportable: Whether `excluded` is that it cannot take the history.
         cached: Tokens of the request that its provider should still hold.
         cost: Dollars of the call.
         p_success: Need, in [0, 1]; `None` when nobody scored.
@@ -65,6 +67,7 @@ class Candidate:
     model: ModelName
     excluded: str = ""
     uncleared: bool = False
+    unportable: bool = False
     cached: int = 0
     cost: USD | None = None
     p_success: float | None = None
@@ -93,7 +96,8 @@ class Evidence:
         stake: Dollars that a badly served segment costs.
         margin: Share of the current model's expected dollars that a switch must save.
         tag: The label of the payload, as text; empty when governance is not in use.
-        blocked_by: What the chosen model cannot take of this history and the integration must convert.
+        blocked_by: What the chosen model cannot take of this history and the integration must convert; what
+            stood in the way, when refused.
         degraded: What was unavailable: `store`, `scorer`, `audit`.
     """
 
@@ -128,7 +132,7 @@ class Decision:
             give the same id.
         action: What happens to the session's model.
         model: Who answers; `None` when refused.
-        previous: Who answered before; `None` at the first call.
+        previous: Who answered before; `None` at the first call, and when it is no route.
         reason: Why.
         lock: The lock that held, or `None` at a boundary.
         evidence: What the decision rests on.
@@ -179,7 +183,8 @@ class Decision:
         if self.reason is Reason.NOT_CLEARED:
             raise NoClearedModel(tag=self.evidence.tag, tried={c.model: c.excluded for c in candidates if c.uncleared})
         if self.reason is Reason.UNPORTABLE:
-            raise Unportable(model=self.previous or "the next model", bindings=self.evidence.blocked_by)
+            target = next((c.model for c in candidates if c.unportable), "the next model")
+            raise Unportable(model=target, bindings=self.evidence.blocked_by)
         raise NoCapableModel(tried={c.model: c.excluded for c in candidates if c.excluded})
 
     def to_plain(self) -> dict[str, Any]:

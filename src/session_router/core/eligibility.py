@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from session_router.core.governance import Tag, failing_rule, join_labels
 from session_router.core.policy import OnUnportable
+from session_router.core.transcript import NO_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,13 +52,16 @@ def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
 def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> Tag | None:
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
-    It is in use as soon as one model has a clearance or one label exists.
+    It is in use as soon as one model has a clearance or one label exists. The system prompt, the tools and what the
+    provider keeps of the history bear no label of their own.
     """
     labels = call.transcript.tags
     if call.tag is None and labels <= {None} and all(spec.clearance is None for spec in specs.values()):
         return None
     unlabelled = policy.unlabelled if call.tag is None else call.tag
-    return join_labels(labels or {None}, unlabelled=unlabelled)
+    if not labels or call.transcript.head != NO_HEAD or any(not binding.convertible for binding in call.bindings):
+        labels |= {None}
+    return join_labels(labels, unlabelled=unlabelled)
 
 
 def examine(call: Call, specs: Mapping[ModelName, ModelSpec], tag: Tag | None) -> dict[ModelName, Eligibility]:

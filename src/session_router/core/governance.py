@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import reduce
+from math import inf, isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Tag:
         purposes: Purposes it may serve; `None` means any, the empty set means none.
         tenants: Whose data it is; data of two tenants together may go nowhere.
         subjects: HMACs of the people it is about.
-        expires_at: POSIX seconds after which nobody may see it; `None` for never.
+        expires_at: POSIX seconds after which nobody may see it; `None` for never; what is not a number has passed.
         no_train: It must not reach a model that trains on its inputs.
         zero_retention: It must not reach an endpoint that keeps anything.
         integrity: Whether it can be believed.
@@ -58,6 +59,11 @@ class Tag:
     no_train: bool = False
     zero_retention: bool = False
     integrity: Integrity = Integrity.TRUSTED
+
+    def __post_init__(self) -> None:
+        """Read an expiry that is not a number as one that has passed: `min` would let a join lose it."""
+        if self.expires_at is not None and isnan(self.expires_at):
+            object.__setattr__(self, "expires_at", -inf)
 
     def describe(self) -> str:
         """Say it in one line, for errors and evidence; subjects are counted, not named."""
@@ -81,7 +87,7 @@ TOP = Tag(
     level=Level.RESTRICTED,
     regions=frozenset(),
     purposes=frozenset(),
-    expires_at=float("-inf"),
+    expires_at=-inf,
     no_train=True,
     zero_retention=True,
     integrity=Integrity.UNTRUSTED,

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import TOP, Tag
@@ -95,7 +95,8 @@ def cheapest(candidates: Sequence[Candidate], *, current: ModelName | None, marg
     Returns:
         The candidate with the least expected dollars, or the current one when the saving is within the margin.
     """
-    best = min(candidates, key=lambda one: (one.expected or 0.0, one.model != current, one.model))
+    # What nobody could price is chosen last, not first.
+    best = min(candidates, key=lambda one: (inf if one.expected is None else one.expected, one.model != current, one.model))
     here = next((one for one in candidates if one.model == current), None)
     if here is None or here.expected is None or best.expected is None:
         return best

@@ -69,7 +69,7 @@ class Situation:
 
     def default(self, names: Sequence[ModelName]) -> ModelName:
         """Choose among `names` where nothing else decides: the current model, the default, the first route."""
-        if self.current in names:
+        if self.current is not None and self.current in names:
             return self.current
         return next((name for name in names if name == self.policy.default), names[0])
 

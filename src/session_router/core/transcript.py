@@ -7,7 +7,7 @@ that stands before it, so that "has this model read that far?" is one comparison
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,10 @@ def chain(digest: bytes, following: bytes) -> bytes:
     return hashlib.blake2b(digest + following, digest_size=DIGEST_BYTES).digest()
 
 
+NO_HEAD = Prefix(EMPTY_DIGEST, 0)
+"""Neither a system prompt nor tools."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
     """A history as it will be sent, plus what is sent before it (system prompt and tools).
@@ -160,7 +164,7 @@ class Transcript:
         tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
     """
 
-    head: Prefix = field(default=Prefix(EMPTY_DIGEST, 0))
+    head: Prefix = NO_HEAD
     steps: tuple[Step, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
     needs: frozenset[str] = frozenset()

@@ -41,6 +41,7 @@ class SessionFile:
         return self._lines.position
 
     def __iter__(self) -> Iterator[Recording | RecordingError]:
+        """Yield a session, or an error in the place of one."""
         empty = True
         for item in self._lines:
             empty = False

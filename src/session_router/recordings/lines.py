@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import stat
 import zlib
 from typing import TYPE_CHECKING, cast
 
@@ -31,19 +33,23 @@ class JSONLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._raw = _opened(path)
-        self.size = path.stat().st_size
-        """Bytes on disk, compressed or not."""
+        self.size = _checked_size(path)
+        """Bytes on disk, compressed or not; 0 for a pipe."""
+        self._raw: BufferedReader | None = None
 
     @property
     def position(self) -> int:
         """Bytes of `size` that were read so far."""
+        if self._raw is None or not self.size:
+            return 0
         return self.size if self._raw.closed else self._raw.tell()
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, object]] | RecordingError]:
+        """Yield a line, or an error in the place of one."""
         number = 0
         source = str(self.path)
-        with self._raw as raw:
+        with self.path.open("rb") as raw:
+            self._raw = raw
             packed = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
             stream = gzip.GzipFile(fileobj=raw) if packed else raw
             while True:
@@ -62,15 +68,20 @@ class JSONLines:
                     yield _parsed(line, number, source)
 
 
-def _opened(path: Path) -> BufferedReader:
+def _checked_size(path: Path) -> int:
     try:
-        return path.open("rb")
+        status = path.stat()
     except FileNotFoundError:
         rule = "there is no such file."
-    except IsADirectoryError:
-        rule = "it is a directory; name a file of one session a line."
     except OSError as error:
         rule = f"it cannot be opened ({error.strerror or error})."
+    else:
+        if stat.S_ISDIR(status.st_mode):
+            rule = "it is a directory; name a file of JSON lines."
+        elif not os.access(path, os.R_OK):
+            rule = "this user may not read it."
+        else:
+            return status.st_size
     raise RecordingError(rule, source=str(path))
 
 

@@ -120,14 +120,15 @@ def _message(value: object, index: int, usage: Usage | None, reader: _Reader) ->
         tokens=estimated_tokens(characters) + MEDIA_TOKENS * len(media.hashed),
         asks=asks,
         answers=answers,
+        needs=media.needs,
     )
-    return RecordedMessage(step=step, text=text if role is Role.HUMAN else "", requires=media.requires, usage=usage)
+    return RecordedMessage(step=step, text=text if role is Role.HUMAN else "", usage=usage)
 
 
 @dataclass(slots=True)
 class _Media:
     hashed: list[str] = field(default_factory=list[str])
-    requires: frozenset[Capability] = frozenset()
+    needs: frozenset[Capability] = frozenset()
 
 
 _NO_MEDIA = _Media()
@@ -155,7 +156,7 @@ def _content(message: Mapping[str, object], role: Role, reader: _Reader) -> tupl
             texts.append(text)
         elif isinstance(kind, str) and kind in _MEDIA:
             media.hashed.append(json.dumps(part, sort_keys=True))
-            media.requires |= {_MEDIA[kind]}
+            media.needs |= {_MEDIA[kind]}
         else:
             reader.fail(_expected(f"one of {', '.join([*_TEXTS, *_MEDIA])}", part, "type"), f"{place}.type")
     return "\n".join(texts), media
@@ -240,9 +241,14 @@ def _expected(what: str, table: Mapping[str, object], name: str) -> str:
     return f"expected {what}, found {told[:80]}."
 
 
+_KINDS = ((dict, "an object"), (list, "a list"), (str, "text"), (bool, "a truth value"), (int, "a number"), (float, "a number"))
+
+
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
-    return "an empty text" if value == "" else "an empty list" if value == [] else names.get(type(value), type(value).__name__)
+    if value is None:
+        return "null"
+    name = next(name for kind, name in _KINDS if isinstance(value, kind))
+    return f"{name} that is empty" if value in ("", [], {}) else name
 
 
 def _digest(parts: Sequence[str]) -> bytes:

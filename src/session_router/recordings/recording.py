@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from session_router.core.model import Capability
     from session_router.core.pricing import Usage
     from session_router.core.transcript import Step
 
@@ -18,14 +17,12 @@ class RecordedMessage:
     Attributes:
         step: The message as routing sees it; an AI message has no author, because a replay decides who writes it.
         text: What a human typed; empty for every other message.
-        requires: What a model must be able to do to read it.
         usage: Tokens of the call that wrote it, as the provider counted them; `None` when that was not recorded,
             or the message is not an AI message.
     """
 
     step: Step
     text: str = ""
-    requires: frozenset[Capability] = frozenset()
     usage: Usage | None = None
 
 

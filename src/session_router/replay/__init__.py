@@ -1,8 +1,8 @@
 """What would the router have done to recorded sessions? The loop, what it costs, and what the alternatives would have cost.
 
-    for recording in SessionFile(path):
-        for call in replay_session(recording, router):
-            print(call.to_plain())
+for recording in SessionFile(path):
+    for call in replay_session(recording, router):
+        print(call.to_plain())
 """
 
 from __future__ import annotations

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from session_router.core.eligibility import examine, payload_tag
 from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import call_cost
+from session_router.core.pricing import Usage, call_cost
 from session_router.core.session import Visit
 from session_router.replay.loop import with_cached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.call import Call
     from session_router.core.model import ModelName
     from session_router.core.need import Need
     from session_router.recordings import Recording
@@ -82,7 +84,10 @@ class Comparison:
                 alternative.visits, alternative.current = {}, None
         scores = self._scores(replayed)
         self._add_router(replayed, scores)
-        excluded = {one.model for one in replayed.decision.evidence.candidates if one.excluded}
+        call = replayed.call
+        # Asked anew: at a locked call the evidence excludes whoever is not locked to.
+        examined = examine(call, self._models, payload_tag(call, self._models, self._policy))
+        excluded = {name for name, one in examined.items() if one.uncleared or one.incapable}
         for alternative in self._alternatives.values():
             self._add(alternative, replayed, scores, excluded)
 
@@ -102,19 +107,16 @@ class Comparison:
         elif decision.lock is None:
             spending.risk += self._risk(scores.get(decision.model))
 
-    def _add(
-        self, alternative: _Alternative, replayed: ReplayedCall, scores: Mapping[ModelName, Need], excluded: set[ModelName]
-    ) -> None:
+    def _add(self, alternative: _Alternative, replayed: ReplayedCall, scores: Mapping[ModelName, Need], excluded: set[ModelName]) -> None:
         spending = alternative.spending
         names = [name for name in self._models if name not in excluded] if alternative.only is None else [alternative.only]
         if not names or alternative.only in excluded:
             spending.impossible += 1
         if not names:
             return
-        costs = {name: self._cost(alternative, replayed, name) for name in names}
-        name = min(names, key=lambda one: (costs[one] + self._risk(scores.get(one)), one != alternative.current, one))
+        name = names[0] if len(names) == 1 else self._best(alternative, replayed, scores, names)
         locked = replayed.decision.lock is not None
-        spending.dollars += costs[name]
+        spending.dollars += self._cost(alternative, replayed.call, name, replayed.usage)
         if not locked:
             spending.risk += self._risk(scores.get(name))
         if alternative.current not in {None, name}:
@@ -125,12 +127,21 @@ class Comparison:
         prefix = call.transcript.prefix
         alternative.visits[name] = Visit(steps=len(call.transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=call.now)
 
-    def _cost(self, alternative: _Alternative, replayed: ReplayedCall, name: ModelName) -> float:
-        call, prices = replayed.call, self._models[name].prices
+    def _best(
+        self, alternative: _Alternative, replayed: ReplayedCall, scores: Mapping[ModelName, Need], names: list[ModelName]
+    ) -> ModelName:
+        # It chooses by what the router knows before the call, and is charged for what the call took.
+        call = replayed.call
+        assumed = Usage(input=call.transcript.tokens, output=self._policy.output_tokens)
+        expected = {name: self._cost(alternative, call, name, assumed) + self._risk(scores.get(name)) for name in names}
+        return min(names, key=lambda one: (expected[one], one != alternative.current, one))
+
+    def _cost(self, alternative: _Alternative, call: Call, name: ModelName, usage: Usage) -> float:
+        prices = self._models[name].prices
         if prices is None:
             return 0.0
         cached = cached_tokens(call.transcript, alternative.visits.get(name), now=call.now, cache=self._policy.prompt_cache)
-        return call_cost(prices, with_cached(replayed.usage, cached, of=call.transcript.tokens))
+        return call_cost(prices, with_cached(usage, cached, of=call.transcript.tokens))
 
     def _risk(self, need: Need | None) -> float:
         return 0.0 if need is None else self._policy.stake * (1 - need.p_success)

@@ -42,6 +42,11 @@ class Pace:
     call_seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ConfigurationError: A time is negative or not finite.
+        """
         for name in ("turn_seconds", "call_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigurationError(key=name, value=getattr(self, name), rule="give seconds >= 0.")
@@ -156,7 +161,6 @@ def _replay(
     text, now = "", pace.start
     for index, message in enumerate(recording.messages):
         step = message.step
-        requires |= message.requires
         if step.role is not Role.AI:
             if step.role is Role.HUMAN:
                 text, now = message.text, now + (pace.turn_seconds if transcript.turn else 0.0)

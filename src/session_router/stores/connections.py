@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from session_router.errors import StoreUnavailable
+from session_router.stores.sqlite_file import result_code
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Generator
 
 FORK_PATIENCE_SECONDS = 10.0
 """How long a fork waits for transactions in other threads. They take milliseconds; a stuck disk must not stop the fork."""
 
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+
 
 class ConnectionPool:
-    """Opens connections as threads need them, and closes what an error has touched.
+    """Opens connections as threads need them, and closes what may be broken.
 
     Args:
         open_connection: Makes a connection that any thread may use.
@@ -41,7 +44,7 @@ class ConnectionPool:
 
     @contextmanager
     def lease(self, *, writing: bool = False) -> Generator[sqlite3.Connection, None, None]:
-        """Lend a connection to the block; an exception closes it, which rolls back what was not committed.
+        """Lend a connection to the block; an exception rolls back what was not committed.
 
         Raises:
             StoreUnavailable: The pool is closed, or the writers before this one took too long.
@@ -51,8 +54,8 @@ class ConnectionPool:
             if connection is None:
                 connection = self._open()
             yield connection
-        except BaseException:
-            if connection is not None:
+        except BaseException as error:
+            if connection is not None and not _recovered(connection, error):
                 connection.close()
                 connection = None
             raise
@@ -103,6 +106,18 @@ class ConnectionPool:
     def after_fork(self) -> None:
         """Go on, in the parent or in the child."""
         self._changed.release()
+
+
+def _recovered(connection: sqlite3.Connection, error: BaseException) -> bool:
+    """Roll back, and say whether the connection is as good as new."""
+    # These pass, and on a full disk a new connection may not even be able to read.
+    if not isinstance(error, sqlite3.Error) or result_code(error) not in _PASSING:
+        return False
+    try:
+        connection.rollback()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:

@@ -43,7 +43,7 @@ def open_file(path: Path, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     try:
         return _open(path, "mode=rwc", busy_timeout_seconds)
     except sqlite3.Error as error:
-        if _code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not path.exists():
+        if result_code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not path.exists():
             raise failure(error, path) from error
         refused = error
     try:
@@ -56,7 +56,7 @@ def open_file(path: Path, *, busy_timeout_seconds: float) -> sqlite3.Connection:
 
 def failure(error: sqlite3.Error, path: Path) -> StoreError:
     """Say what `error` means for the database at `path`, and what to do."""
-    match _code(error):
+    match result_code(error):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_ERROR:
             return StoreCorrupt(f"`{path}` is not an intact session database ({error}). {_MOVE_AWAY}")
         case sqlite3.SQLITE_READONLY:
@@ -71,7 +71,7 @@ def failure(error: sqlite3.Error, path: Path) -> StoreError:
             return StoreUnavailable(f"`{path}` gives no answer ({error}). Check its disk.")
 
 
-def _code(error: sqlite3.Error) -> int | None:
+def result_code(error: sqlite3.Error) -> int | None:
     """Return the primary result code; `None` for errors of Python's module itself."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
@@ -133,7 +133,7 @@ def _turn_on_wal(connection: sqlite3.Connection, busy_timeout_seconds: float) ->
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE_SECONDS)
         else:

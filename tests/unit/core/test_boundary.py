@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from values import ai, client_block, human, injected, invalid_call, server_tool, system, tool, transcript
 
 from session_router.core import boundary
 from session_router.core.boundary import TRANSITIONS, Event, Lock, LockKind, Phase, Position, advance, event_of, find_lock, locate
 from session_router.core.transcript import Ask, Step
 from session_router.errors import InternalError
+from values import ai, client_block, human, injected, invalid_call, server_tool, system, tool, transcript
 
 REACHES: dict[Phase, tuple[Step, ...]] = {
     Phase.OPEN: (human(),),
@@ -77,9 +77,7 @@ class TestTheLockTable:
         )
 
     def test_answered_and_not_consumed_locks_to_the_asker(self) -> None:
-        assert find_lock(transcript(human(), ai("a", by="strong"), tool("a"))) == Lock(
-            kind=LockKind.TOOL_RESULTS_UNREAD, model="strong"
-        )
+        assert find_lock(transcript(human(), ai("a", by="strong"), tool("a"))) == Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model="strong")
 
     def test_the_final_answer_ends_the_loop(self) -> None:
         assert after(human(), ai("a"), tool("a"), ai()) is None

@@ -6,13 +6,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from values import FAST, SESSION, STRONG, Answers, FlakyStore, Prefers, Recorder, ai, answered, call_of, human, router, tool
 
 from session_router.core.decision import Action, Decision, Reason
 from session_router.core.flow import MAXIMUM_ATTEMPTS
 from session_router.core.need import Need
 from session_router.core.policy import Policy
 from session_router.errors import StoreCorrupt, StoreUnavailable
+from values import FAST, SESSION, STRONG, Answers, FlakyStore, Prefers, Recorder, ai, answered, call_of, human, router, tool
 
 GONE = StoreUnavailable("no answer")
 
@@ -113,19 +113,22 @@ class TestScorer:
         "say",
         [
             lambda _: (_ for _ in ()).throw(RuntimeError("no weights")),
-            lambda _: None,
             lambda _: {},
             lambda _: {STRONG: Need(p_success=1.0)},
             lambda models: dict.fromkeys(models, 0.5),
-            lambda models: list(models),
+            list,
             lambda _: nan_need(),
         ],
-        ids=["raises", "nothing", "empty", "one missing", "not a need", "not a mapping", "not a number"],
+        ids=["raises", "empty", "one missing", "not a need", "not a mapping", "not a number"],
     )
     def test_a_scorer_that_does_not_say_what_it_should_is_no_scorer(self, say: Any) -> None:
         subject = router(scorer=Answers(say), policy=Policy(default=STRONG))
         assert story(subject.route(call_of(human(), ai(), human()))) == (Action.KEEP, FAST, Reason.NO_SCORE, ("scorer",))
         assert story(subject.route(call_of(human(), session=None))) == (Action.KEEP, STRONG, Reason.NO_SCORE, ("scorer",))
+
+    def test_no_scorer_at_all_is_nothing_missing(self) -> None:
+        decision = router(scorer=Answers(lambda _: None)).route(call_of(human(), ai(), human()))
+        assert story(decision) == (Action.KEEP, FAST, Reason.NO_SCORE, ())
 
     def test_a_fallback_without_a_scorer_is_still_a_fallback(self) -> None:
         subject = router({**router().models, "other": router().models[FAST]}, scorer=Answers(lambda _: None))  # type: ignore[dict-item]

@@ -1,6 +1,9 @@
 """Three small models, and ways to reach them."""
 
+# Fixtures and cases say what they are.
+
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,8 +55,8 @@ class Caller:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.providers.asgi_app)
             async with httpx.AsyncClient(transport=transport, base_url="http://simulated") as client:
-                content = {"content": body} if isinstance(body, bytes) else {"json": body}
-                return await client.post(PATHS[api], headers=all_headers, **content)
+                content = body if isinstance(body, bytes) else json.dumps(body).encode("ascii")
+                return await client.post(PATHS[api], headers=all_headers, content=content)
 
         return asyncio.run(send())
 

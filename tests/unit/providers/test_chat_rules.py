@@ -1,5 +1,8 @@
 """Each rule of the Chat Completions API bites, and its good counterpart passes."""
 
+# Fixtures and cases say what they are.
+# ruff: noqa: ANN001, ANN002, ANN201
+
 import pytest
 
 USER = {"role": "user", "content": "hello"}

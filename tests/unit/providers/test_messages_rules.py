@@ -1,5 +1,8 @@
 """Each rule of the Messages API bites, and its good counterpart passes."""
 
+# Fixtures and cases say what they are.
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201
+
 import pytest
 
 from session_router.testing.providers import Reply, ToolCall, WebSearch
@@ -50,7 +53,10 @@ BAD = [
     ([USER, assistant(use("a")), user(result("a"), result("a"))], "Found multiple `tool_result` blocks with id: a"),
     ([USER, assistant(use("a")), user(result("a")), assistant(use("a")), user(result("a"))], "`tool_use` ids must be unique"),
     ([USER, assistant(use("a.b:0")), user(result("a.b:0"))], "messages.1.content.0.tool_use.id: String should match pattern"),
-    ([USER, assistant({"type": "reasoning", "summary": []})], "Input tag 'reasoning' found using 'type' does not match any of the expected"),
+    (
+        [USER, assistant({"type": "reasoning", "summary": []})],
+        "Input tag 'reasoning' found using 'type' does not match any of the expected",
+    ),
     ([user({"type": "image_url", "image_url": {}})], "Input tag 'image_url' found using 'type'"),
     ([user(text("x", index=0))], "messages.0.content.0.text.index: Extra inputs are not permitted"),
     ([user(text(""))], "text content blocks must be non-empty"),

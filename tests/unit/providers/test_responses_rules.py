@@ -1,5 +1,8 @@
 """Each rule of the Responses API bites, and its good counterpart passes."""
 
+# Fixtures and cases say what they are.
+# ruff: noqa: ANN001, ANN003, ANN201
+
 import pytest
 
 from session_router.testing.providers import ClientItem, Reply, ToolCall, WebSearch

@@ -13,7 +13,7 @@ would swallow is a 400 here.
 Needs the `testing` extra.
 """
 
-from session_router.testing.providers.behaviour import Behaviour, ScriptedBehaviour, ScriptExhausted
+from session_router.testing.providers.behaviour import Behaviour, ScriptedBehaviour, ScriptExhaustedError
 from session_router.testing.providers.clock import SimulatedClock
 from session_router.testing.providers.faults import Fault, Faults
 from session_router.testing.providers.ledger import Ledger, LedgerRow, LedgerTotals
@@ -36,7 +36,7 @@ __all__ = [
     "Prompt",
     "Reply",
     "SchemaBehaviour",
-    "ScriptExhausted",
+    "ScriptExhaustedError",
     "ScriptedBehaviour",
     "ServedProviders",
     "SimulatedClock",

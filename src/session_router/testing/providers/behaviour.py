@@ -17,7 +17,7 @@ class Behaviour(Protocol):
         ...
 
 
-class ScriptExhausted(Exception):  # noqa: N818 - named after what happened
+class ScriptExhaustedError(Exception):
     """A script was asked for more replies than it holds; the client gets a 500 that says so."""
 
     def __init__(self, model: str, after: int, text: str) -> None:
@@ -57,7 +57,7 @@ class ScriptedBehaviour:
 
         Args:
             script: The replies in order, or the replies by a part of the user's text.
-            fallback: Answers what the script does not; without one, such a call fails with `ScriptExhausted`.
+            fallback: Answers what the script does not; without one, such a call fails with `ScriptExhaustedError`.
         """
         self._script = script
         self._fallback = fallback
@@ -67,14 +67,14 @@ class ScriptedBehaviour:
         """Return the reply that the script holds for this call.
 
         Raises:
-            ScriptExhausted: the script has none and there is no fallback.
+            ScriptExhaustedError: the script has none and there is no fallback.
         """
         at, replies = self._place(prompt)
         if at < len(replies):
             reply = replies[at]
             return Reply(text=reply) if isinstance(reply, str) else reply
         if self._fallback is None:
-            raise ScriptExhausted(prompt.model, at, prompt.last_user_text)
+            raise ScriptExhaustedError(prompt.model, at, prompt.last_user_text)
         return self._fallback(prompt)
 
     def _place(self, prompt: Prompt) -> tuple[int, Sequence[Reply | str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from session_router.testing.providers.behaviour import ScriptExhausted
+from session_router.testing.providers.behaviour import ScriptExhaustedError
 from session_router.testing.providers.clock import SimulatedClock
 from session_router.testing.providers.dialect import Dialect, Drafting, ModelRequest
 from session_router.testing.providers.faults import Fault, Faults
@@ -110,7 +110,7 @@ class Exchange:
         prompt = self.dialect.read(asked)
         try:
             reply = _audible(asked.model.behaviour(prompt), prompt)
-        except ScriptExhausted as exhausted:
+        except ScriptExhaustedError as exhausted:
             return self._refuse(Refusal(message=str(exhausted), status=500, kind="api_error"), row)
         usage = self.state.caches[self.dialect.provider].use((row.account, asked.model.id), segments, self.state.clock.now())
         usage = replace(usage, output=_output_tokens(reply), thinking=count_tokens(reply.thinking or ""))

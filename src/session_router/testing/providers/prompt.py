@@ -16,11 +16,14 @@ class ToolCall:
         name: The tool's name.
         arguments: The arguments, as decoded JSON.
         id: The provider's id of the call; a reply may leave it `None` to have one minted.
+        malformed: What OpenAI's APIs send in place of the arguments' JSON, as real models sometimes do;
+            `None` for well-formed arguments.
     """
 
     name: str
     arguments: Mapping[str, Any]
     id: str | None = None
+    malformed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

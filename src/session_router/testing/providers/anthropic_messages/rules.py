@@ -59,6 +59,8 @@ def roles(request: ModelRequest) -> Iterator[Refusal]:
                 yield Refusal(message=f"messages.{at}.{name}: Extra inputs are not permitted")
         if "content" not in message:
             yield Refusal(message=f"messages.{at}.content: Field required")
+        if not isinstance(message["content"], str | list):
+            yield Refusal(message=f"messages.{at}.content: Input should be a valid list")
         if not message["content"] and not (role == "assistant" and at == len(messages) - 1):
             yield Refusal(
                 message=f"messages.{at}: all messages must have non-empty content except for the optional final assistant message"

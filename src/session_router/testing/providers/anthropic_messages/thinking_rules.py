@@ -71,10 +71,10 @@ def placement(request: ModelRequest) -> Iterator[Refusal]:
     first = turns[-2].blocks[0]
     if first.type not in THINKING:
         yield Refusal(
-            message=f"{first.place}.type: Expected `thinking` or `redacted_thinking`, but found `{first.type}`. When `thinking` is enabled, "
-            "a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` "
-            "blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`. Please "
-            f"consult our documentation at {_THINKING_GUIDE}"
+            message=f"{first.place}.type: Expected `thinking` or `redacted_thinking`, but found `{first.type}`. When `thinking` is "
+            "enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and "
+            "`tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable "
+            f"`thinking`. Please consult our documentation at {_THINKING_GUIDE}"
         )
 
 

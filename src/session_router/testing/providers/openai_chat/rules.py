@@ -72,6 +72,12 @@ def _content(place: str, role: str, message: JsonObject) -> Iterator[Refusal]:
     speaks_otherwise = role == "assistant" and any(message.get(name) for name in ("tool_calls", "function_call", "refusal", "audio"))
     if content is None and not speaks_otherwise:
         yield Refusal(message=f"Invalid value for 'content': expected a string, got null. ({place})", param=f"{place}.content")
+    if content not in (None, []) and not isinstance(content, str) and not as_list(content):
+        yield Refusal(
+            message=f"Invalid type for '{place}.content': expected one of a string or array of objects.",
+            param=f"{place}.content",
+            code="invalid_type",
+        )
     for index, part in enumerate(objects(content)):
         kind, where = as_text(part.get("type")), f"{place}.content[{index}]"
         if kind not in _PARTS:

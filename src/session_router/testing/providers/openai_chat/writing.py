@@ -25,7 +25,7 @@ def write(request: ModelRequest, drafting: Drafting) -> JsonObject:
             {
                 "id": call.id or new("call_"),
                 "type": "function",
-                "function": {"name": call.name, "arguments": canonical(dict(call.arguments))},
+                "function": {"name": call.name, "arguments": canonical(dict(call.arguments)) if call.malformed is None else call.malformed},
             }
             for call in reply.tool_calls
         ]

@@ -52,7 +52,7 @@ def reasoning_pairs(request: ModelRequest) -> Iterator[Refusal]:
     """A reasoning item comes right before the item that it led to, and that item does not come without it."""
     items = conversation(request)
     seen: set[str] = set()
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in zip(items, [*items[1:], None], strict=False):
         identifier, kind = as_text(item.get("id")), type_of(item)
         stored = request.records.items.get(identifier)
         if stored and stored.reasoning_id and stored.reasoning_id not in seen:

@@ -76,7 +76,7 @@ def _output(request: ModelRequest, drafting: Drafting) -> Iterator[JsonObject]:
             "id": new("fc_"),
             "call_id": call.id or new("call_"),
             "name": call.name,
-            "arguments": canonical(dict(call.arguments)),
+            "arguments": canonical(dict(call.arguments)) if call.malformed is None else call.malformed,
             "status": "completed",
         }
     for item in reply.client_items:

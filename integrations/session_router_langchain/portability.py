@@ -1,0 +1,157 @@
+"""Carrying a history to another model: what cannot go, and a copy in which everything can.
+
+    stripped      what only its maker can read and nobody misses: signed thoughts, item ids, cache markers
+    rewritten     what says something: provider-run tools, client blocks and foreign media become text or standard blocks
+    cannot move   what the provider keeps and we do not have: containers, uploaded files
+
+The copy is for one request. Messages that need no change are the same objects, and the stored history stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from session_router.core.transcript import KEPT_BY_PROVIDER, BindingKind
+from session_router.errors import Unportable
+from session_router_langchain.bindings import Origin
+from session_router_langchain.cache_markers import (
+    strip_cache_markers_from_settings,
+    strip_cache_markers_from_system,
+    strip_cache_markers_from_tools,
+    without_cache_markers,
+)
+from session_router_langchain.conversion import Conversion
+from session_router_langchain.repair import repair
+from session_router_langchain.target import OriginOf, Target, origin_beside, origin_in, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import BaseMessage
+
+__all__ = [
+    "Change",
+    "Origin",
+    "OriginOf",
+    "PortabilityItem",
+    "PortabilityReport",
+    "Target",
+    "convert",
+    "origin_in",
+    "portability_report",
+    "repair",
+    "strip_cache_markers_from_settings",
+    "strip_cache_markers_from_system",
+    "strip_cache_markers_from_tools",
+    "target_of",
+    "without_cache_markers",
+]
+
+_REWRITTEN = frozenset({BindingKind.SERVER_TOOL_BLOCK, BindingKind.CLIENT_TOOL_BLOCK, BindingKind.FOREIGN_BLOCK})
+
+
+class Change(StrEnum):
+    """What happens to a part that the target cannot take."""
+
+    STRIPPED = "stripped"
+    REWRITTEN = "rewritten"
+    CANNOT_MOVE = "cannot move"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortabilityItem:
+    """One part of a history that the target cannot take as it is.
+
+    Attributes:
+        message: Index of the message.
+        kind: What is bound.
+        change: What happens to it.
+    """
+
+    message: int
+    kind: BindingKind
+    change: Change
+
+    def __str__(self) -> str:
+        """Tell it in a line."""
+        return f"message {self.message}: {self.kind.value.replace('_', ' ')} {self.change.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortabilityReport:
+    """What would happen to a history on its way to another model.
+
+    Attributes:
+        target: The model's name.
+        items: Everything that it cannot take as it is, in the order of the messages.
+    """
+
+    target: str
+    items: tuple[PortabilityItem, ...] = ()
+
+    @property
+    def portable(self) -> bool:
+        """Whether the target takes the history as it is."""
+        return not self.items
+
+    @property
+    def convertible(self) -> bool:
+        """Whether `convert` can carry the history there."""
+        return all(item.change is not Change.CANNOT_MOVE for item in self.items)
+
+    def __str__(self) -> str:
+        """Tell it, a line an item."""
+        if self.portable:
+            return f"`{self.target}` takes this history as it is"
+        head = f"`{self.target}` {'takes this history converted' if self.convertible else 'cannot take this history'}:"
+        return "\n  ".join([head, *map(str, self.items)])
+
+
+def portability_report(messages: Sequence[BaseMessage], target: Target, *, origin: OriginOf | None = None) -> PortabilityReport:
+    """Say what `convert` would do, or why it cannot.
+
+    Args:
+        messages: The history as it will be sent; nothing in it is changed.
+        target: Where it goes.
+        origin: Tells where each message comes from, `origin_in(specs)` where the routes are known. Without it a
+            message is the target's own or a stranger's.
+    """
+    return _carried(messages, target, origin)[1]
+
+
+def convert(messages: Sequence[BaseMessage], target: Target, *, origin: OriginOf | None = None) -> list[BaseMessage]:
+    """Return the history as `target` can take it, for one request.
+
+    Args:
+        messages: As for `portability_report`.
+        target: As for `portability_report`.
+        origin: As for `portability_report`.
+
+    Returns:
+        The messages, in order; those that need no change are the same objects. A message of which nothing is
+        left is not in it.
+
+    Raises:
+        Unportable: A container or an uploaded file is on another account.
+    """
+    carried, report = _carried(messages, target, origin)
+    if not report.convertible:
+        raise Unportable(model=target.name, bindings=[str(item) for item in report.items if item.change is Change.CANNOT_MOVE])
+    return carried
+
+
+def _carried(messages: Sequence[BaseMessage], target: Target, origin: OriginOf | None) -> tuple[list[BaseMessage], PortabilityReport]:
+    conversion = Conversion(target, origin or origin_beside(target))
+    carried = conversion.carry(messages)
+    items = tuple(PortabilityItem(message=index, kind=kind, change=_change_of(kind)) for index, kind in conversion.found)
+    if not items and isinstance(messages, list):
+        carried = messages
+    return carried, PortabilityReport(target=target.name, items=items)
+
+
+def _change_of(kind: BindingKind) -> Change:
+    if kind in KEPT_BY_PROVIDER:
+        return Change.CANNOT_MOVE
+    return Change.REWRITTEN if kind in _REWRITTEN else Change.STRIPPED

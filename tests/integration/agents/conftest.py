@@ -1,0 +1,19 @@
+"""One set of simulated providers a module, cleared before every test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.agents import Stage, staged
+
+
+@pytest.fixture(scope="module")
+def served_stage() -> Iterator[Stage]:
+    with staged() as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(served_stage: Stage) -> Stage:
+    served_stage.clear()
+    return served_stage

@@ -1,0 +1,39 @@
+"""Type-checked, never run: the public names as a typed application uses them."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+from session_router import Action, Decision, MemorySessionStore, ModelSpec, Policy, Prices, Reason, Router, SQLiteSessionStore, load_router
+from session_router.core.model import ModelName
+from session_router.ports import Scorer, SessionStore
+from session_router.scorers.lexical import LexicalScorer
+from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
+
+router = Router(
+    {"fast": "openai:gpt-5-mini", "strong": ModelSpec(model="anthropic:claude-sonnet-4-5", prices=Prices(input=3, output=15))},
+    prices={"fast": Prices(input=0.25, output=2.0)},
+    policy=Policy(default="fast", stake=0.02),
+    store=MemorySessionStore(),
+)
+assert_type(load_router("router.toml"), Router)
+
+
+def stores(path: str) -> list[SessionStore]:
+    return [MemorySessionStore(), SQLiteSessionStore(path)]
+
+
+def scorers() -> list[Scorer]:
+    return [LexicalScorer()]
+
+
+def read(decision: Decision) -> None:
+    assert_type(decision.action, Action)
+    assert_type(decision.reason, Reason)
+    assert_type(decision.chosen(), ModelName)
+
+
+assert_type(SessionRouterChatModel(router=router).invoke([HumanMessage("hello")]), AIMessage)
+middleware = SessionRouterMiddleware(router)

@@ -1,0 +1,129 @@
+"""A decision explains itself: as a row, and as the error that a refusal stands for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
+from session_router.core.governance import Clearance, Level, Tag
+from session_router.core.policy import OnUnportable, Policy
+from session_router.core.pricing import USD
+from session_router.core.transcript import EMPTY_DIGEST, Prefix
+from session_router.errors import NoCapableModel, NoClearedModel, SessionRouterError, StoreUnavailable, Unportable
+from values import FAST, STRONG, FlakyStore, ai, call_of, human, router, signed, tool
+
+
+def decision(action: Action, reason: Reason, *candidates: Candidate, model: str | None = None, **evidence: object) -> Decision:
+    return Decision(
+        id="0" * 32,
+        action=action,
+        model=model,  # type: ignore[arg-type]
+        previous=FAST,
+        reason=reason,
+        lock=None,
+        evidence=Evidence(candidates=candidates, **evidence),  # type: ignore[arg-type]
+        policy="v",
+        session=None,
+        turn=1,
+        call=1,
+        steps=1,
+        prefix=Prefix(EMPTY_DIGEST, 0),
+        at=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "switched"),
+    [(Action.KEEP, False), (Action.SWITCH, True), (Action.FORCED_SWITCH, True), (Action.CACHE_HIT, False), (Action.REFUSE, False)],
+)
+def test_two_actions_are_switches(action: Action, *, switched: bool) -> None:
+    assert decision(action, Reason.LOCKED, model=FAST).switched is switched
+
+
+def test_a_choice_is_its_model() -> None:
+    assert decision(Action.KEEP, Reason.LOCKED, model=FAST).chosen() == FAST
+
+
+REFUSED: list[tuple[Reason, Candidate, dict[str, object], type[SessionRouterError], str]] = [
+    (
+        Reason.NOT_CLEARED,
+        Candidate(model=STRONG, excluded="level internal is above its public", uncleared=True),
+        {"tag": "data labelled internal"},
+        NoClearedModel,
+        "no model is cleared for data labelled internal (`strong`: level internal is above its public). "
+        "Clear a model for it, or remove a label.",
+    ),
+    (
+        Reason.NOT_CAPABLE,
+        Candidate(model=STRONG, excluded="it has just failed"),
+        {},
+        NoCapableModel,
+        "no model can serve this call (`strong`: it has just failed). Add a route that can, or shorten the request.",
+    ),
+    (
+        Reason.UNPORTABLE,
+        Candidate(model=STRONG, excluded="the history is bound elsewhere by container", unportable=True),
+        {"blocked_by": ("container",)},
+        Unportable,
+        "`strong` cannot take container of this history. "
+        'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.',
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "candidate", "evidence", "error", "text"), REFUSED)
+def test_a_refusal_raises_what_it_stands_for_with_a_remedy(
+    reason: Reason, candidate: Candidate, evidence: dict[str, object], error: type[SessionRouterError], text: str
+) -> None:
+    with pytest.raises(error) as caught:
+        decision(Action.REFUSE, reason, Candidate(model=FAST), candidate, **evidence).chosen()
+    assert str(caught.value) == text
+
+
+def test_no_row_holds_more_than_json_can() -> None:
+    secret = Tag(level=Level.CONFIDENTIAL)
+    rows = [
+        router().route(call_of(human())),
+        router(wants=STRONG).route(call_of(human(), ai("call-1"), tool("call-1"))),
+        router().route(call_of(human(), tag=secret)),
+        router({FAST: router().models[FAST]}, store=FlakyStore(on_load=[StoreUnavailable("gone")])).route(call_of(human())),
+        router(wants=STRONG, policy=Policy(stake=1.0, on_unportable=OnUnportable.RAISE)).route(
+            call_of(human(), ai(bindings=(signed(FAST),)), human())
+        ),
+    ]
+    for one in rows:
+        plain = one.to_plain()
+        assert json.loads(json.dumps(plain)) == plain
+    assert rows[1].to_plain()["lock"] == {"kind": "tool_results_unread", "model": "fast", "waiting_for": 0}
+    assert rows[2].to_plain()["evidence"]["tag"] == "data labelled confidential"
+    assert rows[3].to_plain()["evidence"]["degraded"] == ["store"]
+    assert rows[4].to_plain()["evidence"]["blocked_by"] == ["signed_thinking"]
+
+
+def test_the_row_names_no_ids_of_calls() -> None:
+    row = router().route(call_of(human(), ai("call-with-a-secret"))).to_plain()
+    assert row["lock"]["waiting_for"] == 1
+    assert "call-with-a-secret" not in json.dumps(row)
+
+
+def test_the_row_is_enough_to_recompute_the_choice() -> None:
+    for wanted in (FAST, STRONG):
+        made = router(wants=wanted).route(call_of(human(), ai(), human()))
+        evidence = made.to_plain()["evidence"]
+        dollars = {one["model"]: one["cost"] + evidence["stake"] * (1 - one["p_success"]) for one in evidence["candidates"]}
+        assert min(dollars, key=lambda name: dollars[name]) == made.model
+        assert dollars == pytest.approx({one["model"]: one["expected"] for one in evidence["candidates"]})
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert Candidate(model=FAST).to_plain() == {"model": FAST}
+    assert Candidate(model=FAST, cost=USD(0.0), p_success=0.0).to_plain() == {"model": FAST, "cost": 0.0, "p_success": 0.0}
+
+
+def test_a_candidate_excluded_by_governance_says_so() -> None:
+    models = {FAST: router().models[FAST], STRONG: router().models[STRONG]}
+    cleared = {name: type(spec)(model="m", prices=spec.prices, clearance=Clearance()) for name, spec in models.items()}
+    made = router(cleared).route(call_of(human(), tag=Tag(level=Level.INTERNAL)))
+    assert {(one.model, one.uncleared) for one in made.evidence.candidates} == {(FAST, True), (STRONG, True)}

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from session_router.config import load_router, load_settings
+from session_router.config.schema import ClearanceSection, ModelSection, PolicySection, PricesSection, PromptCacheSection, TagSection
+from session_router.core.governance import PUBLIC, Clearance, Level, Tag
+from session_router.core.model import Capability, ModelSpec
+from session_router.core.policy import Policy
+from session_router.core.prefix import PromptCache
+from session_router.core.pricing import Prices
+from session_router.errors import ConfigurationError, ConfigurationErrors
+from session_router.stores.memory import MemorySessionStore
+from session_router.stores.sqlite import SQLiteSessionStore
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+KEY = "0123456789abcdef" * 4
+GOOD = """
+[policy]
+stake = 0.5
+[models.fast]
+model = "openai:small"
+prices = {input = 0.25, output = 2}
+[models.strong]
+model = "openai:large"
+prices = {input = 3, output = 15}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str, name: str = "router.toml") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def refused(path: Path | None, environment: dict[str, str] | None = None, **overrides: Any) -> ConfigurationError:
+    with pytest.raises(ConfigurationError) as caught:
+        load_router(path, environment=environment or {}, **overrides)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        (PolicySection, Policy),
+        (PromptCacheSection, PromptCache),
+        (TagSection, Tag),
+        (ClearanceSection, Clearance),
+        (PricesSection, Prices),
+        (ModelSection, ModelSpec),
+    ],
+)
+def test_every_setting_of_the_core_can_be_configured(section: Any, value: Any):
+    assert set(section.model_fields) == {field.name for field in fields(value) if field.init}
+
+
+def test_both_examples_say_the_same():
+    toml = load_router(EXAMPLES / "router.toml", environment={})
+    yaml = load_router(EXAMPLES / "router.yaml", environment={})
+    assert toml.models == yaml.models
+    assert toml.policy == yaml.policy
+    assert toml.models["strong"].prices == Prices(input=3, cached_input=0.3, cache_write=3.75, output=15)
+    assert toml.models["fast"].capabilities == {Capability.TOOLS, Capability.STRUCTURED_OUTPUT, Capability.IMAGES}
+
+
+def test_what_is_not_stated_has_the_default_of_the_core(write: Any):
+    router = load_router(write(GOOD), environment={})
+    assert router.policy == Policy(stake=0.5)
+    assert router.models["fast"] == ModelSpec(model="openai:small", prices=Prices(input=0.25, output=2))
+    assert isinstance(router.store, MemorySessionStore)
+
+
+def test_governance_is_read_in_full(write: Any):
+    text = GOOD + '[models.strong.clearance]\nmax_level = "restricted"\ntrains = false\nattested_until = 2030-01-01\n'
+    router = load_router(write(text.replace("stake = 0.5", 'unlabelled = "public"')), environment={})
+    clearance = router.models["strong"].clearance
+    assert clearance == Clearance(max_level=Level.RESTRICTED, trains=False, attested_until=1893456000.0)
+    assert router.policy.unlabelled == PUBLIC
+    assert router.models["fast"].clearance is None
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "value", "rule"),
+    [
+        (("stake = 0.5", "stake = -1"), "policy.stake", -1, ">= 0 (US dollars)"),
+        (("stake = 0.5", "stake = true"), "policy.stake", True, "give a number"),
+        (("stake = 0.5", "stake = nan"), "policy.stake", None, "give a finite number"),
+        (("stake = 0.5", "margin = 1"), "policy.margin", 1, "< 1"),
+        (("stake = 0.5", "output_tokens = 1.5"), "policy.output_tokens", 1.5, "give a whole number"),
+        (("stake = 0.5", 'on_unportable = "stya"'), "policy.on_unportable", "stya", "'stay', 'convert' or 'raise'"),
+        (("stake = 0.5", 'default = "fats"'), "policy.default", "fats", "did you mean `fast`?"),
+        (("stake = 0.5", "steak = 1"), "policy.steak", 1, "did you mean `stake`?"),
+        (("[policy]", "[polcy]"), "polcy", "(a table)", "did you mean `policy`?"),
+        (("input = 0.25, ", ""), "models.fast.prices.input", None, "it is required"),
+        (("input = 0.25", "input = -0.25"), "models.fast.prices.input", -0.25, ">= 0 (US dollars per 1,000,000 tokens)"),
+        (("prices = {input = 0.25, output = 2}", ""), "models.fast.prices", None, "US dollars per 1,000,000 tokens"),
+        (('model = "openai:small"', ""), "models.fast.model", None, "openai:gpt-5-mini"),
+        (('model = "openai:small"', 'model = "x"\nskill = 2'), "models.fast.skill", 2, "<= 1"),
+        (('model = "openai:small"', 'model = "x"\ncapabilities = ["tols"]'), "models.fast.capabilities.0", "tols", "'tools'"),
+        (('model = "openai:small"', "model = 7"), "models.fast.model", 7, "give text"),
+        (("[policy]", "[prices.fats]\ninput = 1\noutput = 1\n[policy]"), "prices.fats", "(a table)", "did you mean `fast`?"),
+        (("[policy]", "[prices.fast]\ninput = 1\noutput = 1\n[policy]"), "prices.fast", "(a table)", "keep one of the two"),
+        (("[policy]", '[store]\nkind = "redis"\n[policy]'), "store.kind", "redis", "'memory' or 'sqlite'"),
+        (("[policy]", '[store]\nkind = "sqlite"\n[policy]'), "store.path", None, "name the file"),
+        (("[policy]", '[store]\npath = "x.db"\n[policy]'), "store.path", "x.db", "sqlite"),
+    ],
+)
+def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple[str, str], key: str, value: object, rule: str):
+    path = write(GOOD.replace(*change))
+    error = refused(path)
+    assert (error.key, error.source) == (key, str(path))
+    assert error.value == value or value is None
+    assert rule in error.rule
+    assert str(path) in str(error)
+    assert f"`{key}`" in str(error)
+
+
+def test_all_errors_are_reported_and_the_first_one_leads(write: Any):
+    error = refused(write(GOOD.replace("stake = 0.5", "stake = -1\nmargin = 3").replace("output = 15", "output = -15")))
+    assert isinstance(error, ConfigurationErrors)
+    assert [one.key for one in error.errors] == ["policy.stake", "policy.margin", "models.strong.prices.output"]
+    assert error.key == "policy.stake"
+    assert all(str(one) in str(error) for one in error.errors)
+
+
+@pytest.mark.parametrize("text", ["", "[models]", "[policy]\nstake = 1"])
+def test_a_configuration_without_models_is_refused(write: Any, text: str):
+    assert refused(write(text)).key == "models"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("router.toml", "[policy]\nstake = = 1\n", "line 2"),
+        ("router.toml", "[models.fast]\nmodel = 'a'\n[models.fast]\nmodel = 'b'\n", "line 3"),
+        ("router.yaml", "models:\n  fast: a\n  fast: b\n", "line 3"),
+        ("router.yaml", "policy:\n  stake: [1\n", "line 3"),
+        ("router.yml", "models:\n  yes: a\n", "line 2"),
+        ("router.yaml", "- models\n", "list"),
+        ("router.yaml", "a: !!python/object/apply:os.system [ls]\n", "line 1"),
+    ],
+)
+def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: str, text: str, line: str):
+    path = write(text, name)
+    error = refused(path)
+    assert error.source == str(path)
+    assert line in str(error)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "router.ini", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str):
+    assert refused(tmp_path / name).value == str(tmp_path / name)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path):
+    path = tmp_path / "router.toml"
+    path.write_bytes(b"stake = \xff")
+    assert "UTF-8" in refused(path).rule
+
+
+def test_the_environment_outranks_the_file_and_arguments_outrank_both(write: Any):
+    path = write(GOOD.replace("models.strong", 'models."gpt-5.Large"'))
+    environment = {
+        "SESSION_ROUTER__POLICY__STAKE": "0.02",
+        "SESSION_ROUTER__MODELS__GPT_5_LARGE__PRICES__OUTPUT": "9",
+        "SESSION_ROUTER__MODELS__FAST__CAPABILITIES": "tools, images",
+        "SESSION_ROUTER__MODELS__FAST__SETTINGS__TEMPERATURE": "0.5",
+        "SESSION_ROUTER__POLICY__PROMPT_CACHE__MINIMUM_TOKENS": "7",
+        "SESSION_ROUTER_CONFIG": str(path),
+    }
+    router = load_router(environment=environment)
+    assert router.policy == Policy(stake=0.02, prompt_cache=PromptCache(minimum_tokens=7))
+    assert router.models["gpt-5.Large"].prices == Prices(input=3, output=9)
+    assert router.models["fast"].capabilities == {Capability.TOOLS, Capability.IMAGES}
+    assert router.models["fast"].settings == {"temperature": 0.5}
+    assert load_router(path, environment=environment, policy=Policy(stake=7)).policy.stake == 7
+
+
+@pytest.mark.parametrize(
+    ("variable", "key"),
+    [
+        ("SESSION_ROUTER__POLICY__STAKE", "policy.stake"),
+        ("SESSION_ROUTER__POLCY__STAKE", "polcy"),
+        ("SESSION_ROUTER__MODELS__FAST__PRICES__INPUTT", "models.fast.prices.inputt"),
+        ("SESSION_ROUTER__POLICY__STAKE__MORE", "policy.stake"),
+    ],
+)
+def test_a_wrong_variable_is_named(write: Any, variable: str, key: str):
+    error = refused(write(GOOD), {variable: "much"})
+    assert error.key == key
+    assert variable in (error.source or "")
+
+
+def test_references_are_resolved(write: Any):
+    text = GOOD.replace('"openai:small"', '"${PROVIDER}:${SIZE:-small}$$"').replace("stake = 0.5", 'stake = "${STAKE}"')
+    router = load_router(write(text), environment={"PROVIDER": "openai", "STAKE": "0.25"})
+    assert router.models["fast"].model == "openai:small$"
+    assert router.policy.stake == 0.25
+
+
+@pytest.mark.parametrize("reference", ["${NOWHERE}", "${}", "${no-name}", "${open"])
+def test_a_reference_that_leads_nowhere_is_named(write: Any, reference: str):
+    error = refused(write(GOOD.replace("openai:small", reference)))
+    assert (error.key, error.value) == ("models.fast.model", reference)
+
+
+def test_no_error_shows_a_secret(write: Any):
+    secret = "s3cr3t-value"
+    cases = [
+        (GOOD.replace("[policy]", f'key = "{secret}"\n[policy]'), {}),
+        (GOOD.replace('model = "openai:small"', f'model = "x"\napi_key = "{secret}"'), {}),
+        (GOOD.replace('model = "openai:small"', f'model = "x"\nsettings = "{secret}"'), {}),
+        (GOOD.replace("stake = 0.5", 'stake = "${TOKEN}"'), {"TOKEN": secret}),
+        (GOOD.replace("stake = 0.5", 'margn = "${TOKEN}"'), {"TOKEN": secret}),
+        (GOOD, {"SESSION_ROUTER_KEY": secret}),
+        (GOOD, {"SESSION_ROUTER__KEY": secret}),
+        (GOOD.replace("[models.fast]", f'[models.fast]\nsettings = "{secret}"\nmdel = 1'), {}),
+    ]
+    for text, environment in cases:
+        error = refused(write(text), environment)
+        assert secret not in str(error)
+        assert secret not in repr(error.value)
+        assert error.__cause__ is None
+        assert error.__context__ is None or secret not in str(error.__context__)
+
+
+def test_settings_do_not_show_secrets(write: Any):
+    text = f'key = "{KEY}"\n' + GOOD.replace('model = "openai:small"', 'model = "x"\nsettings = {api_key = "sk-hidden"}')
+    settings = load_settings(write(text), environment={})
+    assert KEY not in repr(settings)
+    assert "sk-hidden" not in repr(settings)
+
+
+def test_the_key_comes_from_arguments_variable_or_file(write: Any):
+    other = "fedcba9876543210" * 4
+    path = write(f'key = "{KEY}"\n' + GOOD)
+    assert load_router(path, environment={}).key == bytes.fromhex(KEY)
+    assert load_router(path, environment={"SESSION_ROUTER_KEY": other}).key == bytes.fromhex(other)
+    assert load_router(path, environment={"SESSION_ROUTER_KEY": other}, key=b"k" * 32).key == b"k" * 32
+
+
+def test_a_database_lies_beside_its_configuration_and_keeps_the_key(write: Any, tmp_path: Path):
+    path = write(GOOD + '[store]\nkind = "sqlite"\npath = "sessions.sqlite3"\n')
+    router = load_router(path, environment={})
+    again = load_router(path, environment={})
+    assert isinstance(router.store, SQLiteSessionStore)
+    assert (tmp_path / "sessions.sqlite3").exists()
+    assert router.key == again.key == router.store.key
+    for one in (router, again):
+        one.store.close()
+
+
+def test_a_store_from_python_leaves_the_configured_one_closed(write: Any, tmp_path: Path):
+    store = MemorySessionStore()
+    router = load_router(write(GOOD + '[store]\nkind = "sqlite"\npath = "sessions.sqlite3"\n'), environment={}, store=store)
+    assert router.store is store
+    assert not (tmp_path / "sessions.sqlite3").exists()
+
+
+def test_chat_models_from_python_take_the_place_of_strings(write: Any):
+    chat_model = object()
+    router = load_router(write(GOOD.replace('model = "openai:small"', "")), environment={}, models={"fast": chat_model})
+    assert router.models["fast"].model is chat_model
+    assert router.models["fast"].prices == Prices(input=0.25, output=2)
+    assert refused(write(GOOD), models={"fats": chat_model}).key == "models.fats"
+
+
+def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert "session-router[cli]" in str(refused(write("models: {}", "router.yaml")))
+
+
+def test_importing_the_package_loads_no_optional_package():
+    heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy"]
+    program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program
+    assert done.stdout.strip() == "[]"
