@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+# As in LangGraph: classes of the two modules do not mix before Python 3.13.
+from typing_extensions import TypedDict
 
 
 class RouterState(TypedDict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +27,19 @@ from session_router.testing.providers import (
     WebSearch,
     serve,
 )
-from session_router_langchain.portability import convert, origin_in, portability_report, repair, target_of
+from session_router_langchain.portability import convert, origin_in, repair, target_of
 from session_router_langchain.target import OriginOf
 
 CALL = Reply(text="Let me look.", thinking="Weather needs a tool.", tool_calls=(ToolCall(name="weather", arguments={"city": "Paris"}),))
 SEARCH = Reply(text="It is here.", thinking="Search first.", searches=(WebSearch(query="lock"),))
-SCRIPT = {"weather": [CALL, CALL, "Sunny."], "search": [SEARCH], "think": [Reply(text="Yes.", thinking="Hard.", redact_thinking=True)]}
+SCRIPT = {
+    "weather": [CALL, CALL, "Sunny."],
+    "search": [SEARCH],
+    "think": [Reply(text="Yes.", thinking="Hard.", redact_thinking=True)],
+    "computer": [Reply(client_items=(ClientItem(type="computer_call"),))],
+    "approval": [Reply(client_items=(ClientItem(type="mcp_approval_request"),))],
+    "pause": [Reply(searches=(WebSearch(query="lock"),), pause=True, text="Found.")],
+}
 
 
 @tool
@@ -54,13 +60,14 @@ def simulated(name: str, provider: Any) -> SimulatedModel:
 class Houses:
     served: ServedProviders
     models: dict[str, BaseChatModel]
+    bound: dict[str, Any]
     origin: OriginOf
 
     def prepared(self, messages: list[BaseMessage], name: str) -> list[BaseMessage]:
         return convert(messages, target_of(name, self.models[name]), origin=self.origin)
 
     def ask(self, name: str, messages: list[BaseMessage]) -> AIMessage:
-        return self.models[name].bind_tools([weather]).invoke(messages)
+        return self.bound[name].invoke(messages)
 
     def refused(self, name: str, messages: list[BaseMessage]) -> bool:
         try:
@@ -94,12 +101,10 @@ def houses() -> Iterator[Houses]:
             "chat": gpt("gpt-chat", "a"),
             "items": gpt("gpt-items", "a", output_version="responses/v1", **items),
             "items-v0": gpt("gpt-items", "b", output_version="v0", use_responses_api=True),
-            "items-v1": gpt("gpt-other", "b", output_version="v1", **items),
+            "items-v1": gpt("gpt-other", "b", output_version="v1", store=False, **items),
             "items-other": gpt("gpt-other", "a", use_responses_api=True, use_previous_response_id=True),
-            "stateless": gpt("gpt-other", "c", store=False, **items),
             "thinks": claude("claude-thinks", "d", thinking=thinking),
-            "thinks-v1": claude("claude-thinks-too", "d", thinking=thinking, output_version="v1"),
-            "thinks-elsewhere": claude("claude-thinks-too", "e", thinking=thinking),
+            "thinks-v1": claude("claude-thinks-too", "e", thinking=thinking, output_version="v1"),
             "plain": claude("claude-plain", "d"),
         }
         specs = {}
@@ -107,7 +112,7 @@ def houses() -> Iterator[Houses]:
             target = target_of(name, model)
             ids = target.provider_ids
             specs[ModelName(name)] = ModelSpec(model=model, provider_ids=ids, dialect=target.dialect, account=target.account)
-        yield Houses(served=served, models=models, origin=origin_in(specs))
+        yield Houses(served=served, models=models, bound={name: model.bind_tools([weather]) for name, model in models.items()}, origin=origin_in(specs))
 
 
 def stamped(message: AIMessage, name: str) -> AIMessage:
@@ -127,22 +132,22 @@ def history(houses: Houses, author: str, question: str, calls: int) -> list[Base
 
 CASES = {
     "finished loop": ("What is the weather?", 3, True),
-    "running loop": ("What is the weather?", 1, False),
-    "longer running loop": ("What is the weather?", 2, False),
+    "running loop": ("What is the weather?", 2, False),
     "provider's own tool": ("Please search.", 1, True),
     "hidden thinking": ("Please think.", 1, True),
 }
-NAMES = ("chat", "items", "items-v0", "items-v1", "items-other", "stateless", "thinks", "thinks-v1", "thinks-elsewhere", "plain")
+NAMES = ("chat", "items", "items-v0", "items-v1", "items-other", "thinks", "thinks-v1", "plain")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_provider_refuses_a_converted_history_and_some_refuse_the_plain_one(houses: Houses, case: str) -> None:
     question, calls, closed = CASES[case]
-    plain_refusals = 0
-    for author, target in itertools.product(NAMES, NAMES):
-        messages = history(houses, author, question, calls)
-        if closed:
-            messages.append(HumanMessage("And now something else."))
+    bitten = False
+    # In the v0 form, langchain-openai itself sends a search behind the text that came of it.
+    authors = [name for name in NAMES if not (name == "items-v0" and "search" in question)]
+    histories = {author: history(houses, author, question, calls) for author in authors}
+    for author, target in itertools.product(authors, NAMES):
+        messages = [*histories[author], HumanMessage("And now something else.")] if closed else histories[author]
         before = houses.served.ledger.client_errors
         prepared = houses.prepared(messages, target)
         answer = houses.ask(target, prepared)
@@ -150,6 +155,53 @@ def test_no_provider_refuses_a_converted_history_and_some_refuse_the_plain_one(h
         assert houses.served.ledger.client_errors == before, (author, target)
         if author == target:
             assert all(new is old for new, old in zip(prepared, messages, strict=True))
-        else:
-            plain_refusals += houses.refused(target, messages)
-    assert plain_refusals > 0
+        bitten = bitten or houses.refused(target, messages)
+    assert bitten
+
+
+def left_behind(houses: Houses) -> dict[str, list[BaseMessage]]:
+    """Histories that ended in the middle of something, before the user went on."""
+    human = HumanMessage("Never mind. And now something else.")
+    called = history(houses, "chat", "What is the weather?", 1)
+    thought = history(houses, "thinks", "What is the weather?", 1)
+    screen = history(houses, "items", "Use the computer.", 1)
+    asked = history(houses, "items", "Ask for approval.", 1)
+    paused = history(houses, "thinks", "Please pause.", 1)
+    shot = ToolMessage(
+        [{"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}],
+        tool_call_id=screen[-1].content[-1]["call_id"],
+        additional_kwargs={"type": "computer_call_output"},
+    )
+    return {
+        "unanswered call": [*called[:2], human],
+        "unanswered call after a thought": [*thought[:2], human],
+        "trimmed in the middle of a loop": [*called[2:], human],
+        "unanswered screen": [*screen, human],
+        "answered screen": [*screen, shot, human],
+        "unanswered approval": [*asked, human],
+        "paused search": [*paused, human],
+    }
+
+
+@pytest.mark.parametrize("target", ["chat", "items", "items-v1", "thinks", "plain"])
+def test_no_provider_refuses_what_was_left_behind_once_it_is_repaired(houses: Houses, target: str) -> None:
+    bitten = False
+    for case, messages in left_behind(houses).items():
+        before = houses.served.ledger.client_errors
+        whole = list(repair(messages))
+        assert houses.ask(target, houses.prepared(whole, target)).text, case
+        assert houses.served.ledger.client_errors == before, case
+        assert list(repair(whole)) == whole
+        bitten = bitten or houses.refused(target, messages)
+    assert bitten
+
+
+def test_a_paused_turn_can_be_taken_up_by_another_model(houses: Houses) -> None:
+    messages = history(houses, "thinks-v1", "Please pause.", 1)
+    bitten = False
+    for target in ("chat", "items-v1", "thinks"):
+        before = houses.served.ledger.client_errors
+        assert houses.ask(target, houses.prepared(messages, target)).text
+        assert houses.served.ledger.client_errors == before
+        bitten = bitten or houses.refused(target, messages)
+    assert bitten

@@ -24,7 +24,7 @@ CLIENT_OUTPUTS = {
 }
 
 
-def danger(messages: Sequence[Mapping[str, Any]], *, agent: str | None = None) -> str | None:
+def danger(messages: Sequence[Mapping[str, Any]], *, agent: str | None = None) -> str | None:  # noqa: PLR0911 -- one line a row
     """Name the row of the lock table that forbids a switch now, or return `None` when a switch is safe."""
     last = max((index for index, message in enumerate(messages) if message["role"] == "assistant"), default=-1)
     tail = messages[last + 1 :]

@@ -8,25 +8,43 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_anthropic import ChatAnthropic
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 
 from session_router import Policy, Prices, Router
 from session_router.core.need import Need
-from session_router.testing.providers import Prompt, Reply, SchemaBehaviour, ScriptedBehaviour, ServedProviders, SimulatedModel, ToolCall, serve
+from session_router.testing.providers import (
+    Prompt,
+    Reply,
+    SchemaBehaviour,
+    ServedProviders,
+    SimulatedModel,
+    ToolCall,
+    serve,
+)
+from session_router_langchain import SessionRouterMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.graph.state import CompiledStateGraph
 
 CHAT: Final = "chat"
 RESPONSES: Final = "responses"
 CLAUDE: Final = "claude"
 DIALECTS: Final = (CHAT, RESPONSES, CLAUDE)
+_LOOPS = itertools.count(1)
+ANSWERS_AS: Final = {CHAT: "sim-chat-2026-01-01", RESPONSES: "sim-responses", CLAUDE: "sim-claude-20260101"}
 THINKING: Final = {"type": "enabled", "budget_tokens": 1_024}
 
 
@@ -77,7 +95,7 @@ class Witness:
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, prompt: Prompt, /) -> Reply:
-        reply = ScriptedBehaviour(self.script, fallback=SchemaBehaviour())(prompt)
+        reply = self._reply(prompt)
         with self._guard:
             self.prompts.append(prompt)
             for result in _results_at_the_end(prompt):
@@ -85,10 +103,21 @@ class Witness:
                 if asker != prompt.model:
                     self.moved.append(Moved(result, asker, prompt.model))
             calls = tuple(
-                replace(call, id=f"call_{len(self._askers) + at:06d}") if call.id is None else call for at, call in enumerate(reply.tool_calls)
+                replace(call, id=f"call_{len(self._askers) + at:06d}") if call.id is None else call
+                for at, call in enumerate(reply.tool_calls)
             )
             self._askers.update({str(call.id): prompt.model for call in calls})
         return replace(reply, tool_calls=calls)
+
+    def _reply(self, prompt: Prompt) -> Reply:
+        # What was said before may stand in the same user message, told as text: the last key counts.
+        text = prompt.last_user_text
+        key = max(self.script, key=text.rfind, default="")
+        replies = self.script[key] if key and key in text else ()
+        if prompt.call_number >= len(replies):
+            return SchemaBehaviour()(prompt)
+        reply = replies[prompt.call_number]
+        return Reply(text=reply) if isinstance(reply, str) else reply
 
     def clear(self) -> None:
         with self._guard:
@@ -111,20 +140,24 @@ class Stage:
     Attributes:
         providers: The providers.
         witness: What they see.
+        seconds: Timeout of the clients. Clients with the same one share their connections, also across event loops.
     """
 
     providers: ServedProviders
     witness: Witness
+    seconds: float = 30.0
 
     def chat(self, id_: str = "sim-chat", **settings: Any) -> ChatOpenAI:
-        settings = {"base_url": self.providers.openai_base_url, "api_key": "key-openai", "max_retries": 0, **settings}
+        address = self.providers.openai_base_url
+        settings = {"base_url": address, "api_key": "key-openai", "max_retries": 0, "timeout": self.seconds, **settings}
         return ChatOpenAI(model=id_, **settings)
 
     def responses(self, id_: str = "sim-responses", **settings: Any) -> ChatOpenAI:
         return self.chat(id_, **{"use_responses_api": True, "output_version": "responses/v1", **settings})
 
     def claude(self, id_: str = "sim-claude", **settings: Any) -> ChatAnthropic:
-        settings = {"base_url": self.providers.anthropic_base_url, "api_key": "key-anthropic", "max_retries": 0, **settings}
+        address = self.providers.anthropic_base_url
+        settings = {"base_url": address, "api_key": "key-anthropic", "max_retries": 0, "timeout": self.seconds, **settings}
         return ChatAnthropic(**{"model_name": id_, "max_tokens": 4_096, "thinking": dict(THINKING), **settings})
 
     def routes(self, **changes: BaseChatModel | None) -> dict[str, BaseChatModel]:
@@ -139,6 +172,15 @@ class Stage:
         settings = {"scorer": RestlessScorer(), "policy": Policy(stake=1.0, margin=0.0), "prices": prices, **settings}
         return Router(routes, **settings)
 
+    def on_a_loop_of_its_own(self) -> Stage:
+        """Return this stage with other connections: those of an event loop cannot be used in the next one."""
+        return replace(self, seconds=self.seconds + next(_LOOPS) / 1_000)
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        await self.chat().root_async_client.close()
+        await self.claude()._async_client.close()
+
     def clear(self) -> None:
         self.providers.ledger.clear()
         self.providers.faults.clear()
@@ -149,6 +191,11 @@ class Stage:
         """Return the model ids of all requests that were answered, oldest first."""
         return [row.model for row in self.providers.ledger.rows if row.status == 200]
 
+    @property
+    def refused(self) -> list[tuple[str, int, str | None]]:
+        """Return the requests that were not answered."""
+        return [(row.model, row.status, row.error_message) for row in self.providers.ledger.rows if row.status >= 400]
+
     def assert_sound(self, messages: Sequence[BaseMessage] = (), *, session: Mapping[str, Any] | None = None) -> None:
         """Assert that no provider refused anything, no loop changed models, and no lock is left.
 
@@ -156,8 +203,7 @@ class Stage:
             messages: A history to look at.
             session: The session as the thread's state carries it after the run.
         """
-        refused = [(row.model, row.status, row.error_message) for row in self.providers.ledger.rows if row.status >= 400]
-        assert refused == []
+        assert self.refused == []
         assert self.witness.moved == []
         assert moves_in_loops(messages) == []
         if session is not None:
@@ -246,3 +292,33 @@ def asks(*calls: ToolCall, **fields: Any) -> Reply:
 def call(name: str, *, malformed: str | None = None, **arguments: Any) -> ToolCall:
     """Return one call."""
     return ToolCall(name=name, arguments=arguments, malformed=malformed)
+
+
+@tool
+def weather(city: str) -> str:
+    """Tell the weather."""
+    return f"sunny in {city}"
+
+
+@tool
+def clock(city: str) -> str:
+    """Tell the time."""
+    return f"noon in {city}"
+
+
+TOOLS: Final = (weather, clock)
+THREAD: Final[Any] = {"configurable": {"thread_id": "a-thread"}}
+
+
+def agent_of(
+    stage: Stage, *middleware: Any, tools: Any = TOOLS, start: int = 0, routes: Any = None, **settings: Any
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return an agent behind a router that wants to switch at every call, beginning with route number `start`."""
+    router = SessionRouterMiddleware(stage.router(routes, scorer=RestlessScorer(start=start)))
+    settings = {"checkpointer": InMemorySaver(), **settings}
+    return create_agent(stage.chat(), tools=tools, middleware=[router, *middleware], **settings)
+
+
+def session_in(agent: Any, config: Any = THREAD) -> Any:
+    """Return the session that the thread's state carries."""
+    return agent.get_state(config).values["session_router"]

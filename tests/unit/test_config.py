@@ -4,7 +4,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError, ConfigurationErrors
 from session_router.stores.memory import MemorySessionStore
 from session_router.stores.sqlite import SQLiteSessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KEY = "0123456789abcdef" * 4
@@ -34,7 +37,7 @@ prices = {input = 3, output = 15}
 
 
 @pytest.fixture
-def write(tmp_path: Path):
+def write(tmp_path: Path) -> Callable[..., Path]:
     def write(text: str, name: str = "router.toml") -> Path:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
@@ -60,11 +63,11 @@ def refused(path: Path | None, environment: dict[str, str] | None = None, **over
         (ModelSection, ModelSpec),
     ],
 )
-def test_every_setting_of_the_core_can_be_configured(section: Any, value: Any):
+def test_every_setting_of_the_core_can_be_configured(section: Any, value: Any) -> None:
     assert set(section.model_fields) == {field.name for field in fields(value) if field.init}
 
 
-def test_both_examples_say_the_same():
+def test_both_examples_say_the_same() -> None:
     toml = load_router(EXAMPLES / "router.toml", environment={})
     yaml = load_router(EXAMPLES / "router.yaml", environment={})
     assert toml.models == yaml.models
@@ -73,14 +76,14 @@ def test_both_examples_say_the_same():
     assert toml.models["fast"].capabilities == {Capability.TOOLS, Capability.STRUCTURED_OUTPUT, Capability.IMAGES}
 
 
-def test_what_is_not_stated_has_the_default_of_the_core(write: Any):
+def test_what_is_not_stated_has_the_default_of_the_core(write: Any) -> None:
     router = load_router(write(GOOD), environment={})
     assert router.policy == Policy(stake=0.5)
     assert router.models["fast"] == ModelSpec(model="openai:small", prices=Prices(input=0.25, output=2))
     assert isinstance(router.store, MemorySessionStore)
 
 
-def test_governance_is_read_in_full(write: Any):
+def test_governance_is_read_in_full(write: Any) -> None:
     text = GOOD + '[models.strong.clearance]\nmax_level = "restricted"\ntrains = false\nattested_until = 2030-01-01\n'
     router = load_router(write(text.replace("stake = 0.5", 'unlabelled = "public"')), environment={})
     clearance = router.models["strong"].clearance
@@ -115,7 +118,7 @@ def test_governance_is_read_in_full(write: Any):
         (("[policy]", '[store]\npath = "x.db"\n[policy]'), "store.path", "x.db", "sqlite"),
     ],
 )
-def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple[str, str], key: str, value: object, rule: str):
+def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple[str, str], key: str, value: object, rule: str) -> None:
     path = write(GOOD.replace(*change))
     error = refused(path)
     assert (error.key, error.source) == (key, str(path))
@@ -125,7 +128,7 @@ def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple
     assert f"`{key}`" in str(error)
 
 
-def test_all_errors_are_reported_and_the_first_one_leads(write: Any):
+def test_all_errors_are_reported_and_the_first_one_leads(write: Any) -> None:
     error = refused(write(GOOD.replace("stake = 0.5", "stake = -1\nmargin = 3").replace("output = 15", "output = -15")))
     assert isinstance(error, ConfigurationErrors)
     assert [one.key for one in error.errors] == ["policy.stake", "policy.margin", "models.strong.prices.output"]
@@ -134,7 +137,7 @@ def test_all_errors_are_reported_and_the_first_one_leads(write: Any):
 
 
 @pytest.mark.parametrize("text", ["", "[models]", "[policy]\nstake = 1"])
-def test_a_configuration_without_models_is_refused(write: Any, text: str):
+def test_a_configuration_without_models_is_refused(write: Any, text: str) -> None:
     assert refused(write(text)).key == "models"
 
 
@@ -150,7 +153,7 @@ def test_a_configuration_without_models_is_refused(write: Any, text: str):
         ("router.yaml", "a: !!python/object/apply:os.system [ls]\n", "line 1"),
     ],
 )
-def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: str, text: str, line: str):
+def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: str, text: str, line: str) -> None:
     path = write(text, name)
     error = refused(path)
     assert error.source == str(path)
@@ -158,17 +161,17 @@ def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: 
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "router.ini", "."])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     assert refused(tmp_path / name).value == str(tmp_path / name)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path):
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "router.toml"
     path.write_bytes(b"stake = \xff")
     assert "UTF-8" in refused(path).rule
 
 
-def test_the_environment_outranks_the_file_and_arguments_outrank_both(write: Any):
+def test_the_environment_outranks_the_file_and_arguments_outrank_both(write: Any) -> None:
     path = write(GOOD.replace("models.strong", 'models."gpt-5.Large"'))
     environment = {
         "SESSION_ROUTER__POLICY__STAKE": "0.02",
@@ -195,13 +198,13 @@ def test_the_environment_outranks_the_file_and_arguments_outrank_both(write: Any
         ("SESSION_ROUTER__POLICY__STAKE__MORE", "policy.stake"),
     ],
 )
-def test_a_wrong_variable_is_named(write: Any, variable: str, key: str):
+def test_a_wrong_variable_is_named(write: Any, variable: str, key: str) -> None:
     error = refused(write(GOOD), {variable: "much"})
     assert error.key == key
     assert variable in (error.source or "")
 
 
-def test_references_are_resolved(write: Any):
+def test_references_are_resolved(write: Any) -> None:
     text = GOOD.replace('"openai:small"', '"${PROVIDER}:${SIZE:-small}$$"').replace("stake = 0.5", 'stake = "${STAKE}"')
     router = load_router(write(text), environment={"PROVIDER": "openai", "STAKE": "0.25"})
     assert router.models["fast"].model == "openai:small$"
@@ -209,12 +212,12 @@ def test_references_are_resolved(write: Any):
 
 
 @pytest.mark.parametrize("reference", ["${NOWHERE}", "${}", "${no-name}", "${open"])
-def test_a_reference_that_leads_nowhere_is_named(write: Any, reference: str):
+def test_a_reference_that_leads_nowhere_is_named(write: Any, reference: str) -> None:
     error = refused(write(GOOD.replace("openai:small", reference)))
     assert (error.key, error.value) == ("models.fast.model", reference)
 
 
-def test_no_error_shows_a_secret(write: Any):
+def test_no_error_shows_a_secret(write: Any) -> None:
     secret = "s3cr3t-value"
     cases = [
         (GOOD.replace("[policy]", f'key = "{secret}"\n[policy]'), {}),
@@ -234,14 +237,14 @@ def test_no_error_shows_a_secret(write: Any):
         assert error.__context__ is None or secret not in str(error.__context__)
 
 
-def test_settings_do_not_show_secrets(write: Any):
+def test_settings_do_not_show_secrets(write: Any) -> None:
     text = f'key = "{KEY}"\n' + GOOD.replace('model = "openai:small"', 'model = "x"\nsettings = {api_key = "sk-hidden"}')
     settings = load_settings(write(text), environment={})
     assert KEY not in repr(settings)
     assert "sk-hidden" not in repr(settings)
 
 
-def test_the_key_comes_from_arguments_variable_or_file(write: Any):
+def test_the_key_comes_from_arguments_variable_or_file(write: Any) -> None:
     other = "fedcba9876543210" * 4
     path = write(f'key = "{KEY}"\n' + GOOD)
     assert load_router(path, environment={}).key == bytes.fromhex(KEY)
@@ -249,7 +252,7 @@ def test_the_key_comes_from_arguments_variable_or_file(write: Any):
     assert load_router(path, environment={"SESSION_ROUTER_KEY": other}, key=b"k" * 32).key == b"k" * 32
 
 
-def test_a_database_lies_beside_its_configuration_and_keeps_the_key(write: Any, tmp_path: Path):
+def test_a_database_lies_beside_its_configuration_and_keeps_the_key(write: Any, tmp_path: Path) -> None:
     path = write(GOOD + '[store]\nkind = "sqlite"\npath = "sessions.sqlite3"\n')
     router = load_router(path, environment={})
     again = load_router(path, environment={})
@@ -260,14 +263,14 @@ def test_a_database_lies_beside_its_configuration_and_keeps_the_key(write: Any, 
         one.store.close()
 
 
-def test_a_store_from_python_leaves_the_configured_one_closed(write: Any, tmp_path: Path):
+def test_a_store_from_python_leaves_the_configured_one_closed(write: Any, tmp_path: Path) -> None:
     store = MemorySessionStore()
     router = load_router(write(GOOD + '[store]\nkind = "sqlite"\npath = "sessions.sqlite3"\n'), environment={}, store=store)
     assert router.store is store
     assert not (tmp_path / "sessions.sqlite3").exists()
 
 
-def test_chat_models_from_python_take_the_place_of_strings(write: Any):
+def test_chat_models_from_python_take_the_place_of_strings(write: Any) -> None:
     chat_model = object()
     router = load_router(write(GOOD.replace('model = "openai:small"', "")), environment={}, models={"fast": chat_model})
     assert router.models["fast"].model is chat_model
@@ -275,12 +278,12 @@ def test_chat_models_from_python_take_the_place_of_strings(write: Any):
     assert refused(write(GOOD), models={"fats": chat_model}).key == "models.fats"
 
 
-def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.MonkeyPatch):
+def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert "session-router[cli]" in str(refused(write("models: {}", "router.yaml")))
 
 
-def test_importing_the_package_loads_no_optional_package():
+def test_importing_the_package_loads_no_optional_package() -> None:
     heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy"]
     program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program

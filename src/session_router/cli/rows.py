@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 class RowFile:
     """Where the rows go; written line by line, so that what is there is whole whenever the command ends.
@@ -51,7 +53,7 @@ class RowFile:
         """Write one row."""
         if self._file is not None:
             with self._reporting():
-                self._file.write(json.dumps(row, separators=(",", ":")) + "\n")
+                self._file.write(_ENCODER.encode(row) + "\n")
 
     def flush(self) -> None:
         """Let readers of the file see what was written."""

@@ -86,9 +86,9 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     if decision.internal or decision.model is None:
         return session
     visits = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
-    answered, lock = decision.previous, session.lock
+    answered, lock, closed = decision.previous, session.lock, session.closed
     if outcome.error is None:
-        answered = outcome.model or decision.model
+        answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
         visits[answered] = _visit(decision, outcome)
     if _is_superseded(session, decision):
@@ -100,6 +100,7 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
         session,
         current=answered,
         lock=lock,
+        closed=closed,
         visits=visits,
         switches=switches,
         switched_at=None if switches == 0 else decision.turn if switched else session.switched_at,

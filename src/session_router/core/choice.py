@@ -137,7 +137,6 @@ def _session_after(situation: Situation, action: Action, name: ModelName | None,
     return replace(
         session.visited(name, call.transcript, at=call.now),
         current=name,
-        closed=None,
         turn=call.transcript.turn,
         call=number,
         switches=session.switches + switched,

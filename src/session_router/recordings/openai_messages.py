@@ -237,7 +237,7 @@ def _expected(what: str, table: Mapping[str, object], name: str) -> str:
         return f"it is missing; expected {what}."
     value = table[name]
     # Numbers and short words are shown; content never is.
-    told = repr(value) if isinstance(value, int | float | None) or name in {"role", "type"} else _kind(value)
+    told = repr(value) if isinstance(value, int | float) or name in {"role", "type"} else _kind(value)
     return f"expected {what}, found {told[:80]}."
 
 

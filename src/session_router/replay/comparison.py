@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from session_router.core.call import Call
     from session_router.core.model import ModelName
-    from session_router.core.need import Need
     from session_router.recordings import Recording
     from session_router.replay.loop import ReplayedCall
     from session_router.router import Router
@@ -82,22 +81,27 @@ class Comparison:
             self._recording = replayed.recording
             for alternative in self._alternatives.values():
                 alternative.visits, alternative.current = {}, None
-        scores = self._scores(replayed)
-        self._add_router(replayed, scores)
+        chances = self._chances(replayed)
+        self._add_router(replayed, chances)
         call = replayed.call
         # Asked anew: at a locked call the evidence excludes whoever is not locked to.
         examined = examine(call, self._models, payload_tag(call, self._models, self._policy))
         excluded = {name for name, one in examined.items() if one.uncleared or one.incapable}
         for alternative in self._alternatives.values():
-            self._add(alternative, replayed, scores, excluded)
+            self._add(alternative, replayed, chances, excluded)
 
-    def _scores(self, replayed: ReplayedCall) -> Mapping[ModelName, Need]:
+    def _chances(self, replayed: ReplayedCall) -> Mapping[ModelName, float]:
+        """Each model's chance to serve the segment well: the router's own where it asked, else asked now."""
+        known = {one.model: one.p_success for one in replayed.decision.evidence.candidates if one.p_success is not None}
+        if len(known) == len(self._models):
+            return known
         try:
-            return self._scorer.score(replayed.call.question, self._models)
+            needs = self._scorer.score(replayed.call.question, self._models)
+            return {name: needs[name].p_success for name in self._models}
         except Exception:  # noqa: BLE001 -- the port says: any exception means no score; the router has logged its own
-            return {}
+            return known
 
-    def _add_router(self, replayed: ReplayedCall, scores: Mapping[ModelName, Need]) -> None:
+    def _add_router(self, replayed: ReplayedCall, chances: Mapping[ModelName, float]) -> None:
         decision, spending = replayed.decision, self._router
         spending.dollars += replayed.dollars
         spending.switches += decision.switched
@@ -105,20 +109,20 @@ class Comparison:
         if decision.model is None:
             spending.impossible += 1
         elif decision.lock is None:
-            spending.risk += self._risk(scores.get(decision.model))
+            spending.risk += self._risk(chances.get(decision.model))
 
-    def _add(self, alternative: _Alternative, replayed: ReplayedCall, scores: Mapping[ModelName, Need], excluded: set[ModelName]) -> None:
+    def _add(self, alternative: _Alternative, replayed: ReplayedCall, chances: Mapping[ModelName, float], excluded: set[ModelName]) -> None:
         spending = alternative.spending
         names = [name for name in self._models if name not in excluded] if alternative.only is None else [alternative.only]
         if not names or alternative.only in excluded:
             spending.impossible += 1
         if not names:
             return
-        name = names[0] if len(names) == 1 else self._best(alternative, replayed, scores, names)
+        name = names[0] if len(names) == 1 else self._best(alternative, replayed, chances, names)
         locked = replayed.decision.lock is not None
         spending.dollars += self._cost(alternative, replayed.call, name, replayed.usage)
         if not locked:
-            spending.risk += self._risk(scores.get(name))
+            spending.risk += self._risk(chances.get(name))
         if alternative.current not in {None, name}:
             spending.switches += 1
             spending.unsafe_switches += locked
@@ -128,12 +132,12 @@ class Comparison:
         alternative.visits[name] = Visit(steps=len(call.transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=call.now)
 
     def _best(
-        self, alternative: _Alternative, replayed: ReplayedCall, scores: Mapping[ModelName, Need], names: list[ModelName]
+        self, alternative: _Alternative, replayed: ReplayedCall, chances: Mapping[ModelName, float], names: list[ModelName]
     ) -> ModelName:
         # It chooses by what the router knows before the call, and is charged for what the call took.
         call = replayed.call
         assumed = Usage(input=call.transcript.tokens, output=self._policy.output_tokens)
-        expected = {name: self._cost(alternative, call, name, assumed) + self._risk(scores.get(name)) for name in names}
+        expected = {name: self._cost(alternative, call, name, assumed) + self._risk(chances.get(name)) for name in names}
         return min(names, key=lambda one: (expected[one], one != alternative.current, one))
 
     def _cost(self, alternative: _Alternative, call: Call, name: ModelName, usage: Usage) -> float:
@@ -143,5 +147,5 @@ class Comparison:
         cached = cached_tokens(call.transcript, alternative.visits.get(name), now=call.now, cache=self._policy.prompt_cache)
         return call_cost(prices, with_cached(usage, cached, of=call.transcript.tokens))
 
-    def _risk(self, need: Need | None) -> float:
-        return 0.0 if need is None else self._policy.stake * (1 - need.p_success)
+    def _risk(self, chance: float | None) -> float:
+        return 0.0 if chance is None else self._policy.stake * (1 - chance)

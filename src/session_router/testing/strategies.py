@@ -7,7 +7,7 @@ Raises:
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from session_router.core.call import Call
 from session_router.core.governance import Clearance, Integrity, Level, Tag
@@ -16,7 +16,19 @@ from session_router.core.need import Need, Question
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import Prices
 from session_router.core.session import SessionId
-from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach, Prefix, Role, Step, Transcript
+from session_router.core.transcript import (
+    DIGEST_BYTES,
+    NO_HEAD,
+    Ask,
+    AskKind,
+    Binding,
+    BindingKind,
+    BindingReach,
+    Prefix,
+    Role,
+    Step,
+    Transcript,
+)
 from session_router.errors import MissingExtra
 
 try:
@@ -28,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hypothesis.strategies import DrawFn, SearchStrategy
+
+Text = TypeVar("Text", bound=str)
 
 MODELS = tuple(map(ModelName, ("fast", "strong", "other")))
 """Model names that authors, bindings and specs share, so that they meet."""
@@ -77,11 +91,8 @@ def prices() -> SearchStrategy[Prices]:
 
 def bindings() -> SearchStrategy[Binding]:
     """Return parts of every kind, held by a model, an account, a dialect, or nobody known."""
-    holders = {BindingReach.MODEL: MODELS, BindingReach.ACCOUNT: _ACCOUNTS, BindingReach.DIALECT: _DIALECTS}
-    return st.sampled_from(BindingReach).flatmap(
-        lambda reach: st.builds(
-            Binding, kind=st.sampled_from(BindingKind), reach=st.just(reach), holder=st.sampled_from(("", *holders[reach]))
-        )
+    return st.one_of(
+        _bindings(BindingReach.MODEL, MODELS), _bindings(BindingReach.ACCOUNT, _ACCOUNTS), _bindings(BindingReach.DIALECT, _DIALECTS)
     )
 
 
@@ -129,12 +140,8 @@ def steps(*, labels: SearchStrategy[Tag | None] | None = None, authors: Sequence
 
 def transcripts(*, of: SearchStrategy[Step] | None = None, max_size: int = 12) -> SearchStrategy[Transcript]:
     """Return histories of any steps, with and without something before the first message."""
-    heads = st.builds(Prefix, st.binary(min_size=16, max_size=16), st.integers(0, 100))
-    return st.builds(
-        lambda head, following: Transcript.start().headed(head).extended(following),
-        st.just(Transcript.start().head) | heads,
-        st.lists(steps() if of is None else of, max_size=max_size),
-    )
+    heads = st.builds(Prefix, st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES), st.integers(0, 100))
+    return st.builds(_behind, st.just(NO_HEAD) | heads, st.lists(steps() if of is None else of, max_size=max_size))
 
 
 @st.composite
@@ -156,25 +163,28 @@ def conversations(draw: DrawFn, *, authors: Sequence[str | None] = MODELS, max_t
     return Transcript.start().extended(history.steps[:kept])
 
 
-def calls(history: SearchStrategy[Transcript] | None = None, *, labels: SearchStrategy[Tag | None] | None = None) -> SearchStrategy[Call]:
+@st.composite
+def calls(draw: DrawFn, history: SearchStrategy[Transcript] | None = None, *, labels: SearchStrategy[Tag | None] | None = None) -> Call:
     """Return calls of one session over `history`.
 
     Args:
+        draw: Given by Hypothesis.
         history: Transcripts to choose from; any at all unless given.
         labels: Tags of the call to choose from; none at all unless given.
     """
-    return st.builds(
-        lambda transcript, **fields: Call(transcript=transcript, question=Question(text="", turn=transcript.turn), **fields),
-        transcripts() if history is None else history,
-        now=st.floats(0, 4e9),
-        session=st.none() | st.just(SessionId("5e" * 32)),
-        requires=_subsets(tuple(Capability)),
-        bindings=st.frozensets(bindings(), max_size=1),
-        tag=st.none() if labels is None else labels,
-        purpose=st.none() | st.sampled_from(_PURPOSES),
-        only=st.none() | st.sampled_from(MODELS),
-        failed=st.lists(st.sampled_from(MODELS), max_size=2, unique=True).map(tuple),
-        internal=st.booleans(),
+    transcript = draw(transcripts() if history is None else history)
+    return Call(
+        transcript=transcript,
+        question=Question(text="", turn=transcript.turn),
+        now=draw(st.floats(0, 4e9)),
+        session=draw(st.none() | st.just(SessionId("5e" * 32))),
+        requires=draw(_subsets(tuple(Capability))),
+        bindings=draw(st.frozensets(bindings(), max_size=1)),
+        tag=None if labels is None else draw(labels),
+        purpose=draw(st.none() | st.sampled_from(_PURPOSES)),
+        only=draw(st.none() | st.sampled_from(MODELS)),
+        failed=tuple(draw(st.lists(st.sampled_from(MODELS), max_size=2, unique=True))),
+        internal=draw(st.booleans()),
     )
 
 
@@ -194,21 +204,29 @@ def policies() -> SearchStrategy[Policy]:
     )
 
 
-def _steps(role: Role, *, labels: SearchStrategy[Tag | None] | None = None, **fields: SearchStrategy[object]) -> SearchStrategy[Step]:
-    texts = st.integers(0, 7).map(lambda number: hashlib.blake2b(f"{role} {number}".encode(), digest_size=16).digest())
+def _steps(role: Role, *, labels: SearchStrategy[Tag | None] | None = None, **fields: SearchStrategy[Any]) -> SearchStrategy[Step]:
+    texts = [hashlib.blake2b(f"{role} {number}".encode(), digest_size=DIGEST_BYTES).digest() for number in range(8)]
     return st.builds(
         Step,
         role=st.just(role),
-        digest=texts,
+        digest=st.sampled_from(texts),
         tokens=st.integers(0, 100),
         tag=st.none() if labels is None else labels,
         **fields,
     )
 
 
+def _behind(head: Prefix, following: list[Step]) -> Transcript:
+    return Transcript(head=head).extended(following)
+
+
+def _bindings(reach: BindingReach, holders: Sequence[str]) -> SearchStrategy[Binding]:
+    return st.builds(Binding, kind=st.sampled_from(BindingKind), reach=st.just(reach), holder=st.sampled_from(("", *holders)))
+
+
 def _ids(minimum: int) -> SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(_IDS), min_size=minimum, max_size=3).map(tuple)
 
 
-def _subsets(values: Sequence[str]) -> SearchStrategy[frozenset[str]]:
+def _subsets(values: Sequence[Text]) -> SearchStrategy[frozenset[Text]]:
     return st.frozensets(st.sampled_from(values))

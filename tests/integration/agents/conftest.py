@@ -1,6 +1,6 @@
 """One set of simulated providers a module, cleared before every test."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -17,3 +17,11 @@ def served_stage() -> Iterator[Stage]:
 def stage(served_stage: Stage) -> Stage:
     served_stage.clear()
     return served_stage
+
+
+@pytest.fixture
+async def astage(served_stage: Stage) -> AsyncIterator[Stage]:
+    served_stage.clear()
+    stage = served_stage.on_a_loop_of_its_own()
+    yield stage
+    await stage.aclose()

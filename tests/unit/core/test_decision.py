@@ -52,8 +52,10 @@ REFUSED: list[tuple[Reason, Candidate, dict[str, object], type[SessionRouterErro
         Candidate(model=STRONG, excluded="level internal is above its public", uncleared=True),
         {"tag": "data labelled internal"},
         NoClearedModel,
-        "no model is cleared for data labelled internal (`strong`: level internal is above its public). "
-        "Clear a model for it, or remove a label.",
+        (
+            "no model is cleared for data labelled internal (`strong`: level internal is above its public). "
+            "Clear a model for it, or remove a label."
+        ),
     ),
     (
         Reason.NOT_CAPABLE,
@@ -67,8 +69,10 @@ REFUSED: list[tuple[Reason, Candidate, dict[str, object], type[SessionRouterErro
         Candidate(model=STRONG, excluded="the history is bound elsewhere by container", unportable=True),
         {"blocked_by": ("container",)},
         Unportable,
-        "`strong` cannot take container of this history. "
-        'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.',
+        (
+            "`strong` cannot take container of this history. "
+            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.'
+        ),
     ),
 ]
 

@@ -208,6 +208,25 @@ class TestUnderALock:
         assert decision.lock == Lock(kind=LockKind.STORED, model=FAST, waiting_for=("a",))
 
 
+class TestClosedRuns:
+    ended = (human(), ai("structured"), tool("structured"))
+
+    def test_the_lock_ends_with_its_run_and_a_failure_does_not_bring_it_back(self) -> None:
+        carried = Session(id=SESSION, version=3, current=FAST, closed=self.ended[-1].digest, turn=1, call=1)
+        subject = router(wants=STRONG)
+        first = subject.route(call_of(*self.ended, carried=carried))
+        assert (first.model, first.lock) == (STRONG, None)
+        again = subject.route(call_of(*self.ended, carried=subject.observe(first, failed()), failed=(STRONG,)))
+        assert (again.model, again.lock, again.reason) == (FAST, None, Reason.FALLBACK)
+
+    def test_an_answer_forgets_it(self) -> None:
+        carried = Session(id=SESSION, version=3, current=FAST, closed=self.ended[-1].digest, turn=1, call=1)
+        subject = router()
+        session = subject.observe(subject.route(call_of(*self.ended, carried=carried)), answered(FAST))
+        assert session is not None
+        assert session.closed is None
+
+
 class TestFallback:
     def test_the_next_candidate_answers_and_previous_is_who_answered_before(self) -> None:
         subject = router(wants=STRONG)

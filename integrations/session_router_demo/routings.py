@@ -1,0 +1,130 @@
+"""Three ways of choosing a model, each for both kinds of agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.messages.utils import count_tokens_approximately
+from langgraph.types import Command
+
+from session_router import Call
+from session_router.core.need import Question
+from session_router.core.transcript import EMPTY_DIGEST, Role, Step, Transcript
+from session_router_langchain import SessionRouterMiddleware
+from session_router_langgraph import create_router_node
+
+if TYPE_CHECKING:
+    from langchain.agents.middleware.types import ModelRequest, ModelResponse
+    from langchain_core.messages import BaseMessage
+
+    from session_router import Router
+
+Chooser = Callable[["Sequence[BaseMessage]", "Sequence[Any]"], str]
+"""Messages, the system prompt first, and tools to the name of a model."""
+
+
+class Routing(Protocol):
+    """Chooses a model for every call."""
+
+    def middleware(self) -> AgentMiddleware[Any, Any, Any]:
+        """Return what chooses inside `create_agent`."""
+        ...
+
+    def node(self, destinations: Mapping[str, str], tools: Sequence[Any]) -> Any:  # noqa: ANN401 -- any node of LangGraph
+        """Return what chooses inside a graph; `destinations` are nodes by model name."""
+        ...
+
+
+class RouterRouting:
+    """The router chooses."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def middleware(self) -> AgentMiddleware[Any, Any, Any]:
+        """Return the router's middleware."""
+        return SessionRouterMiddleware(self._router)
+
+    def node(self, destinations: Mapping[str, str], tools: Sequence[Any]) -> Any:  # noqa: ANN401 -- as above
+        """Return the router's node."""
+        return create_router_node(self._router, destinations=destinations, tools=tools)
+
+
+class ChooserRouting:
+    """A function chooses, anew at every call: no session, no lock.
+
+    Args:
+        models: Chat models by name.
+        choose: The function.
+        on_choice: Hears every choice.
+    """
+
+    def __init__(self, models: Mapping[str, Any], choose: Chooser, on_choice: Callable[[str], None]) -> None:
+        self._models = models
+        self._choose = choose
+        self._on_choice = on_choice
+
+    def middleware(self) -> AgentMiddleware[Any, Any, Any]:
+        """Return a middleware that only sets the model."""
+        return _ChooserMiddleware(self._models, self._chosen)
+
+    def node(self, destinations: Mapping[str, str], tools: Sequence[Any]) -> Any:  # noqa: ANN401 -- as above
+        """Return a node that only goes to the model."""
+
+        def go(state: Mapping[str, Any]) -> Command[Any]:
+            return Command(goto=destinations[self._chosen(state["messages"], tools)])
+
+        return go
+
+    def _chosen(self, messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
+        name = self._choose(messages, tools)
+        self._on_choice(name)
+        return name
+
+
+class _ChooserMiddleware(AgentMiddleware[Any, Any, Any]):
+    def __init__(self, models: Mapping[str, Any], choose: Chooser) -> None:
+        super().__init__()
+        self._models = models
+        self._choose = choose
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        return handler(self._applied(request))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        return await handler(self._applied(request))
+
+    def _applied(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        before = [request.system_message] if request.system_message is not None else []
+        return request.override(model=self._models[self._choose([*before, *request.messages], request.tools)])
+
+
+def always(name: str) -> Chooser:
+    """Choose `name` at every call."""
+
+    def choose(messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:  # noqa: ARG001 -- nothing matters
+        return name
+
+    return choose
+
+
+def single_turn(router: Router) -> Chooser:
+    """Choose by the same scorer, prices and policy, but judge each request by itself.
+
+    That is what published single-turn routers do: they look at the last message, whoever wrote it, and know of
+    no session. So there is no lock, no current model and no warm prefix.
+    """
+
+    def choose(messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
+        tokens = count_tokens_approximately(messages, tools=list(tools))
+        request = Transcript().extended([Step(role=Role.HUMAN, digest=EMPTY_DIGEST, tokens=tokens)])
+        question = Question(text=messages[-1].text, turn=1, history_tokens=tokens, tools=len(tools))
+        return router.route(Call(transcript=request, question=question, now=router.clock.now())).chosen()
+
+    return choose

@@ -1,0 +1,97 @@
+"""What the users of the demo say, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class AgentKind(StrEnum):
+    """Which agent a session talks to."""
+
+    SUPPORT = "support"  # langchain's create_agent
+    CODING = "coding"  # a StateGraph made by hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """One thing that the user types.
+
+    Attributes:
+        text: The words.
+        pause: Seconds since the last answer.
+        approval_after: Seconds that a person takes to approve what the agent asks for.
+    """
+
+    text: str
+    pause: float = 0.0
+    approval_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSession:
+    """One conversation.
+
+    Attributes:
+        id: Its thread.
+        title: What it is about.
+        what: What happens in it.
+        agent: Whom it talks to.
+        turns: What the user types.
+    """
+
+    id: str
+    title: str
+    what: str
+    agent: AgentKind
+    turns: tuple[Typed, ...]
+
+
+SECONDS_A_CALL: Final = 4.0
+"""Seconds that a model takes to answer, by the simulated clock."""
+
+SESSIONS: Final = (
+    DemoSession(
+        id="order-and-fault",
+        title="An order, then a fault",
+        what="parallel calls; a change of subject; a harder question and its tool loop",
+        agent=AgentKind.SUPPORT,
+        turns=(
+            Typed(text="Where is order A-1042, and is the spare bulb in the same parcel?"),
+            Typed(
+                text="It came, but the lamp flickers. Please investigate why: read its diagnostics, compare them with the known faults, "
+                "then plan the repair.",
+                pause=50,
+            ),
+            Typed(text="Which part is it, and does the warranty cover it?", pause=35),
+            Typed(text="Something else: what are your opening hours?", pause=900),
+        ),
+    ),
+    DemoSession(
+        id="refund",
+        title="A refund that a person approves",
+        what="a tool loop that stops for a person; it is resumed nine minutes later",
+        agent=AgentKind.SUPPORT,
+        turns=(
+            Typed(text="Please refund order A-1077. The shade was cracked when I opened the parcel.", approval_after=540),
+            Typed(text="When will I see the money?", pause=30),
+        ),
+    ),
+    DemoSession(
+        id="race-condition",
+        title="A race condition",
+        what="a long tool loop with parallel calls; questions before and after the prompt cache expires",
+        agent=AgentKind.CODING,
+        turns=(
+            Typed(text="List the failing tests."),
+            Typed(
+                text="Debug the race condition in ferryline/seats.py: find the root cause, explain why its lock does not help, design the "
+                "smallest fix and refactor reserve().",
+                pause=40,
+            ),
+            Typed(text="What does reserve() do when a sailing is sold out?", pause=45),
+            Typed(text="Add a line about the fix to the changelog.", pause=660),
+        ),
+    ),
+)

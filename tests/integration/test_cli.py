@@ -1,0 +1,299 @@
+"""The command as a user runs it: another process, its output and its exit code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
+from session_router.core.boundary import LockKind
+from session_router.core.decision import Action, Reason
+from support.shared_data import shared_data
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = "import sys; sys.argv[0] = 'session-router'; {before}; from session_router.cli import main; main()"
+CONFIG = str(ROOT / "examples" / "router.toml")
+TAU2 = "sessions_tau2_retail_telecom.jsonl.gz"
+
+
+def command(*arguments: object, before: str = "pass") -> list[str]:
+    return [sys.executable, "-c", PROGRAM.format(before=before), *map(str, arguments)]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("SESSION_ROUTER") and name not in {"COLUMNS", "NO_COLOR"}
+    }
+    return {**own, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+
+
+def run(*arguments: object, before: str = "pass", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 -- our own program
+        command(*arguments, before=before), capture_output=True, text=True, check=False, env=environment(**variables), timeout=60
+    )
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in raw.splitlines()]
+
+
+def line(name: str, *messages: dict[str, Any]) -> str:
+    own = messages or ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"})
+    return json.dumps({"session_id": name, "messages": own})
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    rows = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    stake = {"SESSION_ROUTER__POLICY__STAKE": "0.3"}
+    return run("replay", shared_data(TAU2), "--config", CONFIG, "--json", rows, "--limit", 20, "--start", "2026-01-01", **stake), rows
+
+
+def test_replay_writes_one_row_for_each_recorded_answer(replayed: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, path = replayed
+    rows = rows_of(path)
+    with gzip.open(shared_data(TAU2), "rt", encoding="utf-8") as file:
+        sessions = [json.loads(next(file)) for _ in range(20)]
+    answers = [
+        (session["session_id"], index)
+        for session in sessions
+        for index, message in enumerate(session["messages"])
+        if message["role"] == "assistant"
+    ]
+    assert [(row["session_id"], row["message_index"]) for row in rows] == answers
+    assert done.returncode == 0
+    assert done.stderr == ""
+    required = {"session_id", "message_index", "decision", "model", "previous", "reason", "lock", "evidence", "tokens_measured"}
+    assert all(required <= row.keys() for row in rows)
+    measured = {(session["session_id"], int(index)) for session in sessions for index in session["turn_usage"] or {}}
+    assert {(row["session_id"], row["message_index"]) for row in rows if row["tokens_measured"]} == measured & set(answers)
+
+
+def test_replay_writes_no_message_text(replayed: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    written = replayed[1].read_text(encoding="utf-8")
+    with gzip.open(shared_data(TAU2), "rt", encoding="utf-8") as file:
+        texts = [message["content"] for message in json.loads(next(file))["messages"] if message["content"]]
+    assert all(json.dumps(text)[1:-1] not in written for text in texts if len(text) > 20)
+
+
+def test_the_summary_counts_the_rows(replayed: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, path = replayed
+    rows = rows_of(path)
+    locked = sum(row["lock"] is not None for row in rows)
+    assert re.search(rf"locked calls\s*│\s*{locked:,} ", done.stdout)
+    assert re.search(rf"calls\s*│\s*{len(rows):,} ", done.stdout)
+    for name in ("session-router", "single turn", "always fast", "always strong", "estimate"):
+        assert name in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+def test_replaying_again_gives_the_same_rows(replayed: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> None:
+    again = tmp_path / "again.jsonl.gz"
+    stake = {"SESSION_ROUTER__POLICY__STAKE": "0.3"}
+    run("replay", shared_data(TAU2), "--config", CONFIG, "--json", again, "--limit", 20, "--start", "2026-01-01", **stake)
+    assert rows_of(again) == rows_of(replayed[1])
+
+
+def test_rows_on_standard_output_are_nothing_but_rows() -> None:
+    done = run("replay", shared_data(TAU2), "--config", CONFIG, "--json", "-", "--limit", 1)
+    assert all(json.loads(one)["session_id"] for one in done.stdout.splitlines())
+    assert "locked calls" in done.stderr
+
+
+def test_explain_tells_every_call(replayed: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    path = replayed[1]
+    rows = rows_of(path)
+    session = next(row["session_id"] for row in rows if row["lock"])
+    own = [row for row in rows if row["session_id"] == session]
+    done = run("explain", path, "--session", session)
+    assert done.returncode == 0
+    assert done.stdout.count("(message ") == len(own)
+    for row in own:
+        assert f"call {row['call']} (message {row['message_index']})" in done.stdout
+        assert REASONS[Reason(row["reason"])] in done.stdout
+    assert f"in all {len(own)} calls" in done.stdout
+    assert f"{sum(row['lock'] is not None for row in own)} locked" in done.stdout
+    assert "p_success" in done.stdout
+    assert "\x1b[" not in done.stdout
+    turn = run("explain", path, "--session", session, "--turn", own[-1]["turn"])
+    assert turn.stdout.count("(message ") == sum(row["turn"] == own[-1]["turn"] for row in own)
+
+
+def test_explain_says_what_was_excluded_and_degraded(tmp_path: Path) -> None:
+    row: dict[str, Any] = {
+        "session_id": "s\x1b[31m[bold]",
+        "message_index": 1,
+        "decision": "refuse",
+        "reason": "reason_of_tomorrow",
+        "model": None,
+        "previous": "a",
+        "lock": {"kind": "tool_results_unread", "model": "a", "waiting_for": 0},
+        "turn": 1,
+        "call": 2,
+        "evidence": {
+            "candidates": [{"model": "a", "excluded": "level restricted is above its public", "uncleared": True}],
+            "degraded": ["store"],
+            "tag": "data labelled restricted",
+        },
+    }
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    done = run("explain", path, "--session", row["session_id"])
+    for told in (
+        "is refused",
+        "not cleared: level restricted",
+        DEGRADED["store"],
+        "data labelled restricted",
+        LOCKS[LockKind.TOOL_RESULTS_UNREAD],
+    ):
+        assert told in done.stdout
+    assert "reason of tomorrow" in done.stdout
+    assert "[bold]" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"), [("tau2/retail", "tau2/retail/"), ("tau2/retial/toolorchestra-gpt-5/0/0", "tau2/retail/toolorchestra")]
+)
+def test_explain_lists_near_matches_of_an_unknown_session(
+    replayed: tuple[subprocess.CompletedProcess[str], Path], asked: str, near: str
+) -> None:
+    done = run("explain", replayed[1], "--session", asked)
+    assert done.returncode == 2
+    assert near in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_explain_goes_on_after_rows_that_are_none(tmp_path: Path) -> None:
+    good = {"session_id": "s", "message_index": 1, "decision": "keep", "reason": "first_call", "turn": 1, "call": 1, "evidence": {}}
+    bad: list[Any] = [{**good, "turn": "1"}, {**good, "evidence": {"candidates": [1]}}, {**good, "lock": "x"}, {"session_id": "s"}, []]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in [*bad, good]), encoding="utf-8")
+    done = run("explain", path, "--session", "s")
+    assert done.returncode == 1
+    assert [f"line {number}" in done.stderr for number in range(1, 7)] == [True] * 5 + [False]
+    assert "in all 1 call" in done.stdout
+
+
+def test_bad_sessions_are_counted_and_the_rest_is_replayed(tmp_path: Path) -> None:
+    path, rows = tmp_path / "sessions.jsonl", tmp_path / "rows.jsonl"
+    path.write_text("\n".join([line("a"), "nonsense", line("b", {"role": "robot", "content": "x"}), line("a")]), encoding="utf-8")
+    done = run("replay", path, "--config", CONFIG, "--json", rows)
+    assert done.returncode == 1
+    assert "line 2" in done.stderr
+    assert "line 3" in done.stderr
+    assert "2 sessions could not be replayed" in done.stdout
+    # Two recordings of one session id are two sessions: the second starts anew.
+    assert [(row["line"], row["previous"]) for row in rows_of(rows)] == [(1, None), (4, None)]
+    assert run("replay", path, "--config", CONFIG, "--lenient").returncode == 0
+    story = run("explain", rows, "--session", "a")
+    assert story.stdout.count("session a") == 2
+
+
+def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    assert run("replay", tmp_path / "empty.jsonl", "--config", CONFIG).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["replay", "nowhere.jsonl", "--config", CONFIG], "no such file"),
+        (["replay", CONFIG], "SESSION_ROUTER_CONFIG"),
+        (["replay", CONFIG, "--config", "nowhere.toml"], "nowhere.toml"),
+        (["replay", CONFIG, "--config", CONFIG, "--json", "/nowhere/rows"], "--json"),
+        (["replay", CONFIG, "--config", CONFIG, "--json", CONFIG], "name another"),
+        (["explain", "nowhere.jsonl", "--session", "s"], "no such file"),
+    ],
+)
+def test_what_cannot_start_says_why_in_one_line(arguments: list[str], told: str) -> None:
+    before = Path(CONFIG).read_bytes()
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert Path(CONFIG).read_bytes() == before
+
+
+def test_a_wrong_configuration_is_told_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "router.toml"
+    path.write_text(Path(CONFIG).read_text(encoding="utf-8").replace("stake = 0.01", "steak = 1"), encoding="utf-8")
+    done = run("replay", CONFIG, "--config", path)
+    assert done.returncode == 2
+    assert f"{path}: `policy.steak` is 1; there is no such setting; did you mean `stake`?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_its_extra_the_command_names_it(package: str) -> None:
+    done = run("--help", before=f"sys.modules[{package!r}] = None")
+    assert done.returncode == 2
+    assert "session-router[cli]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
+    path, rows = tmp_path / "sessions", tmp_path / "rows.jsonl"
+    os.mkfifo(path)
+    process = subprocess.Popen(  # noqa: S603 -- our own program
+        command("replay", path, "--config", CONFIG, "--json", rows),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with process, path.open("w", encoding="utf-8", buffering=1) as pipe:
+        for number in range(3):
+            pipe.write(line(f"s{number}") + "\n")
+        deadline = time.monotonic() + 30
+        # The pipe stays open: the command is waiting for a fourth session when the interrupt comes.
+        while (not rows.exists() or len(rows.read_text(encoding="utf-8").splitlines()) < 3) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert [row["session_id"] for row in rows_of(rows)] == ["s0", "s1", "s2"]
+    assert "interrupted after the session of line 3" in stdout
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)])
+def test_colour_on_a_terminal_only(
+    replayed: tuple[subprocess.CompletedProcess[str], Path], variables: dict[str, str], *, coloured: bool
+) -> None:
+    import pty
+
+    path = replayed[1]
+    master, terminal = pty.openpty()
+    asked = command("explain", path, "--session", rows_of(path)[0]["session_id"], "--turn", 1)
+    with subprocess.Popen(asked, stdout=terminal, stderr=terminal, env=environment(**variables)) as process:  # noqa: S603 -- our own program
+        os.close(terminal)
+        shown = b""
+        try:
+            while piece := os.read(master, 65536):
+                shown += piece
+        except OSError:
+            pass  # how Linux says that the other end is closed
+        finally:
+            os.close(master)
+    assert process.returncode == 0
+    assert (re.search(rb"\x1b\[(\d+;)*3[0-7]m", shown) is not None) == coloured
+    assert b"turn 1" in shown
+
+
+@pytest.mark.parametrize(("kinds", "words"), [(Action, ACTIONS), (Reason, REASONS), (LockKind, LOCKS)])
+def test_every_action_reason_and_lock_has_a_sentence(kinds: Any, words: Any) -> None:
+    assert set(words) == set(kinds)
+    assert all(in_words(kind.value, words) == words[kind] for kind in kinds)
+    assert len(set(words.values())) == len(words)

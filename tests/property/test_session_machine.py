@@ -1,0 +1,363 @@
+"""Agents at work, two replicas on one store, and an oracle that knows nothing of how locks are found.
+
+The reference model is small: the raw messages, who wrote them, and what the stored session may still know.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from oracle.reader import LABELS, step_of
+from oracle.verdict import CLIENT_OUTPUTS, danger, ids, is_speech, results_in, unfinished_in, wanted_by
+from session_router.core.call import Call, Outcome
+from session_router.core.decision import Action, Decision, Reason
+from session_router.core.flow import CommitSession, LoadSession, ScoreNeed, route
+from session_router.core.governance import PUBLIC, Clearance, Level
+from session_router.core.need import Question
+from session_router.core.policy import Policy
+from session_router.core.session import SessionId
+from session_router.core.transcript import Ask, Transcript
+from session_router.router import Router
+from session_router.stores.memory import MemorySessionStore
+from values import FAST, OTHER, STRONG, Prefers, spec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from session_router.core.session import Session
+
+MODELS = (FAST, STRONG, OTHER)
+AGENTS = ("supervisor", "worker")
+SESSIONS = {agent: SessionId(f"{number:064x}") for number, agent in enumerate(AGENTS)}
+SHAPES = ("final", "final", "call", "call", "calls", "calls", "invalid", "mixed", "approval", "server", "chunk")
+FATES = ("told", "told", "told", "untold", "failed", "elsewhere")
+replicas, agents, wishes = st.sampled_from((0, 1)), st.sampled_from(AGENTS), st.sampled_from(MODELS)
+
+
+@dataclass
+class OneCommitPerVersion(MemorySessionStore):
+    """A store that keeps count."""
+
+    committed: set[tuple[SessionId, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def commit(self, session: Session) -> bool:
+        done = super().commit(session)
+        if done:
+            assert (session.id, session.version) not in self.committed
+            self.committed.add((session.id, session.version))
+        return done
+
+
+@dataclass
+class Memory:
+    """What the reference model knows of one agent's session.
+
+    Attributes:
+        known: Whether the store was told everything so far.
+        answered: Who answered last.
+        switches: How often that changed.
+        closed: The message at which the agent's last run ended.
+    """
+
+    known: bool = True
+    answered: str | None = None
+    switches: int = 0
+    closed: dict[str, Any] | None = None
+
+    def answer(self, model: str) -> None:
+        self.switches += self.answered not in (None, model)
+        self.answered = model
+
+
+class SessionMachine(RuleBasedStateMachine):
+    @initialize(governed=st.booleans())
+    def begin(self, *, governed: bool) -> None:
+        clearances = (Clearance(), Clearance(max_level=Level.RESTRICTED)) if governed else (None, None)
+        self.specs = {FAST: spec(1.0, clearance=clearances[0]), STRONG: spec(10.0, clearance=clearances[1])}
+        self.specs[OTHER] = spec(3.0, clearance=clearances[1])
+        self.governed, self.policy = governed, Policy(stake=1.0)
+        self.scorer, self.store = Prefers(), OneCommitPerVersion()
+        self.routers = [self.router(self.store) for _ in range(2)]
+        self.messages: list[dict[str, Any]] = []
+        self.asked_by: dict[str, tuple[str, str]] = {}
+        self.memories = {agent: Memory() for agent in AGENTS}
+        self.now, self.names = 1000.0, 0
+
+    def router(self, store: MemorySessionStore) -> Router:
+        return Router(self.specs, store=store, scorer=self.scorer, policy=self.policy, key=b"k" * 32)
+
+    # What happens around a model call
+
+    @rule()
+    def human_speaks(self) -> None:
+        self.names += 1
+        self.messages.append({"role": "user", "content": f"question {self.names}"})
+
+    @rule()
+    def framework_injects(self) -> None:
+        self.names += 1
+        self.messages.append({"role": "user", "content": f"note {self.names}", "injected": True})
+
+    @rule()
+    def framework_gives_up(self) -> None:
+        self.messages.append({"role": "assistant", "content": "Model call limit reached.", "model": None})
+
+    @rule(data=st.data(), secret=st.booleans(), error=st.booleans())
+    @precondition(lambda self: self.waiting())
+    def tool_answers(self, data: st.DataObject, *, secret: bool, error: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.waiting())))
+        if name.startswith("approval"):
+            kind = "mcp_approval_response"
+            self.messages.append({"role": "user", "content": [{"type": kind, CLIENT_OUTPUTS[kind]: name, "approve": not error}]})
+        else:
+            content = "Error: rejected by the user" if error else "rows"
+            self.messages.append({"role": "tool", "tool_call_id": name, "content": content})
+        if secret and self.governed:
+            self.messages[-1]["label"] = "secret"
+
+    @rule()
+    @precondition(lambda self: len(self.messages) > 2)
+    def history_is_summarised(self) -> None:
+        last = max((index for index, message in enumerate(self.messages) if message["role"] == "assistant"), default=len(self.messages) - 1)
+        self.rewrite(last, {"role": "user", "content": "So far: ...", "injected": True})
+
+    @rule(data=st.data())
+    @precondition(lambda self: len(self.messages) > 2)
+    def history_is_trimmed(self, data: st.DataObject) -> None:
+        self.rewrite(data.draw(st.integers(1, len(self.messages) - 1)), None)
+
+    def rewrite(self, kept_from: int, summary: dict[str, Any] | None) -> None:
+        gone, kept = self.messages[:kept_from], self.messages[kept_from:]
+        if summary is not None:
+            kept = [summary | ({"label": "secret"} if any(message.get("label") for message in gone) else {}), *kept]
+        self.messages = kept
+
+    @rule(agent=agents)
+    @precondition(lambda self: self.messages and self.messages[-1]["role"] == "tool")
+    def run_ends_on_a_tool(self, agent: str) -> None:
+        session = self.store.load(SESSIONS[agent])
+        if session is not None:
+            closed = replace(session, closed=step_of(self.messages[-1]).digest, lock=None).committed()
+            assert self.store.commit(closed)
+            self.memories[agent].closed = self.messages[-1]
+            self.memories[agent].known = False
+
+    @rule(agent=agents)
+    def store_forgets(self, agent: str) -> None:
+        self.store._sessions.pop(SESSIONS[agent], None)
+        self.store.committed = {one for one in self.store.committed if one[0] != SESSIONS[agent]}
+        self.memories[agent].known = False
+        self.memories[agent].closed = None
+
+    # Model calls
+
+    @rule(wish=wishes, replica=replicas, agent=agents, shape=st.sampled_from(SHAPES), fate=st.sampled_from(FATES), data=st.data())
+    def model_is_called(self, wish: str, replica: int, agent: str, shape: str, fate: str, data: st.DataObject) -> None:
+        self.scorer.wants = wish
+        router, memory = self.routers[replica], self.memories[agent]
+        decision = self.routed(router, self.call(agent))
+        if decision.model is None:
+            return
+        model: str = decision.model
+        if fate == "failed":
+            router.observe(decision, Outcome(at=self.tick(), model=None, error="RateLimitError"))
+            if decision.lock is not None:
+                return
+            decision = self.routed(router, replace(self.call(agent), failed=(decision.model,)))
+            if decision.model is None:
+                return
+            assert decision.model != model
+            assert decision.reason is Reason.FALLBACK
+            model = decision.model
+        if fate == "elsewhere" and decision.lock is None:
+            model = data.draw(st.sampled_from([name for name in MODELS if self.may_see(name)]))
+        self.answer(agent, model, shape)
+        memory.answer(model)
+        if fate == "untold":
+            memory.known = False
+        else:
+            asks = step_of(self.messages[-1]).asks
+            assert router.observe(decision, Outcome(at=self.tick(), model=model, asks=asks)) is not None  # type: ignore[arg-type]
+
+    @rule(wish=wishes, agent=agents)
+    def call_is_routed_again_on_the_other_replica(self, wish: str, agent: str) -> None:
+        """An interrupt and its resume, a retry, a crash before the answer."""
+        self.scorer.wants = wish
+        self.memories[agent].known = False
+        first, second = (self.routed(router, self.call(agent)) for router in self.routers)
+        assert (first.model, first.lock) == (second.model, second.lock)
+
+    @rule(wish=wishes, agent=agents, turns=st.lists(replicas, max_size=12))
+    def both_replicas_route_at_once(self, wish: str, agent: str, turns: list[int]) -> None:
+        self.scorer.wants = wish
+        self.memories[agent].known = False
+        call = self.call(agent)
+        before = self.store.load(SESSIONS[agent])
+        decisions = self.interleaved(call, turns)
+        for decision in decisions:
+            self.check(decision, call, agent)
+        assert decisions[0].model == decisions[1].model
+        if decisions[0].model is not None:
+            after = self.store.load(SESSIONS[agent])
+            assert after is not None
+            assert after.version == (0 if before is None else before.version) + 2
+
+    @rule(wish=wishes, agent=agents)
+    def middleware_calls(self, wish: str, agent: str) -> None:
+        self.scorer.wants = wish
+        before = self.store.load(SESSIONS[agent])
+        decision = self.routers[0].route(replace(self.call(agent), internal=True))
+        assert decision.action is not Action.SWITCH
+        self.routers[0].observe(decision, Outcome(at=self.tick(), model=decision.model, asks=(Ask(id="internal"),)))
+        assert self.store.load(SESSIONS[agent]) == before
+
+    # What must hold
+
+    @invariant()
+    def a_session_that_was_told_everything_knows_everything(self) -> None:
+        for agent, memory in self.memories.items():
+            session = self.store.load(SESSIONS[agent])
+            if memory.known and session is not None:
+                assert (session.current, session.switches) == (memory.answered, memory.switches)
+
+    def routed(self, router: Router, call: Call) -> Decision:
+        """Route `call`, on a replica with a copy of the store as well: the same inputs give the same decision."""
+        twin = MemorySessionStore()
+        twin._sessions = deepcopy(self.store._sessions)
+        expected = self.router(twin).route(call)
+        decision = router.route(call)
+        assert decision == expected
+        assert call.agent is not None
+        self.check(decision, call, call.agent)
+        return decision
+
+    def check(self, decision: Decision, call: Call, agent: str) -> None:
+        memory, lock = self.memories[agent], decision.lock
+        ended = bool(self.messages) and memory.closed == self.messages[-1]
+        why = None if ended else danger(self.messages, agent=agent)
+        assert (lock is None) is (why is None), (why, lock)
+        assert decision.model is None or self.may_see(decision.model)
+        if why is None:
+            assert decision.action is not Action.FORCED_SWITCH
+            return
+        assert decision.action is not Action.SWITCH
+        asker = self.asker(agent)
+        if asker is None or decision.model == asker:
+            return
+        # A holder that may not see the payload, or has just failed, is the only reason not to stay.
+        assert not self.may_see(asker) or asker in call.failed
+        assert decision.action in {Action.FORCED_SWITCH, Action.REFUSE}
+
+    def asker(self, agent: str) -> str | None:
+        """Say who is waiting, if the history or a session that was told everything can know."""
+        last = next((message for message in reversed(self.messages) if message["role"] == "assistant"), None)
+        own = last is not None and last.get("name") in (None, agent)
+        orphaned = self.orphans()
+        askers = {self.asked_by[name] for name in orphaned if name in self.asked_by}
+        if not orphaned:
+            return None if last is None else last.get("model")
+        if self.memories[agent].known and len(askers) == 1 and next(iter(askers))[0] == agent and self.stored_waits_for(agent, orphaned):
+            return next(iter(askers))[1]
+        return last["model"] if own and last is not None and last["model"] and not askers - {(agent, last["model"])} else None
+
+    def orphans(self) -> set[str]:
+        """Ids answered since the last assistant message, or the last human word, that this message did not ask for."""
+        start = max((index for index, message in enumerate(self.messages) if message["role"] == "assistant"), default=-1)
+        asked = set() if start < 0 else self.open_in(self.messages[start])
+        tail = self.messages[start + 1 :]
+        spoke = max((index for index, message in enumerate(tail) if is_speech(message)), default=-1)
+        return results_in(tail[spoke + 1 :]) - (set() if spoke >= 0 else asked)
+
+    def stored_waits_for(self, agent: str, orphaned: set[str]) -> bool:
+        session = self.store.load(SESSIONS[agent])
+        return session is not None and session.lock is not None and bool(orphaned & set(session.lock.waiting_for))
+
+    # Details
+
+    def call(self, agent: str) -> Call:
+        history = Transcript().extended([step_of(message) for message in self.messages])
+        tag = PUBLIC if self.governed else None
+        question = Question(text="", turn=history.turn)
+        return Call(transcript=history, question=question, now=self.tick(), session=SESSIONS[agent], agent=agent, tag=tag)
+
+    def may_see(self, model: str) -> bool:
+        secret = any(LABELS[message.get("label")] not in (None, PUBLIC) for message in self.messages)
+        return not (self.governed and secret and model == FAST)
+
+    def tick(self) -> float:
+        self.now += 1.0
+        return self.now
+
+    def open_in(self, message: dict[str, Any]) -> set[str]:
+        return wanted_by(message) | set(ids(message.get("invalid_tool_calls"))) | unfinished_in(message)
+
+    def waiting(self) -> set[str]:
+        """Ids of the last assistant message that the application can still answer, be it too late."""
+        start = max((index for index, message in enumerate(self.messages) if message["role"] == "assistant"), default=-1)
+        if start < 0:
+            return set()
+        message = self.messages[start]
+        return self.open_in(message) - unfinished_in(message) - results_in(self.messages[start + 1 :])
+
+    def answer(self, agent: str, model: str, shape: str) -> None:
+        self.names += 1
+        own = f"{self.names}"
+        message: dict[str, Any] = {"role": "assistant", "content": f"text {own}", "model": model, "name": agent}
+        calls = [{"id": f"call-{own}-{index}", "type": "function"} for index in range(3)]
+        match shape:
+            case "call":
+                message["tool_calls"] = calls[:1]
+            case "calls":
+                message["tool_calls"] = calls
+            case "invalid":
+                message["invalid_tool_calls"] = calls[:2]
+            case "mixed":
+                message |= {"tool_calls": calls[:1], "invalid_tool_calls": calls[1:2]}
+            case "approval":
+                message["content"] = [{"type": "mcp_approval_request", "id": f"approval-{own}"}]
+            case "server":
+                message |= {"content": [{"type": "server_tool_use", "id": f"server-{own}"}], "stop_reason": "pause_turn"}
+            case "chunk":
+                message |= {"chunk": True, "tool_calls": calls[:1]}
+        self.messages.append(message)
+        self.asked_by |= dict.fromkeys(self.open_in(message), (agent, model))
+
+    def interleaved(self, call: Call, turns: Sequence[int]) -> list[Decision]:
+        """Pump two flows over one store, in any order of their effects."""
+        flows = [route(call, self.specs, self.policy) for _ in range(2)]
+        effects: list[Any] = [next(flow) for flow in flows]
+        decisions: list[Decision | None] = [None, None]
+        order = [*turns, *([0, 1] * 60)]
+        while None in decisions:
+            side = order.pop(0)
+            if decisions[side] is not None:
+                continue
+            try:
+                effects[side] = flows[side].send(self.perform(effects[side]))
+            except StopIteration as stop:
+                decisions[side] = stop.value
+        return [decision for decision in decisions if decision is not None]
+
+    def perform(self, effect: object) -> object:
+        match effect:
+            case LoadSession():
+                return self.store.load(effect.session)
+            case CommitSession():
+                return self.store.commit(effect.session)
+            case ScoreNeed():
+                return self.scorer.score(effect.question, effect.models)
+            case _:
+                return None
+
+
+TestSessions = SessionMachine.TestCase
+TestSessions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
