@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain.agents import create_agent
+from langchain.agents import create_agent  # pyright: ignore[reportUnknownVariableType] -- as langchain declares it
 from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph  # pyright: ignore[reportMissingTypeStubs] -- as langgraph ships it
 from langgraph.prebuilt import ToolNode, tools_condition
 
 from session_router_demo import shop, workspace
 from session_router_demo.sessions import AgentKind
-from session_router_langchain import convert, target_of
+from session_router_langchain import target_of
 from session_router_langgraph import RouterState
 
 if TYPE_CHECKING:
@@ -74,18 +74,22 @@ def _coding_agent(routing: Routing, models: Mapping[str, Any]) -> Any:  # noqa: 
     graph.add_edge(START, "route")
     graph.add_edge("tools", "route")
     for name, node in destinations.items():
-        graph.add_node(node, _asking(name, models[name], tools))
+        graph.add_node(node, _asking(name, models[name], tools, routing))
         graph.add_conditional_edges(node, tools_condition)
     return graph.compile(checkpointer=InMemorySaver())
 
 
-def _asking(name: str, model: Any, tools: Sequence[Any]) -> Callable[[CodingState], dict[str, Any]]:  # noqa: ANN401 -- any chat model
+def _asking(
+    name: str,
+    model: Any,  # noqa: ANN401 -- any chat model
+    tools: Sequence[Any],
+    routing: Routing,
+) -> Callable[[CodingState], dict[str, Any]]:
     target = target_of(name, model)
     # Anthropic caches what is marked, OpenAI caches by itself.
     bound = model.bind_tools(tools, **({"cache_control": {"type": "ephemeral"}} if target.dialect == "anthropic" else {}))
 
     def ask(state: CodingState) -> dict[str, Any]:
-        # The history may hold what another model signed; the stored history stays as it is.
-        return {"messages": [bound.invoke(convert(state["messages"], target))]}
+        return {"messages": [bound.invoke(routing.prepared(state["messages"], target))]}
 
     return ask

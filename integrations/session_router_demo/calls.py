@@ -141,16 +141,18 @@ class Recorder(BaseCallbackHandler):
 
     Args:
         meter: Tells what a call took.
-        on_row: Called with every row as soon as its call has ended.
+
+    Attributes:
+        on_row: Called with every row as soon as its call has ended; whoever plays the sessions sets it.
     """
 
     run_inline = True
     raise_error = True
 
-    def __init__(self, meter: Meter, on_row: Callable[[CallRow], None]) -> None:
+    def __init__(self, meter: Meter) -> None:
         super().__init__()
         self._meter = meter
-        self._on_row = on_row
+        self.on_row: Callable[[CallRow], None] = _ignore
         self._session, self._turn, self._call = "", 0, 0
         self._decision: Decision | None = None
         self._model = ""
@@ -170,21 +172,21 @@ class Recorder(BaseCallbackHandler):
     def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
         """Nothing to do: the callbacks below see the end of every call, whoever routed it."""
 
-    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+    def on_llm_end(self, response: LLMResult, **_: object) -> None:
         """See an answer."""
         generations = response.generations[0] if response.generations else []
         message = getattr(generations[0], "message", None) if generations else None
         answer = message if isinstance(message, AIMessage) else None
         self._add(self._meter.read(self._model, answer), tuple(call["name"] for call in answer.tool_calls) if answer else ())
 
-    def on_llm_error(self, error: BaseException, **_: Any) -> None:
+    def on_llm_error(self, error: BaseException, **_: object) -> None:
         """See a failure."""
         bill = self._meter.read(self._model, None)
         self._add(bill if bill.error else Bill(status=getattr(error, "status_code", None), error=str(error) or type(error).__name__))
 
     def _add(self, bill: Bill, tools: tuple[str, ...] = ()) -> None:
         self._call += 1
-        self._on_row(
+        self.on_row(
             CallRow(
                 session=self._session,
                 turn=self._turn,
@@ -195,3 +197,7 @@ class Recorder(BaseCallbackHandler):
                 tools=tools,
             )
         )
+
+
+def _ignore(row: CallRow) -> None:
+    """Stand in for a listener that has not come yet."""

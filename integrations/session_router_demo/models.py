@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FAST: Final = "fast"
 STRONG: Final = "strong"
 
-POLICY: Final = Policy(default=FAST, stake=0.10, output_tokens=300)
+POLICY: Final = Policy(default=FAST, stake=0.10, output_tokens=120)
 """Ten cents for a badly served turn: a minute of somebody's time costs more."""
 
 PRICES: Final[Mapping[str, Prices]] = {

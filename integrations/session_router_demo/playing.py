@@ -8,13 +8,12 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.types import Command
 
 from session_router_demo.agents import agent_of, system_prompt_of
-from session_router_demo.calls import Recorder
 from session_router_demo.sessions import SECONDS_A_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from session_router_demo.calls import CallRow, Meter
+    from session_router_demo.calls import CallRow, Recorder
     from session_router_demo.routings import Routing
     from session_router_demo.sessions import DemoSession, Typed
 
@@ -50,54 +49,70 @@ class Player:
     """Plays sessions, one call at a time.
 
     Args:
-        meter: Tells what a call took.
-        listener: Hears what happens.
+        recorder: Makes the rows.
+        listeners: Hear what happens, each before the next.
         wait: Lets seconds pass, by the clock that the caches go by.
-        stop_when_lost: Whether a lost turn ends the demo with its error.
+        stop_when_lost: Whether the first lost turn is the last.
     """
 
-    def __init__(self, meter: Meter, listener: Listener, *, wait: Callable[[float], None], stop_when_lost: bool = False) -> None:
-        self._listener = listener
+    def __init__(
+        self, recorder: Recorder, listeners: Sequence[Listener], *, wait: Callable[[float], None], stop_when_lost: bool = False
+    ) -> None:
+        self._recorder = recorder
+        self._listeners = tuple(listeners)
         self._wait = wait
         self._stop_when_lost = stop_when_lost
         self._failures = 0
-        self.recorder = Recorder(meter, self._on_row)
+        recorder.on_row = self._on_row
 
-    def play(self, sessions: Sequence[DemoSession], routing: Routing, models: Mapping[str, Any]) -> None:
+    def play(self, sessions: Sequence[DemoSession], routing: Routing, models: Mapping[str, Any]) -> bool:
         """Play `sessions`, each with an agent of its own.
 
         Args:
             sessions: What is typed.
             routing: Chooses the model of every call.
             models: Chat models by name.
+
+        Returns:
+            Whether every turn that was played has an answer.
         """
+        complete = True
         for number, session in enumerate(sessions, 1):
-            self._listener.on_session(session, number)
+            self._tell("on_session", session, number)
             agent = agent_of(session.agent, routing, models)
             for turn, typed in enumerate(session.turns, 1):
                 self._wait(typed.pause)
-                self._listener.on_turn(session, typed, turn)
-                self.recorder.begin(session.id, turn)
+                self._tell("on_turn", session, typed, turn)
+                self._recorder.begin(session.id, turn)
                 opening = [SystemMessage(prompt)] if turn == 1 and (prompt := system_prompt_of(session.agent)) else []
-                self._turn(agent, session, typed, opening)
+                complete = self._turn(agent, session, typed, opening) and complete
+                if self._stop_when_lost and not complete:
+                    return False
+        return complete
 
-    def _turn(self, agent: Any, session: DemoSession, typed: Typed, opening: list[SystemMessage]) -> None:  # noqa: ANN401 -- a compiled graph
-        config: Any = {"configurable": {"thread_id": session.id}, "callbacks": [self.recorder], "recursion_limit": MOST_STEPS}
+    def _turn(self, agent: Any, session: DemoSession, typed: Typed, opening: list[SystemMessage]) -> bool:  # noqa: ANN401 -- a compiled graph
+        config: Any = {"configurable": {"thread_id": session.id}, "callbacks": [self._recorder], "recursion_limit": MOST_STEPS}
         failures = self._failures
         try:
             result = agent.invoke({"messages": [*opening, HumanMessage(typed.text)]}, config)
             while waiting := result.get("__interrupt__"):
                 requests = waiting[0].value["action_requests"]
                 self._wait(typed.approval_after)
-                self._listener.on_approval([request["name"] for request in requests], typed.approval_after)
+                self._tell("on_approval", [request["name"] for request in requests], typed.approval_after)
                 result = agent.invoke(Command(resume={"decisions": [{"type": "approve"} for _ in requests]}), config)
         except Exception as error:
-            # What is no provider's failure is a bug, and none of the user's business to look past.
-            if self._failures == failures or self._stop_when_lost:
+            # What is no provider's failure is a mistake of ours, and must not pass for a lost turn.
+            if self._failures == failures:
                 raise
-            self._listener.on_lost(typed, error)
+            self._tell("on_lost", typed, error)
+            return False
+        return True
 
     def _on_row(self, row: CallRow) -> None:
         self._failures += bool(row.bill.error)
         self._wait(SECONDS_A_CALL)
-        self._listener.on_row(row)
+        self._tell("on_row", row)
+
+    def _tell(self, event: str, *facts: object) -> None:
+        for listener in self._listeners:
+            getattr(listener, event)(*facts)

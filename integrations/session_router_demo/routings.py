@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain.agents.middleware import AgentMiddleware
@@ -12,7 +12,7 @@ from langgraph.types import Command
 from session_router import Call
 from session_router.core.need import Question
 from session_router.core.transcript import EMPTY_DIGEST, Role, Step, Transcript
-from session_router_langchain import SessionRouterMiddleware
+from session_router_langchain import SessionRouterMiddleware, convert
 from session_router_langgraph import create_router_node
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from session_router import Router
+    from session_router_langchain.target import Target
 
 Chooser = Callable[["Sequence[BaseMessage]", "Sequence[Any]"], str]
 """Messages, the system prompt first, and tools to the name of a model."""
@@ -36,6 +37,10 @@ class Routing(Protocol):
         """Return what chooses inside a graph; `destinations` are nodes by model name."""
         ...
 
+    def prepared(self, messages: Sequence[BaseMessage], target: Target) -> Sequence[BaseMessage]:
+        """Return the history that a node of a graph sends to `target`."""
+        ...
+
 
 class RouterRouting:
     """The router chooses."""
@@ -50,6 +55,10 @@ class RouterRouting:
     def node(self, destinations: Mapping[str, str], tools: Sequence[Any]) -> Any:  # noqa: ANN401 -- as above
         """Return the router's node."""
         return create_router_node(self._router, destinations=destinations, tools=tools)
+
+    def prepared(self, messages: Sequence[BaseMessage], target: Target) -> Sequence[BaseMessage]:
+        """Return the history without what another model signed; the stored history stays as it is."""
+        return convert(messages, target)
 
 
 class ChooserRouting:
@@ -68,41 +77,39 @@ class ChooserRouting:
 
     def middleware(self) -> AgentMiddleware[Any, Any, Any]:
         """Return a middleware that only sets the model."""
-        return _ChooserMiddleware(self._models, self._chosen)
+        return _ChooserMiddleware(self)
 
     def node(self, destinations: Mapping[str, str], tools: Sequence[Any]) -> Any:  # noqa: ANN401 -- as above
         """Return a node that only goes to the model."""
 
         def go(state: Mapping[str, Any]) -> Command[Any]:
-            return Command(goto=destinations[self._chosen(state["messages"], tools)])
+            return Command(goto=destinations[self.chosen(state["messages"], tools)])
 
         return go
 
-    def _chosen(self, messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
+    def prepared(self, messages: Sequence[BaseMessage], target: Target) -> Sequence[BaseMessage]:  # noqa: ARG002 -- as above
+        """Return the history as it is: who knows of no session knows of no switch."""
+        return messages
+
+    def applied(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
+        """Return the request for the chosen model."""
+        before = [request.system_message] if request.system_message is not None else []
+        return request.override(model=self._models[self.chosen([*before, *request.messages], request.tools)])
+
+    def chosen(self, messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
+        """Choose, and say so."""
         name = self._choose(messages, tools)
         self._on_choice(name)
         return name
 
 
 class _ChooserMiddleware(AgentMiddleware[Any, Any, Any]):
-    def __init__(self, models: Mapping[str, Any], choose: Chooser) -> None:
+    def __init__(self, routing: ChooserRouting) -> None:
         super().__init__()
-        self._models = models
-        self._choose = choose
+        self._routing = routing
 
-    def wrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ModelResponse[Any]:
-        return handler(self._applied(request))
-
-    async def awrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
-    ) -> ModelResponse[Any]:
-        return await handler(self._applied(request))
-
-    def _applied(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        before = [request.system_message] if request.system_message is not None else []
-        return request.override(model=self._models[self._choose([*before, *request.messages], request.tools)])
+    def wrap_model_call(self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]) -> ModelResponse[Any]:
+        return handler(self._routing.applied(request))
 
 
 def always(name: str) -> Chooser:

@@ -35,8 +35,7 @@ SCRIPT: Final[Mapping[str, Sequence[Reply | str]]] = {
     # Support, an order and a fault
     "Where is order A-1042": (
         _asks(("lookup_order", {"order_id": "A-1042"}), ("track_parcel", {"order_id": "A-1042"})),
-        "Your parcel is out for delivery; the carrier expects it on 14 May. It holds both items: the desk lamp Fjell and the spare "
-        "bulb TB-9001. You do not have to do anything.",
+        "Your parcel is out for delivery, expected on 14 May. It holds both items, the desk lamp Fjell and the spare bulb TB-9001.",
     ),
     "the lamp flickers": (
         _asks(
@@ -56,12 +55,8 @@ SCRIPT: Final[Mapping[str, Sequence[Reply | str]]] = {
             thinking="KF-12 fits on all three counts. The base must be opened, so it is a workshop repair, within the warranty.",
         ),
     ),
-    "Which part": (
-        "The ribbon cable TB-2207. Your warranty covers the part and the work.",
-    ),
-    "opening hours": (
-        "The desk is open from 8:00 to 18:00 on working days.",
-    ),
+    "Which part": ("The ribbon cable TB-2207. Your warranty covers the part and the work.",),
+    "opening hours": ("The desk is open from 8:00 to 18:00 on working days.",),
     # Support, a refund that a person approves
     "refund order A-1077": (
         _asks(("lookup_order", {"order_id": "A-1077"})),
@@ -69,9 +64,7 @@ SCRIPT: Final[Mapping[str, Sequence[Reply | str]]] = {
         _asks(("issue_refund", {"order_id": "A-1077", "amount_eur": 33.5, "reason": "shade damaged in transit"})),
         "I have refunded 33.50 EUR for the shade, reference RF-5518. You need not send it back.",
     ),
-    "When will I see the money": (
-        "The bank needs three to five working days from today.",
-    ),
+    "When will I see the money": ("The bank needs three to five working days from today.",),
     # Coding, a race condition
     "List the failing tests": (
         _asks(("run_tests", {"selection": "tests"})),
@@ -99,9 +92,7 @@ SCRIPT: Final[Mapping[str, Sequence[Reply | str]]] = {
             thinking="All pass. I say what was wrong, what changed and what proves it.",
         ),
     ),
-    "is sold out": (
-        "It raises SoldOut with the number of seats that are free, and holds nothing.",
-    ),
+    "is sold out": ("It raises SoldOut with the number of seats that are free, and holds nothing.",),
     "to the changelog": (
         _asks(
             (

@@ -13,6 +13,11 @@ class AgentKind(StrEnum):
     SUPPORT = "support"  # langchain's create_agent
     CODING = "coding"  # a StateGraph made by hand
 
+    @property
+    def made_by(self) -> str:
+        """Say how the agent is made."""
+        return "create_agent + middleware" if self is AgentKind.SUPPORT else "StateGraph + router node"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
@@ -55,7 +60,7 @@ SESSIONS: Final = (
     DemoSession(
         id="order-and-fault",
         title="An order, then a fault",
-        what="parallel calls; a change of subject; a harder question and its tool loop",
+        what="parallel calls; a change of subject to a harder question; one after the cache has expired",
         agent=AgentKind.SUPPORT,
         turns=(
             Typed(text="Where is order A-1042, and is the spare bulb in the same parcel?"),
@@ -71,7 +76,7 @@ SESSIONS: Final = (
     DemoSession(
         id="refund",
         title="A refund that a person approves",
-        what="a tool loop that stops for a person; it is resumed nine minutes later",
+        what="a tool loop that waits for a person; its lock outlives the prompt cache",
         agent=AgentKind.SUPPORT,
         turns=(
             Typed(text="Please refund order A-1077. The shade was cracked when I opened the parcel.", approval_after=540),
@@ -81,7 +86,7 @@ SESSIONS: Final = (
     DemoSession(
         id="race-condition",
         title="A race condition",
-        what="a long tool loop with parallel calls; questions before and after the prompt cache expires",
+        what="a long tool loop with parallel calls; a question on a warm cache, one on a cold cache",
         agent=AgentKind.CODING,
         turns=(
             Typed(text="List the failing tests."),

@@ -142,4 +142,5 @@ def support_tools() -> Sequence[BaseTool]:
 def _sample(number: int) -> str:
     minute, second = divmod(67 + number * 5, 60)
     noise = (number * 7) % 5
-    return f"19:{39 + minute}:{second:02} supply 24.{noise} V driver {41 + noise % 3} C duty {62 + noise} % ring ch1 0x0{noise} ch2 0x{noise:X}F"
+    ring = f"ring ch1 0x0{noise} ch2 0x{noise}F"
+    return f"19:{39 + minute}:{second:02} supply 24.{noise} V driver {41 + noise % 3} C duty {62 + noise} % {ring}"

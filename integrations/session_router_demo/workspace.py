@@ -45,6 +45,12 @@ Checking outside the lock and writing inside of it is the usual mistake: two thr
 - Errors are raised as `FerrylineError` or a class below it, and say what to do next.
 - Docstrings in the Google style for everything public; comments give reasons only.
 
+# Tests
+- A test has one reason to fail, and its name states the rule. Fixtures that more than one module needs are in `tests/conftest.py`.
+- The concurrency tests are repeated five times by a plugin; they count as passed only if every repetition passed. A test that \
+fails sometimes is a failing test: find out which threads met where, and never rerun it until it is green.
+- New behaviour comes with a test that fails without it. A fix comes with the test that showed the fault.
+
 # Limits
 - No network, no new dependencies, no changes to the build. Do not touch files that the task does not need.
 - Secrets are never read or printed. If a file looks like one, stop and say so.
@@ -100,7 +106,7 @@ class SeatMap:
             self._held[seat] = booking
 '''
 
-_TEST: Final = '''\
+_TEST: Final = """\
 from threading import Barrier, Thread
 
 from ferryline.errors import SoldOut
@@ -122,7 +128,7 @@ def test_no_seat_is_sold_twice() -> None:
     for thread in threads:
         thread.join()
     assert sorted(held) == list(range(1, THREADS + 1))
-'''
+"""
 
 _FAILURE: Final = """\
 tests/test_sailings.py ........ [ 38%]
@@ -168,6 +174,17 @@ class Workspace:
             return files.get(path, f"there is no file {path}; there are {', '.join(sorted(files))}")
 
         @tool
+        def search_code(pattern: str) -> str:
+            """Return every line of the checkout that contains a text, with its file and its line number."""
+            found = [
+                f"{path}:{number}: {line}"
+                for path, text in sorted(files.items())
+                for number, line in enumerate(text.splitlines(), 1)
+                if pattern in line
+            ]
+            return "\n".join(found) or f"{pattern!r} occurs nowhere"
+
+        @tool
         def apply_patch(path: str, old: str, new: str) -> str:
             """Replace `old`, which must occur exactly once in the file, by `new`."""
             if path not in files or files[path].count(old) != 1:
@@ -175,4 +192,4 @@ class Workspace:
             files[path] = files[path].replace(old, new)
             return f"patched {path}"
 
-        return (run_tests, read_file, apply_patch)
+        return (run_tests, read_file, search_code, apply_patch)

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from session_router_langchain.callback import SessionRouterCallbackHandler
+    from session_router_langchain.callback import SessionRouterCallbackHandler, Sighting
     from session_router_langchain.chat_model import SessionRouterChatModel
     from session_router_langchain.middleware import SessionRouterMiddleware
     from session_router_langchain.portability import convert, portability_report, repair, target_of
@@ -15,6 +15,7 @@ _HOME = {
     "SessionRouterCallbackHandler": "callback",
     "SessionRouterChatModel": "chat_model",
     "SessionRouterMiddleware": "middleware",
+    "Sighting": "callback",
     "convert": "portability",
     "portability_report": "portability",
     "repair": "portability",
@@ -25,6 +26,7 @@ __all__ = [
     "SessionRouterCallbackHandler",
     "SessionRouterChatModel",
     "SessionRouterMiddleware",
+    "Sighting",
     "convert",
     "portability_report",
     "repair",

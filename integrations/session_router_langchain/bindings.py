@@ -34,7 +34,9 @@ from session_router_langchain.vocabulary import (
     kept_aside,
     kind_of,
     native,
+    native_blocks,
     text_of,
+    unfinished_server_calls,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +109,9 @@ def bindings_of_envelope(message: BaseMessage, origin: Origin) -> Iterator[Bindi
         container = message.response_metadata.get("container")
         if is_block(container) and container.get("id"):
             yield _account(BindingKind.CONTAINER, origin)
+        if isinstance(message.content, list) and unfinished_server_calls(message, native_blocks(message)):
+            # Only where it was paused can it be resumed.
+            yield _account(BindingKind.SERVER_TOOL_BLOCK, origin)
         if message.additional_kwargs:
             yield from _of_extra(message, origin)
     elif isinstance(message, ToolMessage) and is_computer_output(message):
@@ -261,7 +266,7 @@ def _of_others(block: Block, origin: Origin) -> Iterator[Binding]:
         yield _dialect(BindingKind.FOREIGN_BLOCK, ANTHROPIC)
     elif kind in GOOGLE_INPUTS:
         yield _dialect(BindingKind.FOREIGN_BLOCK, GOOGLE_GENAI)
-    elif kind == "file" and is_block(block.get("file")):
+    elif kind == "file" and is_block(held := block.get("file")) and not held.get("file_id"):
         yield _dialect(BindingKind.FOREIGN_BLOCK, OPENAI_CHAT)
     file_id = file_id_of(block)
     if not file_id:

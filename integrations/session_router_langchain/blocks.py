@@ -8,20 +8,17 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from session_router.core.transcript import Ask, AskKind
 from session_router_langchain.bindings import Origin, bindings_of, bindings_of_block
-from session_router_langchain.dialects import ANTHROPIC, account_of, dialect_of, dialect_of_provider
+from session_router_langchain.dialects import account_of, dialect_of
 from session_router_langchain.vocabulary import (
-    ANTHROPIC_SERVER_CALLS,
     OPENAI_CLIENT_ANSWERS,
     OPENAI_CLIENT_CALLS,
-    is_anthropic_result,
     kind_of,
     native_blocks,
     text_of,
+    unfinished_server_calls,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from langchain_core.messages import BaseMessage
 
     from session_router_langchain.vocabulary import Block
@@ -35,7 +32,6 @@ __all__ = [
     "bindings_of_block",
     "client_ask_id",
     "dialect_of",
-    "unfinished_server_calls",
 ]
 
 
@@ -75,23 +71,6 @@ def client_ask_id(block: Block) -> str | None:
     if kind in OPENAI_CLIENT_CALLS or (kind == "tool_search_call" and block.get("execution") == "client"):
         return text_of(block.get("call_id")) or text_of(block.get("id"))
     return None
-
-
-def unfinished_server_calls(message: AIMessage, blocks: Iterable[Block]) -> tuple[str, ...]:
-    """Return the ids of calls of Anthropic's own tools whose result is not in the same message."""
-    calls: list[str] = []
-    finished: set[str] = set()
-    # Other providers always deliver the result with the call, some of them under another id.
-    standard = dialect_of_provider(message.response_metadata.get("model_provider"), "") == ANTHROPIC
-    for block in blocks:
-        kind = kind_of(block)
-        if kind in ANTHROPIC_SERVER_CALLS or (standard and kind == "server_tool_call"):
-            calls.append(text_of(block.get("id")))
-        elif is_anthropic_result(kind):
-            finished.add(text_of(block.get("tool_use_id")))
-        elif standard and kind == "server_tool_result":
-            finished.add(text_of(block.get("tool_call_id")))
-    return tuple(call for call in calls if call not in finished)
 
 
 def _client_answer(block: Block) -> str:

@@ -7,7 +7,7 @@ The same places as langchain's `ModelFallbackMiddleware` cleans: `cache_control`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.tools import BaseTool
 
@@ -68,9 +68,8 @@ def strip_cache_markers_from_settings(settings: Mapping[str, Any], *, dialect: s
     left = {key: value for key, value in settings.items() if key not in unwanted}
     headers = left.get("extra_headers")
     if dialect != _FIREWORKS and isinstance(headers, Mapping):
-        known = cast("Mapping[Any, Any]", headers)
-        kept = {key: value for key, value in known.items() if not (isinstance(key, str) and key.lower() == _AFFINITY)}
-        if len(kept) < len(known):
+        kept = _without_affinity(headers)  # pyright: ignore[reportUnknownArgumentType] -- settings come untyped
+        if kept != headers:
             left["extra_headers"] = kept
             if not kept:
                 del left["extra_headers"]
@@ -97,6 +96,10 @@ def without_cache_markers(
     if (plain := strip_cache_markers_from_settings(settings, dialect=dialect)) is not settings:
         changed["model_settings"] = dict(plain)
     return changed
+
+
+def _without_affinity(headers: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in headers.items() if not (isinstance(key, str) and key.lower() == _AFFINITY)}
 
 
 def _tool(tool: object) -> object:

@@ -8,6 +8,7 @@ from langchain_core.messages import SystemMessage
 from langgraph.config import get_config
 
 from session_router.core.call import Call
+from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.identity import SessionKey, session_id
@@ -15,6 +16,7 @@ from session_router_langchain.messages import HeadReader, MessageReader, Reading
 from session_router_langchain.models import ChatModels
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.portability import convert, repair, target_of
+from session_router_langchain.target import origin_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,10 +110,13 @@ class Calls:
     def prepare(self, messages: Sequence[BaseMessage], reading: Reading, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it: the very same list when it can take it as it is."""
         prepared: Sequence[BaseMessage] = repair(messages) if reading.broken else messages
-        if not decision.evidence.blocked_by:
+        # A running tool loop that moves may have to become text, though nothing in it is bound.
+        if not decision.evidence.blocked_by and decision.action is not Action.FORCED_SWITCH:
             return prepared
         name = decision.chosen()
-        return convert(prepared, target_of(name, self.models[name]))
+        spec = self.models.specs[name]
+        target = target_of(name, self.models[name], dialect=spec.dialect, account=spec.account)
+        return convert(prepared, target, origin=origin_in(self.models.specs))
 
     def prepare_settings(
         self, decision: Decision, system: BaseMessage | None, tools: Sequence[Any], settings: Mapping[str, Any]

@@ -4,79 +4,55 @@ The chosen model is called as the application would call it, with the applicatio
 name, with its own usage. Tools stay raw until the model is known, since every provider formats them differently.
 """
 
+# Keyword arguments, schemas and values are those of the base class.
+# ruff: noqa: ANN401
+
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, overload
 
+from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
-from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
-from langchain_core.runnables.config import merge_configs
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
-from session_router.core.decision import Reason
 from session_router.core.model import ModelName
 from session_router.errors import ConfigurationError
-from session_router.identity import SessionKey
 from session_router.router import Router
-from session_router_langchain.calls import INTERNAL_CALL, Calls
+from session_router_langchain.calls import Calls
+from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream
+from session_router_langchain.generation import child_config, configs_and_options, result_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.passage import astream as astream_passage
 from session_router_langchain.passage import stream as stream_passage
 from session_router_langchain.profiles import common_profile
-from session_router_langchain.relay import MessageRelay
+from session_router_langchain.relay import EventRelay, MessageRelay, as_chunk
+from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
 from session_router_langchain.structured import RoutedStructuredOutput
-from session_router_langchain.witness import AsyncWitness, Witness
+from session_router_langchain.token_count import count_tokens
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseCallbackHandler, CallbackManagerForLLMRun
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Callbacks
     from langchain_core.language_models.base import LangSmithParams
+    from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
     from langchain_core.language_models.model_profile import ModelProfile
+    from langchain_core.outputs import LLMResult
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables.schema import StreamEvent
     from langchain_core.tools import BaseTool
 
-    from session_router.core.call import Call
-    from session_router.core.decision import Decision
-    from session_router_langchain.messages import Reading
 
 AUTO = "auto"
 """The model name that means: the router decides."""
 
-TOOL_OPTIONS = "session_router_tool_options"
-"""Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One call on its way.
-
-    Attributes:
-        messages: The history.
-        reading: The history, read.
-        call: What is routed.
-        config: The application's config.
-        tools: What was bound, raw.
-        tool_options: What else the chosen model's `bind_tools` gets.
-        options: Keyword arguments of the call.
-    """
-
-    messages: Sequence[BaseMessage]
-    reading: Reading
-    call: Call
-    config: RunnableConfig
-    tools: Sequence[Any]
-    tool_options: Mapping[str, Any]
-    options: Mapping[str, Any]
-
-    def config_with(self, decision: Decision, *handlers: BaseCallbackHandler) -> RunnableConfig:
-        """Return the application's config with `handlers` added; a run id serves one attempt only."""
-        config = merge_configs(self.config, {"callbacks": list(handlers)} if handlers else None)
-        if decision.reason is Reason.FALLBACK:
-            config.pop("run_id", None)
-        return config
+BELONGS_TO_ROUTES = ("cache", "rate_limiter")
+"""Settings of every chat model that the routes have and the wrapper cannot have for them."""
 
 
 class SessionRouterChatModel(BaseChatModel):
@@ -116,12 +92,40 @@ class SessionRouterChatModel(BaseChatModel):
 
     _calls: Calls = PrivateAttr()
 
-    def model_post_init(self, context: Any, /) -> None:  # noqa: ANN401 -- as in the base class
-        """Check the model name; nothing is built before the first call."""
+    def model_post_init(self, context: Any, /) -> None:
+        """Check the settings; nothing is built before the first call.
+
+        Raises:
+            ConfigurationError: The model name is no route's, or a setting belongs to the routes.
+        """
         super().model_post_init(context)
         self._pinned(self.model)
-        wanted = {"timeout": self.timeout, "max_retries": self.max_retries, "api_key": self.api_key, "streaming": self.streaming}
+        for setting in BELONGS_TO_ROUTES:
+            if (value := getattr(self, setting)) is not None:
+                raise ConfigurationError(
+                    key=setting, value=value, rule="give it to the chat models of the routes; they are called as they are."
+                )
+        wanted = {
+            "timeout": self.timeout,
+            "max_retries": self.max_retries,
+            "api_key": self.api_key,
+            "streaming": self.streaming,
+            "output_version": self.output_version,
+        }
         self._calls = Calls(self.router, defaults={key: value for key, value in wanted.items() if value is not None})
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Return a copy that shares the router: routes hold connections, which cannot be copied."""
+        return self.model_copy()
+
+    def __reduce_ex__(self, protocol: SupportsIndex, /) -> Any:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        msg = "`SessionRouterChatModel` cannot be pickled: its routes hold connections and keys. Build it again from its configuration."
+        raise TypeError(msg)
 
     @property
     def _llm_type(self) -> str:
@@ -151,73 +155,32 @@ class SessionRouterChatModel(BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        """Return what every route can do; a route that is not built yet says nothing."""
-        return common_profile(getattr(spec.model, "profile", None) for spec in self.router.models.values())
+        """Return what every route can do, or the one that is insisted on; a route that is not built yet says nothing."""
+        specs = self.router.models
+        only = None if self.model == AUTO else specs.get(ModelName(self.model))
+        return common_profile(getattr(spec.model, "profile", None) for spec in (specs.values() if only is None else [only]))
 
     # What a call is made of
 
-    def request(
-        self, value: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any], *, structured: bool = False
-    ) -> Request:
-        """Read one call.
-
-        Args:
-            value: As for `invoke`.
-            config: As for `invoke`.
-            kwargs: Keyword arguments of the call: what was bound, and what the chosen model gets.
-            structured: Whether structured output is asked for.
-        """
-        messages = self._convert_input(value).to_messages()
-        config = ensure_config(config)
-        options = dict(kwargs)
-        tools: Sequence[Any] = options.pop("tools", None) or ()
-        tool_options = dict(options.pop(TOOL_OPTIONS, None) or {})
-        if "tool_choice" in options:
-            tool_options["tool_choice"] = options.pop("tool_choice")
-        only = self._pinned(options.pop("model", None) or self.model)
-        standing = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}
-        options = {key: value for key, value in {**standing, **options}.items() if value is not None}
-        reading = self._calls.read(messages, tools=tools)
-        metadata = config.get("metadata") or {}
-        names = self._names(config, metadata)
-        call = self._calls.call(
-            messages,
-            reading,
-            session=self._calls.identify(names, reading),
-            agent=names.agent,
-            tools=tools,
-            structured=structured or "response_format" in options,
-            only=only,
-            internal=INTERNAL_CALL in metadata,
-        )
-        return Request(messages, reading, call, config, tools, tool_options, options)
-
-    def chosen(self, decision: Decision) -> BaseChatModel:
-        """Return the chat model of `decision`."""
-        return self._calls.models[decision.chosen()]
-
-    def prepared(self, request: Request, decision: Decision) -> Sequence[BaseMessage]:
-        """Return the history as the chosen model can take it."""
-        return self._calls.prepare(request.messages, request.reading, decision)
-
-    def _bound(self, request: Request, decision: Decision) -> tuple[Runnable[Any, AIMessage], Sequence[BaseMessage]]:
-        model = self.chosen(decision)
-        messages = self.prepared(request, decision)
-        if not request.tools:
-            return model, messages
-        tools = self._calls.prepare_tools(decision, request.tools)
-        return model.bind_tools(tools, **request.tool_options), messages
-
-    def _names(self, config: RunnableConfig, metadata: Mapping[str, Any]) -> SessionKey:
-        configurable: Mapping[str, Any] = config.get("configurable") or {}
-        thread = configurable.get("thread_id") or metadata.get("thread_id")
-        return SessionKey(
+    @property
+    def _standing(self) -> Standing:
+        options = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}
+        return Standing(
+            only=self._pinned(self.model),
             tenant=self.tenant,
-            principal=self.principal or configurable.get("langgraph_auth_user_id"),
-            thread=None if thread is None else str(thread),
-            namespace=str(metadata.get("langgraph_checkpoint_ns") or ""),
-            agent=metadata.get("lc_agent_name"),
+            principal=self.principal,
+            options={key: value for key, value in options.items() if value is not None},
+            callbacks=self.callbacks,
+            tags=self.tags or (),
+            metadata=self.metadata or {},
         )
+
+    def _request(
+        self, value: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any], *, stop: list[str] | None = None
+    ) -> Request:
+        options = {**kwargs, **({"stop": stop} if stop is not None else {})}
+        only = self._pinned(str(options.pop("model", None) or AUTO))
+        return read_request(self._calls, self._standing, self._convert_input(value).to_messages(), config, options, only=only)
 
     def _pinned(self, name: str) -> ModelName | None:
         if name == AUTO:
@@ -237,13 +200,9 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the model that the router chooses."""
-        request = self.request(input, config, {"stop": stop, **kwargs})
+        request = self._request(input, config, kwargs, stop=stop)
 
-        def attempt(decision: Decision, *handlers: BaseCallbackHandler) -> AIMessage:
-            runnable, messages = self._bound(request, decision)
-            return runnable.invoke(messages, request.config_with(decision, *handlers), **request.options)
-
-        return _marked(drive(self.router, request.call, attempt, _itself))
+        return _marked(drive(self.router, request.call, request.invoke, _itself))
 
     async def ainvoke(
         self,
@@ -254,13 +213,9 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the model that the router chooses, without blocking the event loop."""
-        request = self.request(input, config, {"stop": stop, **kwargs})
+        request = self._request(input, config, kwargs, stop=stop)
 
-        async def attempt(decision: Decision, *handlers: BaseCallbackHandler) -> AIMessage:
-            runnable, messages = self._bound(request, decision)
-            return await runnable.ainvoke(messages, request.config_with(decision, *handlers), **request.options)
-
-        return _marked(await adrive(self.router, request.call, attempt, _itself))
+        return _marked(await adrive(self.router, request.call, request.ainvoke, _itself))
 
     def stream(
         self,
@@ -271,13 +226,11 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Stream from the model that the router chooses; another takes over only before the first content."""
-        request = self.request(input, config, {"stop": stop, **kwargs})
-
-        def start(decision: Decision) -> Iterator[Any]:
-            runnable, messages = self._bound(request, decision)
-            return runnable.stream(messages, request.config_with(decision), **request.options)
-
-        yield from stream_passage(self.router, request.call, start, self._relay)
+        if self._streams_nothing(kwargs):
+            yield as_chunk(self.invoke(input, config, stop=stop, **kwargs))
+            return
+        request = self._request(input, config, kwargs, stop=stop)
+        yield from stream_passage(self.router, request.call, request.stream, lambda _: MessageRelay())
 
     async def astream(
         self,
@@ -288,79 +241,103 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Do what `stream` does without blocking the event loop."""
-        request = self.request(input, config, {"stop": stop, **kwargs})
+        if self._streams_nothing(kwargs):
+            yield as_chunk(await self.ainvoke(input, config, stop=stop, **kwargs))
+            return
+        request = self._request(input, config, kwargs, stop=stop)
+        async with aclosing(astream_passage(self.router, request.call, request.astream, lambda _: MessageRelay())) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
-        def start(decision: Decision) -> AsyncIterator[Any]:
-            runnable, messages = self._bound(request, decision)
-            return runnable.astream(messages, request.config_with(decision), **request.options)
+    def _streams_nothing(self, kwargs: Mapping[str, Any]) -> bool:
+        if self.disable_streaming == "tool_calling":
+            return bool(kwargs.get("tools"))
+        return self.disable_streaming or self.streaming is False
 
-        async for chunk in astream_passage(self.router, request.call, start, self._relay):
-            yield chunk
+    @overload  # type: ignore[override] # as in the base class, whose own overloads differ from the Runnable's
+    def stream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, *, version: Literal["v1", "v2"] = "v2", **kwargs: Any
+    ) -> Iterator[StreamEvent]: ...
 
-    def _relay(self, decision: Decision) -> MessageRelay:
-        return MessageRelay(decision, self.router)
+    @overload
+    def stream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v3"],
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> ChatModelStream: ...
 
-    def stream_events(  # type: ignore[override]
+    def stream_events(
         self,
         input: LanguageModelInput,  # noqa: A002 -- as in LangChain
         config: RunnableConfig | None = None,
         *,
-        version: str = "v2",
+        version: Literal["v1", "v2", "v3"] = "v2",
         stop: list[str] | None = None,
         **kwargs: Any,
-    ) -> Any:  # noqa: ANN401 -- the version decides
-        """Stream events; of version v3, those of the model that the router chooses."""
+    ) -> Iterator[StreamEvent] | ChatModelStream:
+        """Stream events; of version v3, those of the model that the router chooses when the first one is read."""
         if version != "v3":
-            return cast("Any", super()).stream_events(input, config, version=version, stop=stop, **kwargs)
-        request = self.request(input, config, {"stop": stop, **kwargs})
-        decision = self.router.route(request.call)
-        runnable, messages = self._bound(request, decision)
-        witness = Witness(self.router, decision)
-        return cast("Any", runnable).stream_events(messages, request.config_with(decision, witness), version="v3", **request.options)
+            return super().stream_events(input, config, version=version, stop=stop, **kwargs)
+        request = self._request(input, config, kwargs, stop=stop)
+        return RoutedEventStream(stream_passage(self.router, request.call, request.events, lambda _: EventRelay()))
 
-    def astream_events(  # type: ignore[override]
+    @overload
+    def astream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, *, version: Literal["v1", "v2"] = "v2", **kwargs: Any
+    ) -> AsyncIterator[StreamEvent]: ...
+
+    @overload
+    def astream_events(
+        self,
+        input: LanguageModelInput,
+        config: RunnableConfig | None = None,
+        *,
+        version: Literal["v3"],
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Awaitable[AsyncChatModelStream]: ...
+
+    def astream_events(
         self,
         input: LanguageModelInput,  # noqa: A002 -- as in LangChain
         config: RunnableConfig | None = None,
         *,
-        version: str = "v2",
+        version: Literal["v1", "v2", "v3"] = "v2",
         stop: list[str] | None = None,
         **kwargs: Any,
-    ) -> Any:  # noqa: ANN401 -- the version decides
+    ) -> AsyncIterator[StreamEvent] | Awaitable[AsyncChatModelStream]:
         """Do what `stream_events` does without blocking the event loop."""
         if version != "v3":
-            return cast("Any", super()).astream_events(input, config, version=version, stop=stop, **kwargs)
-        return self._astream_events_v3(self.request(input, config, {"stop": stop, **kwargs}))
+            return super().astream_events(input, config, version=version, stop=stop, **kwargs)
+        return self._astream_events_v3(self._request(input, config, kwargs, stop=stop))
 
-    async def _astream_events_v3(self, request: Request) -> Any:  # noqa: ANN401 -- a stream of LangChain's
-        decision = await self.router.aroute(request.call)
-        runnable, messages = self._bound(request, decision)
-        witness = AsyncWitness(self.router, decision)
-        stream: Awaitable[Any] = cast("Any", runnable).astream_events(
-            messages, request.config_with(decision, witness), version="v3", **request.options
-        )
-        return await stream
+    async def _astream_events_v3(self, request: Request) -> AsyncChatModelStream:
+        return AsyncRoutedEventStream(astream_passage(self.router, request.call, request.aevents, lambda _: EventRelay()))
 
-    def generate(self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Any = None, **kwargs: Any) -> LLMResult:  # type: ignore[override] # noqa: ANN401
-        """Ask once per history."""
-        run, options = _run_and_options(callbacks, kwargs)
-        return _result([self.invoke(history, run(index), stop=stop, **options) for index, history in enumerate(messages)])
-
-    async def agenerate(  # type: ignore[override]
-        self,
-        messages: list[list[BaseMessage]],
-        stop: list[str] | None = None,
-        callbacks: Any = None,  # noqa: ANN401 -- as in LangChain
-        **kwargs: Any,
+    def generate(
+        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Callbacks = None, **kwargs: Any
     ) -> LLMResult:
-        """Ask once per history, without blocking the event loop."""
-        run, options = _run_and_options(callbacks, kwargs)
-        return _result([await self.ainvoke(history, run(index), stop=stop, **options) for index, history in enumerate(messages)])
+        """Ask once per history."""
+        configs, options = configs_and_options(len(messages), callbacks, kwargs)
+        return result_of([self.invoke(history, config, stop=stop, **options) for history, config in zip(messages, configs, strict=True)])
+
+    async def agenerate(
+        self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Callbacks = None, **kwargs: Any
+    ) -> LLMResult:
+        """Ask once per history, all at the same time."""
+        configs, options = configs_and_options(len(messages), callbacks, kwargs)
+        asked = [self.ainvoke(history, config, stop=stop, **options) for history, config in zip(messages, configs, strict=True)]
+        return result_of(await asyncio.gather(*asked))
 
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> ChatResult:
-        config: RunnableConfig = {"callbacks": run_manager.get_child()} if run_manager else {}  # type: ignore[attr-defined]
+        # Only code that bypasses the public methods comes here; the chosen model's run is then a child of its run.
+        config = None if run_manager is None else child_config(run_manager, CallbackManager([], parent_run_id=run_manager.run_id))
         return ChatResult(generations=[ChatGeneration(message=self.invoke(messages, config, stop=stop, **kwargs))])
 
     async def _agenerate(
@@ -370,7 +347,7 @@ class SessionRouterChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        config: RunnableConfig = {"callbacks": run_manager.get_child()} if run_manager else {}  # type: ignore[attr-defined]
+        config = None if run_manager is None else child_config(run_manager, AsyncCallbackManager([], parent_run_id=run_manager.run_id))
         return ChatResult(generations=[ChatGeneration(message=await self.ainvoke(messages, config, stop=stop, **kwargs))])
 
     # What is bound
@@ -391,13 +368,21 @@ class SessionRouterChatModel(BaseChatModel):
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:
         """Let the chosen model produce the structured output in its own way."""
-        return RoutedStructuredOutput(self, schema, include_raw=include_raw, options=kwargs)
+
+        def read(value: LanguageModelInput, config: RunnableConfig | None, options: Mapping[str, Any]) -> Request:
+            return as_structured(self._request(value, config, options), method=kwargs.get("method"))
+
+        return RoutedStructuredOutput(self.router, read, schema, include_raw=include_raw, options=kwargs)
 
     # Tokens: the base class would download a tokenizer
 
+    def get_num_tokens(self, text: str) -> int:
+        """Count as the default model counts, or approximately where that needs what is not at hand."""
+        return self.get_num_tokens_from_messages([HumanMessage(text)])
+
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        """Count as the default model counts."""
-        return self._counter().get_num_tokens_from_messages(messages, tools)
+        """Count as the default model counts, or approximately where that needs what is not at hand."""
+        return count_tokens(self._counter(), messages, tools)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Tokenise as the default model does."""
@@ -414,19 +399,3 @@ def _itself(message: AIMessage) -> AIMessage:
 
 def _marked(passed: Passed[AIMessage]) -> AIMessage:
     return stamped(passed.response, passed.decision, passed.outcome.model)
-
-
-def _run_and_options(callbacks: Any, kwargs: dict[str, Any]) -> tuple[Callable[[int], RunnableConfig], dict[str, Any]]:  # noqa: ANN401
-    names = ("tags", "metadata", "run_name", "run_id")
-    given = {name: kwargs[name] for name in names if kwargs.get(name) is not None}
-    options = {key: value for key, value in kwargs.items() if key not in names}
-
-    def config(index: int) -> RunnableConfig:
-        # A run id names one run: it goes to the first history only.
-        return cast("RunnableConfig", {"callbacks": callbacks, **{k: v for k, v in given.items() if index == 0 or k != "run_id"}})
-
-    return config, options
-
-
-def _result(answers: list[AIMessage]) -> LLMResult:
-    return LLMResult(generations=[[ChatGeneration(message=answer)] for answer in answers])

@@ -28,7 +28,9 @@ from session_router_langchain.vocabulary import (
     kept_aside,
     kind_of,
     native,
+    native_blocks,
     text_of,
+    unfinished_server_calls,
 )
 
 if TYPE_CHECKING:
@@ -66,36 +68,38 @@ class Conversion:
     def carry(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """Return the messages as the target can take them; what it can take is the same object."""
         self._meet(messages)
-        carried: list[BaseMessage] = []
-        own: list[bool] = []
-        late: list[BaseMessage] = []
+        passed: list[tuple[int, BaseMessage]] = []
+        late: list[tuple[int, BaseMessage]] = []
         for index, message in enumerate(messages):
-            result = self._message(index, message)
-            if isinstance(message, ToolMessage) and not isinstance(result[0], ToolMessage):
+            result = [(index, one) for one in self._message(index, message)]
+            if isinstance(message, ToolMessage) and not isinstance(result[0][1], ToolMessage):
                 # Results must follow their calls without anything between them.
                 late.extend(result)
                 continue
             if late and not isinstance(message, ToolMessage):
-                result = [*late, *result]
+                passed.extend(late)
                 late = []
-            carried.extend(result)
-            mine = isinstance(message, AIMessage) and self.origin(message).author == self.target.name
-            own.extend([mine] * len(result))
-        carried.extend(late)
-        own.extend([False] * len(late))
-        return self._tail(messages, carried, own)
+            passed.extend(result)
+        return self._tail(messages, [*passed, *late])
 
-    def _tail(self, messages: Sequence[BaseMessage], carried: list[BaseMessage], own: list[bool]) -> list[BaseMessage]:
+    def _tail(self, messages: Sequence[BaseMessage], passed: list[tuple[int, BaseMessage]]) -> list[BaseMessage]:
+        carried = [message for _, message in passed]
         last = messages[-1] if messages else None
         if isinstance(last, AIMessage) and any(ask.kind is AskKind.SERVER_TOOL for ask in asks_of(last)) and carried[-1:] != [last]:
             # A paused turn that another model takes up: a history that ends with the assistant asks for nothing.
             return [*carried, HumanMessage("Please continue.")]
         if self.target.thinking and self.target.dialect == ANTHROPIC:
-            rewritten_loop = loop_as_text(carried, own)
-            if rewritten_loop is not None:
-                self.found[len(messages) - 1, BindingKind.FOREIGN_BLOCK] = None
-                return rewritten_loop
+            own = [self._is_own(messages[index]) for index, _ in passed]
+            told = loop_as_text(carried, own)
+            if told is not None:
+                start, carried = told
+                for index, message in passed[start:]:
+                    if not isinstance(message, HumanMessage):
+                        self._note(index, frozenset({BindingKind.FOREIGN_BLOCK}))
         return carried
+
+    def _is_own(self, message: BaseMessage) -> bool:
+        return isinstance(message, AIMessage) and self.origin(message).author == self.target.name
 
     def _meet(self, messages: Sequence[BaseMessage]) -> None:
         """Learn the names of the provider's own tools, and which of their calls have a part that cannot go."""
@@ -103,6 +107,8 @@ class Conversion:
             if not isinstance(message, AIMessage) or not isinstance(message.content, list):
                 continue
             origin = origin_told_by(message, self.origin(message))
+            if BindingKind.SERVER_TOOL_BLOCK in self._unaccepted(bindings_of_envelope(message, origin)):
+                self._told.update(unfinished_server_calls(message, native_blocks(message)))
             for block in message.content:
                 if not is_block(block):
                     continue
@@ -235,7 +241,7 @@ class Conversion:
             failing |= {one.kind for one in bindings if one.kind is BindingKind.ITEM_ID}
         if is_block(block):
             inner = native(block)
-            if self._told and by_model and text_of(inner.get("id")) in self._told:
+            if self._told and by_model and self._told.intersection(_paired(inner)):
                 failing |= {BindingKind.SERVER_TOOL_BLOCK}
             if not by_model and self._told and self._told.intersection(_answered(inner)):
                 failing |= {BindingKind.CLIENT_TOOL_BLOCK}
@@ -271,6 +277,10 @@ class Conversion:
     def _note(self, index: int, kinds: Kinds) -> None:
         for kind in sorted(kinds):
             self.found[index, kind] = None
+
+
+def _paired(block: Block) -> set[str]:
+    return {id_ for key in ("id", "tool_use_id", "tool_call_id") if (id_ := text_of(block.get(key)))}
 
 
 def _answered(block: Block) -> set[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 
-def loop_as_text(messages: Sequence[BaseMessage], own: Sequence[bool]) -> list[BaseMessage] | None:
+def loop_as_text(messages: Sequence[BaseMessage], own: Sequence[bool]) -> tuple[int, list[BaseMessage]] | None:
     """Rewrite the running tool loop of another model as one human message, if and only if it must be.
 
     With `thinking={"type": "enabled"}` Anthropic demands that the assistant's last message before tool results
@@ -28,7 +28,7 @@ def loop_as_text(messages: Sequence[BaseMessage], own: Sequence[bool]) -> list[B
         own: For each message, whether the target itself wrote it.
 
     Returns:
-        The new history, or `None` when it can stay.
+        Index of the first message of the loop, and the new history; `None` when it can stay.
     """
     start = _start_of_loop(messages)
     if start is None:
@@ -46,7 +46,7 @@ def loop_as_text(messages: Sequence[BaseMessage], own: Sequence[bool]) -> list[B
             told.extend(_answered(message))
         else:
             after.append(message)
-    return [*messages[:start], HumanMessage(told), *after]
+    return start, [*messages[:start], HumanMessage(told), *after]
 
 
 def _start_of_loop(messages: Sequence[BaseMessage]) -> int | None:

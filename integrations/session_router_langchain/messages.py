@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from session_router.core.boundary import Position, advance
-from session_router.core.model import Capability, route_of
+from session_router.core.model import Capability
 from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Transcript
+from session_router_langchain.authors import author_of
 from session_router_langchain.blocks import answers_of, asks_of, bindings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from session_router.core.model import ModelName, ModelSpec
-
-STAMP = "session_router"
-"""Key of our facts in `AIMessage.response_metadata`: which model, by its abstract name, wrote the message."""
 
 TOKENS_OF_ENVELOPE = 4  # role and separators of one message
 BYTES_PER_TOKEN = 4  # the usual estimate; the provider's own count replaces it where it reports one
@@ -162,18 +160,6 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
         )
     role = Role.SYSTEM if isinstance(message, SystemMessage) or message.type not in {"human", "user"} else Role.HUMAN
     return Step(role=role, digest=content, tokens=tokens, bindings=bindings)
-
-
-def author_of(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> str | None:
-    """Return the route that wrote `message`; the provider's id when none fits; `None` when no model wrote it."""
-    metadata = message.response_metadata
-    stamp: Any = metadata.get(STAMP)
-    if isinstance(stamp, dict) and isinstance(stamp.get("model"), str):  # pyright: ignore[reportUnknownMemberType]
-        return str(stamp["model"])  # pyright: ignore[reportUnknownArgumentType]
-    provider_id = metadata.get("model_name") or metadata.get("model")
-    if not isinstance(provider_id, str):
-        return None
-    return route_of(provider_id, specs) or provider_id
 
 
 def _is_injected(message: HumanMessage, before: Step | None) -> bool:

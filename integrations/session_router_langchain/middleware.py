@@ -17,6 +17,7 @@ from langchain.agents.middleware.types import (
 from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
+from session_router.core.boundary import Phase
 from session_router.core.session import session_to_plain
 from session_router_langchain.calls import Calls, current_metadata
 from session_router_langchain.delivery import DeliveryProbe, attached
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.router import Router
     from session_router_langchain.messages import Reading
-
 
 
 class SessionRouterState(AgentState[Any]):
@@ -104,12 +104,15 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return self._finish(await adrive(self.router, here.call, attempt, _answer))
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
-        """End the lock with the run: a run may end on a tool message."""
+        """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
         session = carried_session(state)
         messages = state["messages"]
         if session is None or not messages:
             return None
-        ending = self.calls.read(messages).transcript.steps[-1].digest
+        reading = self.calls.read(messages)
+        if reading.position.phase is Phase.PAUSED:
+            return None
+        ending = reading.transcript.steps[-1].digest
         return {STATE_KEY: session_to_plain(replace(session, closed=ending, lock=None).committed())}
 
     async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:

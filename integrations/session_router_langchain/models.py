@@ -64,7 +64,7 @@ class ChatModels:
             for name, spec in self._router.models.items():
                 if name not in self._built:
                     self._built[name] = _build(name, spec, self._defaults)
-                specs[name] = found_out(spec, self._built[name])
+                specs[name] = found_out(name, spec, self._built[name])
             self._router.describe(specs)
             self._complete = True
 
@@ -98,8 +98,8 @@ def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> Bas
     return built
 
 
-def found_out(spec: ModelSpec, model: BaseChatModel) -> ModelSpec:
-    """Complete `spec` with what `model` tells; what the user said stays."""
+def found_out(name: ModelName, spec: ModelSpec, model: BaseChatModel) -> ModelSpec:
+    """Complete the `spec` of `name` with what `model` tells; what the user said stays."""
     provider_id = getattr(model, "model_name", None) or getattr(model, "model", None)
     ids = {provider_id.removeprefix("models/")} if isinstance(provider_id, str) else set[str]()
     profile: Mapping[str, Any] = getattr(model, "profile", None) or {}
@@ -110,7 +110,8 @@ def found_out(spec: ModelSpec, model: BaseChatModel) -> ModelSpec:
         spec,
         provider_ids=spec.provider_ids | ids,
         dialect=spec.dialect or dialect_of(model),
-        account=spec.account or account_of(model),
+        # A model of an unknown account shares state with nobody but itself.
+        account=spec.account or account_of(model) or f"route:{name}",
         context_window=spec.context_window or (window if isinstance(window, int) and window > 0 else None),
         capabilities=frozenset(Capability) - denied if spec.capabilities is None and denied else spec.capabilities,
     )

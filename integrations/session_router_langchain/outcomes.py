@@ -12,7 +12,7 @@ from session_router.core.model import route_of
 from session_router.core.pricing import Usage
 from session_router.errors import SessionRouterError
 from session_router_langchain.blocks import asks_of
-from session_router_langchain.messages import STAMP
+from session_router_langchain.authors import STAMP, provider_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Message = TypeVar("Message", bound="AIMessage")
 
+# langchain-anthropic sets the total to 0 where it tells the lifetimes apart, so that nothing is counted twice.
+_CACHE_WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+
 
 def usage_of(message: AIMessage) -> Usage | None:
     """Return the provider's token counts, or `None` when it reported none."""
@@ -36,7 +39,7 @@ def usage_of(message: AIMessage) -> Usage | None:
     return Usage(
         input=counted["input_tokens"],
         cached=details.get("cache_read") or 0,
-        written=details.get("cache_creation") or 0,
+        written=sum(details.get(key) or 0 for key in _CACHE_WRITTEN),
         output=counted["output_tokens"],
     )
 
@@ -46,8 +49,8 @@ def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName
 
     An id that fits no route is an alias that the provider chose for the model that was asked.
     """
-    provider_id = message.response_metadata.get("model_name") or message.response_metadata.get("model")
-    if not isinstance(provider_id, str):
+    provider_id = provider_id_of(message)
+    if provider_id is None:
         return decision.model
     return route_of(provider_id, specs, chosen=decision.model) or decision.model
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from dataclasses import dataclass
+from contextlib import aclosing, closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
@@ -11,6 +11,8 @@ from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+
     from langchain_core.messages import AIMessage
 
     from session_router.core.decision import Decision
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
     from session_router.router import Router
 
 Response = TypeVar("Response")
+Item = TypeVar("Item")
 
 
-class Relay(Protocol):
+class Relay(Protocol[Item]):
     """Passes one attempt's stream on."""
 
     @property
@@ -28,16 +31,16 @@ class Relay(Protocol):
         """Whether anything has been passed on."""
         ...
 
-    def pass_on(self, item: Any) -> Iterator[Any]:  # noqa: ANN401 -- each stream has its own items
+    def pass_on(self, item: Item, /) -> Iterator[Item]:
         """Take one item; yield what may go out now."""
         ...
 
-    def rest(self) -> Iterator[Any]:
-        """Yield what is held back."""
+    def answer(self) -> AIMessage | None:
+        """Return the whole answer, once the stream has ended; `None` when it was not seen."""
         ...
 
-    def answered(self) -> Answered[None]:
-        """Return the end of the stream."""
+    def ending(self, passed: Passed[None]) -> Iterator[Item]:
+        """Yield what was held back until it was known what came of the call."""
         ...
 
 
@@ -111,8 +114,19 @@ class Passed(Generic[Response]):
     session: Session | None
 
 
-def passage(router: Router, call: Call) -> Generator[Effect, Any, Passed[Any]]:
+def passage(router: Router, call: Call, *, artificial: bool = False) -> Generator[Effect, Any, Passed[Any]]:
     """Route `call`, let the chosen model answer, fall back where that is safe, and say what came of it.
+
+    Args:
+        router: Who decides.
+        call: What to route.
+        artificial: Whether the answer's tool calls only carry structured output: nobody will ever answer them.
+
+    Yields:
+        Effects; send back their values.
+
+    Returns:
+        The end of it.
 
     Raises:
         SessionRouterError: The call was refused.
@@ -131,6 +145,7 @@ def passage(router: Router, call: Call) -> Generator[Effect, Any, Passed[Any]]:
                 outcome = Outcome(at=at, model=decision.model, seconds=max(0.0, at - decision.at))
             else:
                 outcome = outcome_of(result.message, decision, router.models, at=at)
+                outcome = replace(outcome, asks=()) if artificial else outcome
             session: Session | None = yield Observe(decision, outcome)
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):
@@ -147,6 +162,8 @@ def drive(
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Response],
     answer_in: Callable[[Response], AIMessage | None],
+    *,
+    artificial: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
 
@@ -155,8 +172,9 @@ def drive(
         call: What to route.
         attempt: Asks the chosen model, with the probe among its callbacks, and returns what the framework gets.
         answer_in: Finds the answer in what `attempt` returned.
+        artificial: As for `passage`.
     """
-    steps = passage(router, call)
+    steps = passage(router, call, artificial=artificial)
     effect = next(steps)
     try:
         while True:
@@ -166,6 +184,7 @@ def drive(
                 effect = steps.send(router.observe(effect.decision, effect.outcome))
             else:
                 probe = DeliveryProbe()
+                result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
                     result = Answered(response, answer_in(response))
@@ -181,9 +200,11 @@ async def adrive(
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Awaitable[Response]],
     answer_in: Callable[[Response], AIMessage | None],
+    *,
+    artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
-    steps = passage(router, call)
+    steps = passage(router, call, artificial=artificial)
     effect = next(steps)
     try:
         while True:
@@ -193,6 +214,7 @@ async def adrive(
                 effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
             else:
                 probe = DeliveryProbe()
+                result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
                     result = Answered(response, answer_in(response))
@@ -203,20 +225,32 @@ async def adrive(
         return cast("Passed[Response]", stop.value)
 
 
-def stream(router: Router, call: Call, start: Callable[[Decision], Iterator[Any]], relay_of: Callable[[Decision], Relay]) -> Iterator[Any]:
+def stream(
+    router: Router,
+    call: Call,
+    start: Callable[[Decision], Generator[Item]],
+    relay_of: Callable[[Decision], Relay[Item]],
+    *,
+    artificial: bool = False,
+) -> Generator[Item]:
     """Pump a passage whose attempts are streams.
+
+    The end of an answer goes out when its outcome has been observed: who stops reading at the last item loses
+    nothing.
 
     Args:
         router: Who decides.
         call: What to route.
         start: Begins the chosen model's stream.
         relay_of: Makes the relay of one attempt.
+        artificial: As for `passage`.
 
     Yields:
         What the relays pass on.
     """
-    steps = passage(router, call)
+    steps = passage(router, call, artificial=artificial)
     effect = next(steps)
+    relay: Relay[Item] | None = None
     while True:
         result: Any
         if isinstance(effect, Route):
@@ -226,24 +260,32 @@ def stream(router: Router, call: Call, start: Callable[[Decision], Iterator[Any]
         else:
             relay = relay_of(effect.decision)
             try:
-                for item in start(effect.decision):
-                    yield from relay.pass_on(item)
-                yield from relay.rest()
-                result = relay.answered()
+                with closing(start(effect.decision)) as items:
+                    for item in items:
+                        yield from relay.pass_on(item)
+                result = Answered(None, relay.answer())
             except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
                 result = Broken(error, relay.delivered)
         try:
             effect = steps.send(result)
-        except StopIteration:
+        except StopIteration as stop:
+            if relay is not None:
+                yield from relay.ending(stop.value)
             return
 
 
 async def astream(
-    router: Router, call: Call, start: Callable[[Decision], AsyncIterator[Any]], relay_of: Callable[[Decision], Relay]
-) -> AsyncIterator[Any]:
+    router: Router,
+    call: Call,
+    start: Callable[[Decision], AsyncGenerator[Item]],
+    relay_of: Callable[[Decision], Relay[Item]],
+    *,
+    artificial: bool = False,
+) -> AsyncGenerator[Item]:
     """Do what `stream` does without blocking the event loop."""
-    steps = passage(router, call)
+    steps = passage(router, call, artificial=artificial)
     effect = next(steps)
+    relay: Relay[Item] | None = None
     while True:
         result: Any
         if isinstance(effect, Route):
@@ -253,15 +295,17 @@ async def astream(
         else:
             relay = relay_of(effect.decision)
             try:
-                async for item in start(effect.decision):
-                    for ready in relay.pass_on(item):
-                        yield ready
-                for ready in relay.rest():
-                    yield ready
-                result = relay.answered()
+                async with aclosing(start(effect.decision)) as items:
+                    async for item in items:
+                        for ready in relay.pass_on(item):
+                            yield ready
+                result = Answered(None, relay.answer())
             except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
                 result = Broken(error, relay.delivered)
         try:
             effect = steps.send(result)
-        except StopIteration:
+        except StopIteration as stop:
+            if relay is not None:
+                for ready in relay.ending(stop.value):
+                    yield ready
             return

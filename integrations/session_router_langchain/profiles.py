@@ -21,7 +21,9 @@ def common_profile(profiles: Iterable[Mapping[str, Any] | None]) -> ModelProfile
         return None
     sure = cast("list[Mapping[str, Any]]", known)
     common: dict[str, Any] = {}
-    for key in set.intersection(*(set(profile) for profile in sure)):
+    for key in sure[0]:
+        if not all(key in profile for profile in sure):
+            continue
         values = [profile[key] for profile in sure]
         if all(isinstance(value, bool) for value in values):
             common[key] = all(values)

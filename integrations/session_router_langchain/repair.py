@@ -62,8 +62,8 @@ def _exchange(message: AIMessage, following: Sequence[BaseMessage], *, goes_on: 
             for id_ in answered:
                 del waiting[id_]
         else:
-            spoken = spoken or isinstance(one, HumanMessage)
             rest.append(_unasked(one))
+            spoken = spoken or isinstance(rest[-1], HumanMessage)
     if not (goes_on or spoken):
         return [message, *answers, *rest]
     left_behind = {id_ for id_, kind in waiting.items() if kind is AskKind.CLIENT_BLOCK}
@@ -123,7 +123,9 @@ def _without_asks(message: AIMessage, ids: AbstractSet[str]) -> AIMessage:
     if any(_asks_under(item, ids) for item in kept):
         told = True
         content.extend(_told(item) for item in kept if _asks_under(item, ids))
-        update["additional_kwargs"] = {**message.additional_kwargs, "tool_outputs": [item for item in kept if not _asks_under(item, ids)]}
+        # `reasoning` stands for the thought that led to the item, as above.
+        extra = {key: value for key, value in message.additional_kwargs.items() if key != "reasoning"}
+        update["additional_kwargs"] = {**extra, "tool_outputs": [item for item in kept if not _asks_under(item, ids)]}
     return message.model_copy(update={**update, "content": content}) if told else message
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.transcript import BindingKind
-from session_router_langchain.bindings import annotations_of, cites_sealed_result, cites_stored_file
+from session_router_langchain.bindings import annotations_of, cites_sealed_result, cites_stored_file, file_id_of
 from session_router_langchain.cache_markers import without_marker
 from session_router_langchain.dialects import OPENAI_RESPONSES
 from session_router_langchain.vocabulary import (
@@ -153,6 +153,8 @@ def tool_name(block: Block) -> str:
 
 def standard(block: Block) -> list[Block]:
     """Return a user's or a tool's block in the form of `langchain_core.messages.content`."""
+    if file_id := file_id_of(block):
+        return [{"type": "image" if "image" in kind_of(block) else "file", "file_id": file_id}]
     if is_block(source := block.get("source")):
         return _from_source("image" if kind_of(block) == "image" else "file", source, text_of(block.get("title")))
     if is_block(held := block.get("file")):

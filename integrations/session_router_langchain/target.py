@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from session_router.core.model import ModelSpec, route_of
+from session_router.core.model import ModelSpec
+from session_router_langchain.authors import author_of, provider_id_of, stamped_author
 from session_router_langchain.bindings import Origin
 from session_router_langchain.dialects import account_of, dialect_of
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 OriginOf: TypeAlias = Callable[[BaseMessage], Origin]
 """Tells where a message comes from."""
-
-STAMP = "session_router"
-"""Key of our facts in `AIMessage.response_metadata`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +86,7 @@ def origin_in(specs: Mapping[ModelName, ModelSpec]) -> OriginOf:
     def origin(message: BaseMessage) -> Origin:
         if not isinstance(message, AIMessage):
             return Origin()
-        provider_id = provider_id_of(message)
-        author = stamped_author(message) or (None if provider_id is None else route_of(provider_id, specs) or provider_id)
+        author = author_of(message, specs)
         spec = None if author is None else specs.get(cast("ModelName", author))
         return Origin(author=author) if spec is None else Origin(author=author, account=spec.account, dialect=spec.dialect)
 
@@ -107,19 +104,6 @@ def origin_beside(target: Target) -> OriginOf:
         return Origin(author=stamped_author(message) or provider_id_of(message))
 
     return origin
-
-
-def stamped_author(message: AIMessage) -> str | None:
-    """Return the model name that this library wrote into `message`."""
-    stamp: object = message.response_metadata.get(STAMP)
-    author = cast("Mapping[str, Any]", stamp).get("model") if isinstance(stamp, Mapping) else None
-    return author if isinstance(author, str) else None
-
-
-def provider_id_of(message: AIMessage) -> str | None:
-    """Return the id under which the provider answered."""
-    provider_id = message.response_metadata.get("model_name") or message.response_metadata.get("model")
-    return provider_id if isinstance(provider_id, str) else None
 
 
 def _demands_thinking(model: BaseChatModel) -> bool:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
 
+from session_router_langchain.dialects import ANTHROPIC, dialect_of_provider
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_core.messages import BaseMessage
 
@@ -109,3 +111,20 @@ def is_anthropic_result(kind: str) -> bool:
 def text_of(value: object) -> str:
     """Return `value` if it is text, else the empty text."""
     return value if isinstance(value, str) else ""
+
+
+def unfinished_server_calls(message: BaseMessage, blocks: Iterable[Block]) -> tuple[str, ...]:
+    """Return the ids of calls of Anthropic's own tools whose result is not in the same message."""
+    calls: list[str] = []
+    finished: set[str] = set()
+    # Other providers always deliver the result with the call, some of them under another id.
+    standard = dialect_of_provider(message.response_metadata.get("model_provider"), "") == ANTHROPIC
+    for block in blocks:
+        kind = kind_of(block)
+        if kind in ANTHROPIC_SERVER_CALLS or (standard and kind == "server_tool_call"):
+            calls.append(text_of(block.get("id")))
+        elif is_anthropic_result(kind):
+            finished.add(text_of(block.get("tool_use_id")))
+        elif standard and kind == "server_tool_result":
+            finished.add(text_of(block.get("tool_call_id")))
+    return tuple(call for call in calls if call not in finished)

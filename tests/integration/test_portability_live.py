@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+import operator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
 import pytest
 from langchain_anthropic import ChatAnthropic
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+
 from session_router.core.model import ModelName, ModelSpec
 from session_router.testing.providers import (
     ClientItem,
@@ -29,6 +30,11 @@ from session_router.testing.providers import (
 )
 from session_router_langchain.portability import convert, origin_in, repair, target_of
 from session_router_langchain.target import OriginOf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.language_models import BaseChatModel
 
 CALL = Reply(text="Let me look.", thinking="Weather needs a tool.", tool_calls=(ToolCall(name="weather", arguments={"city": "Paris"}),))
 SEARCH = Reply(text="It is here.", thinking="Search first.", searches=(WebSearch(query="lock"),))
@@ -69,6 +75,9 @@ class Houses:
     def ask(self, name: str, messages: list[BaseMessage]) -> AIMessage:
         return self.bound[name].invoke(messages)
 
+    def stream(self, name: str, messages: list[BaseMessage]) -> AIMessage:
+        return functools.reduce(operator.add, self.bound[name].stream(messages))
+
     def refused(self, name: str, messages: list[BaseMessage]) -> bool:
         try:
             self.ask(name, messages)
@@ -92,7 +101,14 @@ def houses() -> Iterator[Houses]:
 
         def claude(name: str, key: str, **settings: Any) -> ChatAnthropic:
             return ChatAnthropic(
-                model=name, api_key=key, base_url=served.anthropic_base_url, max_retries=0, max_tokens=4_000, timeout=None, stop=None, **settings
+                model=name,
+                api_key=key,
+                base_url=served.anthropic_base_url,
+                max_retries=0,
+                max_tokens=4_000,
+                timeout=None,
+                stop=None,
+                **settings,
             )
 
         thinking = {"type": "enabled", "budget_tokens": 1_024}
@@ -112,7 +128,12 @@ def houses() -> Iterator[Houses]:
             target = target_of(name, model)
             ids = target.provider_ids
             specs[ModelName(name)] = ModelSpec(model=model, provider_ids=ids, dialect=target.dialect, account=target.account)
-        yield Houses(served=served, models=models, bound={name: model.bind_tools([weather]) for name, model in models.items()}, origin=origin_in(specs))
+        yield Houses(
+            served=served,
+            models=models,
+            bound={name: model.bind_tools([weather]) for name, model in models.items()},
+            origin=origin_in(specs),
+        )
 
 
 def stamped(message: AIMessage, name: str) -> AIMessage:
@@ -120,34 +141,47 @@ def stamped(message: AIMessage, name: str) -> AIMessage:
     return message.model_copy(update={"response_metadata": {**message.response_metadata, "session_router": {"model": name}}})
 
 
-def history(houses: Houses, author: str, question: str, calls: int) -> list[BaseMessage]:
+def history(houses: Houses, author: str, question: str, calls: int, *, streamed: bool = False) -> list[BaseMessage]:
     """Let `author` work on `question` for `calls` calls, each but a last answer followed by its tool results."""
     messages: list[BaseMessage] = [HumanMessage(question)]
     for _ in range(calls):
-        answer = stamped(houses.ask(author, messages), author)
+        answer = stamped(houses.stream(author, messages) if streamed else houses.ask(author, messages), author)
         messages.append(answer)
         messages.extend(ToolMessage("sunny", tool_call_id=call["id"] or "", name=call["name"]) for call in answer.tool_calls)
     return messages
 
 
+@dataclass(frozen=True)
+class Case:
+    question: str
+    calls: int = 1
+    closed: bool = True
+    streamed: bool = False
+    authors: tuple[str, ...] = ()
+
+
+THINKERS = ("thinks", "thinks-v1")
+# In the v0 form, langchain-openai itself sends a search behind the text that came of it.
+SEARCHERS = ("items", "items-v1", "items-other", *THINKERS)
 CASES = {
-    "finished loop": ("What is the weather?", 3, True),
-    "running loop": ("What is the weather?", 2, False),
-    "provider's own tool": ("Please search.", 1, True),
-    "hidden thinking": ("Please think.", 1, True),
+    "finished loop": Case("What is the weather?", calls=3, authors=("chat", "items", "items-v0", *THINKERS)),
+    "running loop": Case("What is the weather?", calls=2, closed=False),
+    "streamed loop": Case("What is the weather?", calls=1, closed=False, streamed=True, authors=("items", "items-v1", "thinks")),
+    "provider's own tool": Case("Please search.", authors=SEARCHERS),
+    "provider's own tool, streamed": Case("Please search.", streamed=True, authors=THINKERS),
+    "hidden thinking": Case("Please think.", authors=THINKERS),
 }
 NAMES = ("chat", "items", "items-v0", "items-v1", "items-other", "thinks", "thinks-v1", "plain")
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_provider_refuses_a_converted_history_and_some_refuse_the_plain_one(houses: Houses, case: str) -> None:
-    question, calls, closed = CASES[case]
+    work = CASES[case]
     bitten = False
-    # In the v0 form, langchain-openai itself sends a search behind the text that came of it.
-    authors = [name for name in NAMES if not (name == "items-v0" and "search" in question)]
-    histories = {author: history(houses, author, question, calls) for author in authors}
+    authors = work.authors or NAMES
+    histories = {author: history(houses, author, work.question, work.calls, streamed=work.streamed) for author in authors}
     for author, target in itertools.product(authors, NAMES):
-        messages = [*histories[author], HumanMessage("And now something else.")] if closed else histories[author]
+        messages = [*histories[author], HumanMessage("And now something else.")] if work.closed else histories[author]
         before = houses.served.ledger.client_errors
         prepared = houses.prepared(messages, target)
         answer = houses.ask(target, prepared)

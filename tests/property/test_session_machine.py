@@ -5,16 +5,19 @@ The reference model is small: the raw messages, who wrote them, and what the sto
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from oracle.reader import LABELS, step_of
 from oracle.verdict import CLIENT_OUTPUTS, danger, ids, is_speech, results_in, unfinished_in, wanted_by
+from session_router.core.boundary import LockKind
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Action, Decision, Reason
 from session_router.core.flow import CommitSession, LoadSession, ScoreNeed, route
@@ -38,6 +41,7 @@ SESSIONS = {agent: SessionId(f"{number:064x}") for number, agent in enumerate(AG
 SHAPES = ("final", "final", "call", "call", "calls", "calls", "invalid", "mixed", "approval", "server", "chunk")
 FATES = ("told", "told", "told", "untold", "failed", "elsewhere")
 replicas, agents, wishes = st.sampled_from((0, 1)), st.sampled_from(AGENTS), st.sampled_from(MODELS)
+CALLS = st.tuples(wishes, replicas, st.sampled_from(SHAPES), st.sampled_from(FATES))
 
 
 @dataclass
@@ -79,15 +83,15 @@ class Memory:
 
 
 class SessionMachine(RuleBasedStateMachine):
-    @initialize(governed=st.booleans())
-    def begin(self, *, governed: bool) -> None:
+    @initialize(governed=st.booleans(), opened=st.sampled_from((True, True, True, False)))
+    def begin(self, *, governed: bool, opened: bool) -> None:
         clearances = (Clearance(), Clearance(max_level=Level.RESTRICTED)) if governed else (None, None)
         self.specs = {FAST: spec(1.0, clearance=clearances[0]), STRONG: spec(10.0, clearance=clearances[1])}
         self.specs[OTHER] = spec(3.0, clearance=clearances[1])
         self.governed, self.policy = governed, Policy(stake=1.0)
         self.scorer, self.store = Prefers(), OneCommitPerVersion()
         self.routers = [self.router(self.store) for _ in range(2)]
-        self.messages: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = [{"role": "user", "content": "question"}] if opened else []
         self.asked_by: dict[str, tuple[str, str]] = {}
         self.memories = {agent: Memory() for agent in AGENTS}
         self.now, self.names = 1000.0, 0
@@ -102,19 +106,20 @@ class SessionMachine(RuleBasedStateMachine):
         self.names += 1
         self.messages.append({"role": "user", "content": f"question {self.names}"})
 
-    @rule()
-    def framework_injects(self) -> None:
+    @rule(gives_up=st.booleans())
+    def framework_speaks(self, *, gives_up: bool) -> None:
         self.names += 1
-        self.messages.append({"role": "user", "content": f"note {self.names}", "injected": True})
-
-    @rule()
-    def framework_gives_up(self) -> None:
-        self.messages.append({"role": "assistant", "content": "Model call limit reached.", "model": None})
+        if gives_up:
+            self.messages.append({"role": "assistant", "content": "Model call limit reached.", "model": None})
+        else:
+            self.messages.append({"role": "user", "content": f"note {self.names}", "injected": True})
 
     @rule(data=st.data(), secret=st.booleans(), error=st.booleans())
     @precondition(lambda self: self.waiting())
-    def tool_answers(self, data: st.DataObject, *, secret: bool, error: bool) -> None:
-        name = data.draw(st.sampled_from(sorted(self.waiting())))
+    def one_tool_answers(self, data: st.DataObject, *, secret: bool, error: bool) -> None:
+        self.tool_answers(data.draw(st.sampled_from(sorted(self.waiting()))), secret=secret, error=error)
+
+    def tool_answers(self, name: str, *, secret: bool = False, error: bool = False) -> None:
         if name.startswith("approval"):
             kind = "mcp_approval_response"
             self.messages.append({"role": "user", "content": [{"type": kind, CLIENT_OUTPUTS[kind]: name, "approve": not error}]})
@@ -124,16 +129,14 @@ class SessionMachine(RuleBasedStateMachine):
         if secret and self.governed:
             self.messages[-1]["label"] = "secret"
 
-    @rule()
+    @rule(data=st.data(), summarised=st.booleans())
     @precondition(lambda self: len(self.messages) > 2)
-    def history_is_summarised(self) -> None:
-        last = max((index for index, message in enumerate(self.messages) if message["role"] == "assistant"), default=len(self.messages) - 1)
-        self.rewrite(last, {"role": "user", "content": "So far: ...", "injected": True})
-
-    @rule(data=st.data())
-    @precondition(lambda self: len(self.messages) > 2)
-    def history_is_trimmed(self, data: st.DataObject) -> None:
-        self.rewrite(data.draw(st.integers(1, len(self.messages) - 1)), None)
+    def history_is_rewritten(self, data: st.DataObject, *, summarised: bool) -> None:
+        if summarised:
+            last = max((index for index, message in enumerate(self.messages) if message["role"] == "assistant"), default=1)
+            self.rewrite(last, {"role": "user", "content": "So far: ...", "injected": True})
+        else:
+            self.rewrite(data.draw(st.integers(1, len(self.messages) - 1)), None)
 
     def rewrite(self, kept_from: int, summary: dict[str, Any] | None) -> None:
         gone, kept = self.messages[:kept_from], self.messages[kept_from:]
@@ -160,8 +163,23 @@ class SessionMachine(RuleBasedStateMachine):
 
     # Model calls
 
-    @rule(wish=wishes, replica=replicas, agent=agents, shape=st.sampled_from(SHAPES), fate=st.sampled_from(FATES), data=st.data())
-    def model_is_called(self, wish: str, replica: int, agent: str, shape: str, fate: str, data: st.DataObject) -> None:
+    @rule(agent=agents, made=st.lists(CALLS, min_size=1, max_size=4), speaks=st.booleans(), stops_at=st.integers(0, 6))
+    def agent_runs(self, agent: str, made: list[tuple[str, int, str, str]], *, speaks: bool, stops_at: int) -> None:
+        """A turn with its tool loop: calls and all their results, but for the last few results of the last call."""
+        if speaks:
+            self.human_speaks()
+        for wish, replica, shape, fate in made:
+            self.model_is_called(wish, replica, agent, shape, fate)
+            for name in sorted(self.waiting())[: None if made[-1] != (wish, replica, shape, fate) else stops_at]:
+                self.tool_answers(name)
+        self.model_is_called(*made[0][:2], agent, "final", "told")
+
+    @rule(one=CALLS, agent=agents)
+    def one_call(self, one: tuple[str, int, str, str], agent: str) -> None:
+        wish, replica, shape, fate = one
+        self.model_is_called(wish, replica, agent, shape, fate)
+
+    def model_is_called(self, wish: str, replica: int, agent: str, shape: str, fate: str) -> None:
         self.scorer.wants = wish
         router, memory = self.routers[replica], self.memories[agent]
         decision = self.routed(router, self.call(agent))
@@ -179,7 +197,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert decision.reason is Reason.FALLBACK
             model = decision.model
         if fate == "elsewhere" and decision.lock is None:
-            model = data.draw(st.sampled_from([name for name in MODELS if self.may_see(name)]))
+            model = next(name for name in MODELS if name != model and self.may_see(name))
         self.answer(agent, model, shape)
         memory.answer(model)
         if fate == "untold":
@@ -359,5 +377,24 @@ class SessionMachine(RuleBasedStateMachine):
                 return None
 
 
+def test_the_machine_meets_every_row_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that never reaches a lock proves nothing: count what it met."""
+    met: Counter[object] = Counter()
+    check = SessionMachine.check
+
+    def counting(machine: SessionMachine, decision: Decision, call: Call, agent: str) -> None:
+        check(machine, decision, call, agent)
+        met.update([decision.action, decision.reason])
+        if decision.lock is not None:
+            late = danger(machine.messages) in {"results after the last human message", "results nobody asked for"}
+            met.update([decision.lock.kind, "late"] if late else [decision.lock.kind])
+
+    monkeypatch.setattr(SessionMachine, "check", counting)
+    run_state_machine_as_test(SessionMachine, settings=settings(TestSessions.settings, derandomize=True, database=None))
+    rare = {kind: met[kind] for kind in [*LockKind, Action.SWITCH, Action.FORCED_SWITCH, Reason.FALLBACK, "late"] if met[kind] < 5}
+    assert not rare, met
+    assert min(met[LockKind.TOOL_CALLS_UNANSWERED], met[LockKind.TOOL_RESULTS_UNREAD]) > 100
+
+
 TestSessions = SessionMachine.TestCase
-TestSessions.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestSessions.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

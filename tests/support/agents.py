@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -86,11 +87,15 @@ class Witness:
         script: Replies by a part of the user's text; what it does not hold is answered by schema.
         prompts: Every request that was let in, oldest first.
         moved: What should never happen.
+        in_order: Whether the replies to one text are used up, one a request; otherwise the provider's count of the
+            calls since the user spoke says which is next. It begins anew where a loop is told as text.
     """
 
     script: Mapping[str, Sequence[Reply | str]] = field(default_factory=dict)
     prompts: list[Prompt] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    in_order: bool = False
+    _used: Counter[str] = field(default_factory=Counter)
     _askers: dict[str, str] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -114,15 +119,20 @@ class Witness:
         text = prompt.last_user_text
         key = max(self.script, key=text.rfind, default="")
         replies = self.script[key] if key and key in text else ()
-        if prompt.call_number >= len(replies):
+        number = prompt.call_number
+        if self.in_order:
+            number = self._used[key]
+            self._used[key] += 1
+        if number >= len(replies):
             return SchemaBehaviour()(prompt)
-        reply = replies[prompt.call_number]
+        reply = replies[number]
         return Reply(text=reply) if isinstance(reply, str) else reply
 
     def clear(self) -> None:
         with self._guard:
             self.script = {}
             self.prompts.clear()
+            self._used.clear()
             self.moved.clear()
 
 
@@ -311,12 +321,12 @@ THREAD: Final[Any] = {"configurable": {"thread_id": "a-thread"}}
 
 
 def agent_of(
-    stage: Stage, *middleware: Any, tools: Any = TOOLS, start: int = 0, routes: Any = None, **settings: Any
+    stage: Stage, *middleware: Any, tools: Any = TOOLS, start: int = 0, routes: Any = None, router: Any = None, **settings: Any
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Return an agent behind a router that wants to switch at every call, beginning with route number `start`."""
-    router = SessionRouterMiddleware(stage.router(routes, scorer=RestlessScorer(start=start)))
-    settings = {"checkpointer": InMemorySaver(), **settings}
-    return create_agent(stage.chat(), tools=tools, middleware=[router, *middleware], **settings)
+    router = router or SessionRouterMiddleware(stage.router(routes, scorer=RestlessScorer(start=start)))
+    settings = {"checkpointer": InMemorySaver(), "middleware": [router, *middleware], **settings}
+    return create_agent(stage.chat(), tools=tools, **settings)
 
 
 def session_in(agent: Any, config: Any = THREAD) -> Any:

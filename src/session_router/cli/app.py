@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from session_router.cli.demo import demo
 from session_router.cli.explain import explain
 from session_router.cli.replay import replay
 
@@ -37,5 +38,6 @@ def options(
     """A routing layer for LLM agents that knows when it must not switch."""
 
 
+app.command()(demo)
 app.command()(replay)
 app.command()(explain)

@@ -50,7 +50,7 @@ class Policy:
     """
 
     default: str | None = None
-    stake: float = 0.01
+    stake: float = 0.1
     margin: float = 0.05
     output_tokens: int = 400
     on_unportable: OnUnportable = OnUnportable.CONVERT

@@ -198,6 +198,12 @@ class TestUnderALock:
             decision.chosen()
         assert caught.value.tried == {FAST: "it has just failed", STRONG: "the session is locked to `fast`"}
 
+    def test_a_stored_lock_names_who_to_stay_with_though_another_answered_before(self) -> None:
+        stored = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=STRONG, waiting_for=("a",))
+        carried = Session(id=SESSION, version=3, current=STRONG, lock=stored, turn=2, call=1)
+        decision = router().route(call_of(human(), ai(by=FAST), human(), tool("a"), carried=carried))
+        assert story(decision) == (Action.KEEP, STRONG, STRONG, Reason.LOCKED)
+
     def test_a_stored_lock_holds_where_the_asker_was_trimmed_away(self) -> None:
         store = FlakyStore()
         subject = router(wants=STRONG, store=store)

@@ -11,6 +11,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
+
 from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach
 from session_router_langchain.blocks import account_of, answers_of, asks_of, bindings_of, dialect_of
 from support.provider_messages import (
@@ -229,7 +230,9 @@ class TestBindings:
             AIMessage("Hello", response_metadata={"model_provider": "openai", "model_name": "gpt-4o", "id": "chatcmpl-1"}),
             AIMessage("", tool_calls=[call], additional_kwargs={"refusal": None}),
             ToolMessage("ok", tool_call_id="1"),
-            HumanMessage([{"type": "image", "url": "https://a.example/a.png"}, {"type": "image_url", "image_url": {"url": "https://a.example"}}]),
+            HumanMessage(
+                [{"type": "image", "url": "https://a.example/a.png"}, {"type": "image_url", "image_url": {"url": "https://a.example"}}]
+            ),
             anthropic_message({"type": "text", "text": "Hi"}, TOOL_USE),
             anthropic_message({"type": "text", "text": "Hi"}, TOOL_USE, output_version="v1"),
             AIMessage([], tool_calls=[call]),
@@ -327,6 +330,11 @@ class TestBindings:
         assert known == [("file_id", "account", "acme")]
         unknown = [one for one in ties(message, account="") if one[0] == "file_id"]
         assert unknown == ([("file_id", "dialect", home)] if home else [])
+
+    @pytest.mark.parametrize("form", ["v0", "v1"])
+    def test_a_paused_turn_can_be_resumed_only_where_it_was_paused(self, form: str) -> None:
+        paused = anthropic_message(SERVER_SEARCH, stop_reason="pause_turn", output_version=form)
+        assert ties(paused) == {server_tool("anthropic"), ("server_tool_block", "account", "acme")}
 
     def test_answers_to_client_blocks(self) -> None:
         client = ("client_tool_block", "dialect", "openai-responses")

@@ -1,0 +1,38 @@
+"""Who wrote a message: by our stamp, else by the id under which its provider answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from session_router.core.model import route_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+    from session_router.core.model import ModelName, ModelSpec
+
+STAMP = "session_router"
+"""Key of our facts in `AIMessage.response_metadata`: which model, by its abstract name, wrote the message."""
+
+
+def stamped_author(message: AIMessage) -> str | None:
+    """Return the model name that this library wrote into `message`."""
+    stamp: object = message.response_metadata.get(STAMP)
+    author = cast("Mapping[str, Any]", stamp).get("model") if isinstance(stamp, Mapping) else None
+    return author if isinstance(author, str) else None
+
+
+def provider_id_of(message: AIMessage) -> str | None:
+    """Return the id under which the provider answered."""
+    provider_id = message.response_metadata.get("model_name") or message.response_metadata.get("model")
+    return provider_id if isinstance(provider_id, str) else None
+
+
+def author_of(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> str | None:
+    """Return the route that wrote `message`; the provider's id when none fits; `None` when no model wrote it."""
+    author = stamped_author(message)
+    if author is not None:
+        return author
+    provider_id = provider_id_of(message)
+    return None if provider_id is None else route_of(provider_id, specs) or provider_id

@@ -1,0 +1,266 @@
+"""One call of the routing chat model: what was asked, with which tools and options, for whom."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+
+from session_router.core.model import Capability
+from session_router.identity import SessionKey
+from session_router_langchain.calls import INTERNAL_CALL
+from session_router_langchain.authors import STAMP
+from session_router_langchain.outcomes import stamp_of
+from session_router_langchain.relay import as_chunk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+
+    from langchain_core.callbacks import Callbacks
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
+    from session_router.core.call import Call
+    from session_router.core.decision import Decision
+    from session_router.core.model import ModelName
+    from session_router_langchain.calls import Calls
+    from session_router_langchain.delivery import DeliveryProbe
+    from session_router_langchain.messages import Reading
+
+TOOL_OPTIONS = "session_router_tool_options"
+"""Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
+
+NEEDED_BY_METHOD = {"json_schema": Capability.STRUCTURED_OUTPUT, "function_calling": Capability.TOOLS}
+"""What a method of structured output needs; without a method, every model has one that it can do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What holds for every call of a routing chat model.
+
+    Attributes:
+        only: The one model to insist on.
+        tenant: Whose deployment.
+        principal: The user or service.
+        options: Keyword arguments that every call gets unless it brings its own.
+        callbacks: Told of every call.
+        tags: Put on every call.
+        metadata: Put on every call.
+    """
+
+    only: ModelName | None = None
+    tenant: str | None = None
+    principal: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    callbacks: Callbacks = None
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def config_of(self, config: RunnableConfig | None) -> RunnableConfig:
+        """Complete the config of one call."""
+        complete = ensure_config(config)
+        complete["callbacks"] = with_handlers(complete.get("callbacks"), _handlers_in(self.callbacks))
+        complete["tags"] = sorted({*self.tags, *(complete.get("tags") or ())})
+        complete["metadata"] = {**self.metadata, **(complete.get("metadata") or {})}
+        return complete
+
+    def names_in(self, config: RunnableConfig) -> SessionKey:
+        """Return the names that identify the session of a call."""
+        configurable: Mapping[str, Any] = config.get("configurable") or {}
+        metadata: Mapping[str, Any] = config.get("metadata") or {}
+        thread = configurable.get("thread_id") or metadata.get("thread_id")
+        return SessionKey(
+            tenant=self.tenant,
+            principal=self.principal or configurable.get("langgraph_auth_user_id"),
+            thread=None if thread is None else str(thread),
+            namespace=str(metadata.get("langgraph_checkpoint_ns") or ""),
+            agent=metadata.get("lc_agent_name"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call on its way.
+
+    Attributes:
+        calls: The chat models, and what prepares requests for them.
+        messages: The history.
+        reading: The history, read.
+        call: What is routed.
+        config: The application's config.
+        tools: What was bound, raw.
+        tool_options: What else the chosen model's `bind_tools` gets; `None` when it need not be called.
+        options: Keyword arguments of the call.
+    """
+
+    calls: Calls
+    messages: Sequence[BaseMessage]
+    reading: Reading
+    call: Call
+    config: RunnableConfig
+    tools: Sequence[Any] = ()
+    tool_options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def model(self, decision: Decision) -> BaseChatModel:
+        """Return the chat model of `decision`."""
+        return self.calls.models[decision.chosen()]
+
+    def prepared(self, decision: Decision) -> Sequence[BaseMessage]:
+        """Return the history as the chosen model can take it."""
+        return self.calls.prepare(self.messages, self.reading, decision)
+
+    def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
+        """Return the chosen model with the tools as it takes them."""
+        model = self.model(decision)
+        if self.tool_options is None:
+            return model
+        return model.bind_tools(self.calls.prepare_tools(decision, self.tools), **self.tool_options)
+
+    def config_for(self, decision: Decision, *handlers: BaseCallbackHandler) -> RunnableConfig:
+        """Return the config of one attempt, with `handlers` added and the decision in its metadata."""
+        config = self.config.copy()
+        config["callbacks"] = with_handlers(config.get("callbacks"), handlers)
+        config["metadata"] = {**(config.get("metadata") or {}), STAMP: stamp_of(decision, decision.model)}
+        # A run id names one run: a model that takes over gets its own.
+        self.config.pop("run_id", None)
+        return config
+
+    # Attempts: what a passage asks of the chosen model
+
+    def invoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
+        """Ask the chosen model."""
+        return self.bound(decision).invoke(self.prepared(decision), self.config_for(decision, probe), **self.options)
+
+    async def ainvoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
+        """Ask the chosen model without blocking the event loop."""
+        return await self.bound(decision).ainvoke(self.prepared(decision), self.config_for(decision, probe), **self.options)
+
+    def stream(self, decision: Decision) -> Generator[AIMessageChunk]:
+        """Stream from the chosen model."""
+        stream = self.bound(decision).stream(self.prepared(decision), self.config_for(decision), **self.options)
+        with closing(cast("Generator[AIMessage]", stream)) as chunks:
+            for chunk in chunks:
+                yield as_chunk(chunk)
+
+    async def astream(self, decision: Decision) -> AsyncGenerator[AIMessageChunk]:
+        """Stream from the chosen model without blocking the event loop."""
+        stream = self.bound(decision).astream(self.prepared(decision), self.config_for(decision), **self.options)
+        async with aclosing(cast("AsyncGenerator[AIMessage]", stream)) as chunks:
+            async for chunk in chunks:
+                yield as_chunk(chunk)
+
+    def events(self, decision: Decision) -> Generator[Mapping[str, Any]]:
+        """Stream events of version v3 from the chosen model."""
+        bound: Any = self.bound(decision)
+        yield from bound.stream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options)
+
+    async def aevents(self, decision: Decision) -> AsyncGenerator[Mapping[str, Any]]:
+        """Stream events of version v3 from the chosen model without blocking the event loop."""
+        bound: Any = self.bound(decision)
+        async with await bound.astream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options) as events:
+            async for event in events:
+                yield event
+
+
+def read_request(
+    calls: Calls,
+    standing: Standing,
+    messages: Sequence[BaseMessage],
+    config: RunnableConfig | None,
+    options: Mapping[str, Any],
+    *,
+    only: ModelName | None = None,
+) -> Request:
+    """Read a call.
+
+    Args:
+        calls: Builds what is routed.
+        standing: What holds for every call.
+        messages: The history.
+        config: As for `invoke`.
+        options: Keyword arguments of the call: what was bound, and what the chosen model gets.
+        only: The one model that this call insists on.
+    """
+    given = {key: value for key, value in options.items() if value is not None or key not in standing.options}
+    given = {**standing.options, **given}
+    tools: Sequence[Any] = given.pop("tools", None) or ()
+    bound = given.pop(TOOL_OPTIONS, None)
+    tool_options: dict[str, Any] | None = dict(bound or {}) if tools or bound else None
+    if tool_options is not None and "tool_choice" in given:
+        tool_options["tool_choice"] = given.pop("tool_choice")
+    native = "response_format" in given or "response_format" in (tool_options or {})
+    complete = standing.config_of(config)
+    reading, call = _call(calls, standing, messages, complete, tools=tools, only=only, structured=native)
+    return Request(
+        calls=calls,
+        messages=messages,
+        reading=reading,
+        call=call,
+        config=complete,
+        tools=tools,
+        tool_options=tool_options,
+        options=given,
+    )
+
+
+def as_structured(request: Request, *, method: str | None) -> Request:
+    """Return `request` as one for structured output.
+
+    Args:
+        request: The request.
+        method: How the output is to be structured; `None` leaves it to the chosen model.
+    """
+    needed = NEEDED_BY_METHOD.get(method or "")
+    question = replace(request.call.question, structured=True)
+    call = replace(request.call, question=question, requires=request.call.requires | ({needed} if needed else set()))
+    return replace(request, call=call)
+
+
+def _call(
+    calls: Calls,
+    standing: Standing,
+    messages: Sequence[BaseMessage],
+    config: RunnableConfig,
+    *,
+    tools: Sequence[Any],
+    only: ModelName | None,
+    structured: bool,
+) -> tuple[Reading, Call]:
+    reading = calls.read(messages, tools=tools)
+    names = standing.names_in(config)
+    call = calls.call(
+        messages,
+        reading,
+        session=calls.identify(names, reading),
+        agent=names.agent,
+        tools=tools,
+        structured=structured,
+        only=only or standing.only,
+        internal=INTERNAL_CALL in (config.get("metadata") or {}),
+    )
+    return reading, call
+
+
+def with_handlers(callbacks: Callbacks, handlers: Sequence[BaseCallbackHandler]) -> Callbacks:
+    """Return `callbacks` with `handlers` added; what was given stays as it is.
+
+    LangChain's own `merge_configs` would let the config of the surrounding run win over the one of this call.
+    """
+    if not handlers:
+        return callbacks
+    if not isinstance(callbacks, BaseCallbackManager):
+        return [*(callbacks or ()), *handlers]
+    extended = callbacks.copy()
+    for handler in handlers:
+        extended.add_handler(handler, inherit=True)
+    return extended
+
+
+def _handlers_in(callbacks: Callbacks) -> Sequence[BaseCallbackHandler]:
+    if isinstance(callbacks, BaseCallbackManager):
+        return callbacks.handlers
+    return callbacks or ()

@@ -1,0 +1,289 @@
+"""The demo: what it prints is what the simulated providers billed, and what it shows is true."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+from session_router_demo import run_configured, run_simulated
+from session_router_demo.calls import CallRow, LedgerMeter, Recorder
+from session_router_demo.demo import KEY, play_simulated
+from session_router_demo.models import POLICY, clients_of, routes_of, simulated_models
+from session_router_demo.playing import Player
+from session_router_demo.routings import RouterRouting
+from session_router_demo.sessions import SESSIONS, AgentKind
+from session_router_demo.summary import ALWAYS_STRONG, ROUTER, SINGLE_TURN
+from session_router_demo.totals import Totals
+from typer.testing import CliRunner
+
+from session_router import Router
+from session_router.errors import MissingExtra
+from session_router.testing.providers import Fault, ServedProviders, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WIDTH = 100
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Totals]:
+    return {way: play_simulated(way) for way in (ROUTER, SINGLE_TURN, ALWAYS_STRONG)}
+
+
+@pytest.fixture(scope="module")
+def report() -> str:
+    return _report()
+
+
+def _report() -> str:
+    console = Console(file=io.StringIO(), width=WIDTH)
+    assert run_simulated(console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+class Listening:
+    """Keeps the rows."""
+
+    def __init__(self) -> None:
+        self.rows: list[CallRow] = []
+
+    def on_row(self, row: CallRow) -> None:
+        self.rows.append(row)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+# What it shows
+
+
+def test_the_sessions_show_what_the_demo_promises(runs: dict[str, Totals]) -> None:
+    rows = runs[ROUTER].rows
+    assert {session.agent for session in SESSIONS} == set(AgentKind)
+    assert any(len(row.tools) > 1 for row in rows), "parallel calls"
+    assert any(typed.approval_after for session in SESSIONS for typed in session.turns), "an interrupt"
+    assert any("issue_refund" in row.tools for row in rows), "the tool that a person approves"
+    actions = [row.decision.action.value for row in rows if row.decision]
+    assert {"keep", "switch"} <= set(actions)
+    assert max(row.bill.cached for row in rows) >= 1_024
+
+
+def test_the_router_answers_every_turn_and_keeps_its_model_in_tool_loops(runs: dict[str, Totals]) -> None:
+    ours = runs[ROUTER]
+    assert ours.answered == len(ours.turns) == sum(len(session.turns) for session in SESSIONS)
+    assert not ours.refused
+    assert ours.changes_inside_loops == 0
+    assert {len({row.model for row in turn.rows}) for turn in ours.turns} == {1}
+    for row in ours.rows:
+        assert row.decision is not None
+        assert (row.decision.lock is not None) == (row.call > 1)
+
+
+def test_both_ways_of_a_switch_happen_and_a_warm_prefix_keeps_the_model(runs: dict[str, Totals]) -> None:
+    decided = [row for row in runs[ROUTER].rows if row.decision is not None and row.decision.lock is None]
+    switched = {row.model for row in decided if row.decision is not None and row.decision.switched}
+    assert switched == {"fast", "strong"}
+    stayed = [row for row in decided if row.model == "strong" and row.decision is not None and not row.decision.switched]
+    assert stayed
+    assert all(row.bill.cached > row.bill.uncached for row in stayed)
+
+
+def test_without_locks_the_same_sessions_meet_provider_errors(runs: dict[str, Totals]) -> None:
+    single = runs[SINGLE_TURN]
+    assert single.changes_inside_loops > 0
+    assert {row.bill.status for row in single.refused} == {400}
+    assert single.answered == len(single.turns) - len(single.refused)
+
+
+def test_always_strong_answers_everything_and_pays_more(runs: dict[str, Totals]) -> None:
+    strong = runs[ALWAYS_STRONG]
+    assert strong.answered == len(strong.turns)
+    assert {row.model for row in strong.rows} == {"strong"}
+    assert strong.dollars() > runs[ROUTER].dollars()
+    assert strong.risk < runs[ROUTER].risk
+
+
+# What it bills
+
+
+def test_every_row_is_one_request_of_the_ledger_in_order() -> None:
+    listening = Listening()
+    with serve(simulated_models()) as providers:
+        clients = clients_of(providers)
+        recorder = Recorder(LedgerMeter(providers.ledger))
+        router = Router(routes_of(clients), policy=POLICY, clock=providers.clock, key=KEY, observers=[recorder])
+        Player(recorder, [listening], wait=providers.clock.advance).play(SESSIONS, RouterRouting(router), clients)
+        booked = providers.ledger.rows
+    assert [f"sim-{row.model}" for row in listening.rows] == [row.model for row in booked]
+    assert [row.bill.dollars for row in listening.rows] == [row.dollars for row in booked]
+    assert [row.bill.cached for row in listening.rows] == [row.cached_input for row in booked]
+    assert [row.bill.uncached for row in listening.rows] == [row.uncached_input + row.cache_written for row in booked]
+
+
+# What it prints
+
+
+def test_the_report_is_the_same_every_time(report: str) -> None:
+    assert _report() == report
+
+
+def test_the_report_is_plain_and_fits(report: str) -> None:
+    assert report.isascii()
+    assert "\x1b" not in report
+    assert max(map(len, report.splitlines())) <= WIDTH
+
+
+def test_the_report_has_one_line_a_call_and_the_figures_of_the_runs(report: str, runs: dict[str, Totals]) -> None:
+    lines = [line for line in report.splitlines() if line[:9].replace(" ", "").isdigit() and line[:4].strip()]
+    assert [line.split()[-1] for line in lines] == [f"{row.bill.dollars:.5f}" for row in runs[ROUTER].rows]
+    figures = {line.split("|")[0].strip(): [cell.strip() for cell in line.split("|")[1:]] for line in report.splitlines() if "|" in line}
+    totals = [runs[way] for way in (ROUTER, SINGLE_TURN, ALWAYS_STRONG)]
+    assert figures["dollars, all calls"] == [f"{one.dollars():.4f}" for one in totals]
+    assert figures["provider errors (HTTP 4xx)"] == [str(len(one.refused)) for one in totals]
+    assert figures["model changes inside tool loops"] == [str(one.changes_inside_loops) for one in totals]
+
+
+def test_colour_is_for_terminals_only() -> None:
+    terminal = Console(file=io.StringIO(), width=WIDTH, force_terminal=True)
+    run_simulated(terminal)
+    assert isinstance(terminal.file, io.StringIO)
+    assert "\x1b[" in terminal.file.getvalue()
+
+
+# The command
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from session_router.cli import main; main()", "demo", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_interrupting_ends_with_130_and_one_line() -> None:
+    with subprocess.Popen(
+        _command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, env={**_environment(), "PYTHONUNBUFFERED": "1"}
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("session-router demo")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == "interrupted\n"
+
+
+def test_json_is_one_row_a_call_and_explain_reads_it(tmp_path: Path, runs: dict[str, Totals]) -> None:
+    from session_router.cli.app import app
+
+    printed = CliRunner().invoke(app, ["demo", "--json"])
+    assert printed.exit_code == 0
+    rows = [json.loads(line) for line in printed.stdout.splitlines()]
+    assert [row["dollars"] for row in rows] == [row.bill.dollars for row in runs[ROUTER].rows]
+    file = tmp_path / "rows.jsonl"
+    file.write_text(printed.stdout, encoding="utf-8")
+    story = CliRunner().invoke(app, ["explain", str(file), "--session", "refund"])
+    assert story.exit_code == 0
+    assert "a lock holds" in story.stdout
+
+
+@pytest.mark.parametrize("missing", ["langchain", "langchain_openai", "langchain_anthropic", "starlette", "uvicorn"])
+def test_a_missing_package_names_the_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from session_router.cli.app import app
+
+    known = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == missing else known(name, *rest))
+    result = CliRunner().invoke(app, ["demo"])
+    assert isinstance(result.exception, MissingExtra)
+    assert result.exception.extra == "demo"
+    assert "session-router[demo]" in str(result.exception)
+
+
+# Real providers, as far as they can be had here: provider strings that point at the simulators
+
+
+@pytest.fixture
+def providers() -> Iterator[ServedProviders]:
+    with serve(simulated_models()) as served:
+        yield served
+
+
+@pytest.fixture
+def config(providers: ServedProviders, tmp_path: Path) -> Path:
+    path = tmp_path / "router.toml"
+    path.write_text(
+        f"""
+        [policy]
+        stake = 0.10
+        output_tokens = 120
+
+        [models.quick]
+        model = "openai:sim-fast"
+        skill = 0.5
+        prices = {{ input = 1.10, cached_input = 0.275, output = 4.40 }}
+        settings = {{ base_url = "{providers.openai_base_url}", api_key = "key", max_retries = 0 }}
+
+        [models.deep]
+        model = "anthropic:sim-strong"
+        skill = 0.9
+        prices = {{ input = 3.0, cached_input = 0.3, cache_write = 3.75, output = 15.0 }}
+
+        [models.deep.settings]
+        base_url = "{providers.anthropic_base_url}"
+        api_key = "key"
+        max_retries = 0
+        max_tokens = 4096
+        thinking = {{ type = "enabled", budget_tokens = 1024 }}
+        """,
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_configuration_is_routed_and_priced_as_the_provider_bills(config: Path, providers: ServedProviders) -> None:
+    lines: list[str] = []
+    assert run_configured(Console(file=io.StringIO()), config, write_line=lines.append)
+    rows = [json.loads(line) for line in lines]
+    assert {row["model"] for row in rows} == {"quick", "deep"}
+    assert [row["dollars"] for row in rows] == pytest.approx([row.dollars for row in providers.ledger.rows])
+    assert providers.ledger.client_errors == 0
+
+
+def test_a_configuration_leaves_the_comparison_out_and_says_so(config: Path) -> None:
+    console = Console(file=io.StringIO(), width=WIDTH)
+    assert run_configured(console, config)
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "were not played" in printed
+    assert "provider errors" not in printed
+    assert "later)" not in printed, "pauses are not waited for"
+
+
+def test_a_provider_that_fails_ends_a_configured_demo_with_exit_code_1(config: Path, providers: ServedProviders) -> None:
+    from session_router.cli.app import app
+
+    providers.faults.next(Fault.overloaded(), times=50)
+    result = CliRunner().invoke(app, ["demo", "--config", str(config)])
+    assert result.exit_code == 1
+    assert "the turn ends without an answer" in result.stdout
+    assert "503" in result.stdout
+    assert "2. " not in result.stdout, "it stops there"
+
+
+def test_a_wrong_configuration_is_an_error_of_ours(tmp_path: Path) -> None:
+    from session_router.cli.app import app
+    from session_router.errors import ConfigurationError
+
+    result = CliRunner().invoke(app, ["demo", "--config", str(tmp_path / "absent.toml")])
+    assert isinstance(result.exception, ConfigurationError)
