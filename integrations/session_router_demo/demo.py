@@ -40,11 +40,14 @@ def run_simulated(console: Console, *, write_line: Callable[[str], None] | None 
     Returns:
         Whether the router's turns were all answered.
     """
-    from session_router_demo.models import POLICY
+    if write_line is None:
+        return compare_simulated(console)[ROUTER].complete
+    return play_simulated(ROUTER, lambda _: _Lines(write_line)).complete
 
-    if write_line is not None:
-        ours = play_simulated(ROUTER, lambda _: _Lines(write_line))
-        return ours.answered == len(ours.turns)
+
+def compare_simulated(console: Console) -> dict[str, Totals]:
+    """Print the router's run and the comparison; return the totals of each way of routing."""
+    from session_router_demo.models import POLICY
 
     def report(router: Router) -> Report:
         ChatModels(router).build()
@@ -56,7 +59,7 @@ def run_simulated(console: Console, *, write_line: Callable[[str], None] | None 
         with console.status(f"the same sessions again: {way}") if console.is_terminal else nullcontext():
             runs[way] = play_simulated(way)
     print_comparison(console, runs, SESSIONS, stake=POLICY.stake)
-    return runs[ROUTER].answered == len(runs[ROUTER].turns)
+    return runs
 
 
 def run_configured(console: Console, config: Path, *, write_line: Callable[[str], None] | None = None) -> bool:

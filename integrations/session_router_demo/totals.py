@@ -81,6 +81,11 @@ class Totals:
         return sum(not turn.lost for turn in self.turns)
 
     @property
+    def complete(self) -> bool:
+        """Return whether every turn has an answer."""
+        return self.answered == len(self.turns)
+
+    @property
     def cached_share(self) -> float:
         """Return the share of input tokens that came from a cache, in [0, 1]."""
         cached, uncached = sum(row.bill.cached for row in self.rows), sum(row.bill.uncached for row in self.rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
+from session_router.errors import InternalError
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of
 
@@ -31,12 +32,17 @@ class Relay(Protocol[Item]):
         """Whether anything has been passed on."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole answer is there, though the stream may go on."""
+        ...
+
     def pass_on(self, item: Item, /) -> Iterator[Item]:
         """Take one item; yield what may go out now."""
         ...
 
     def answer(self) -> AIMessage | None:
-        """Return the whole answer, once the stream has ended; `None` when it was not seen."""
+        """Return the whole answer; `None` when it was not seen."""
         ...
 
     def ending(self, passed: Passed[None]) -> Iterator[Item]:
@@ -250,28 +256,39 @@ def stream(
     """
     steps = passage(router, call, artificial=artificial)
     effect = next(steps)
-    relay: Relay[Item] | None = None
     while True:
         result: Any
         if isinstance(effect, Route):
-            result = router.route(effect.call)
+            effect = steps.send(router.route(effect.call))
         elif isinstance(effect, Observe):
-            result = router.observe(effect.decision, effect.outcome)
+            effect = steps.send(router.observe(effect.decision, effect.outcome))
         else:
             relay = relay_of(effect.decision)
-            try:
-                with closing(start(effect.decision)) as items:
+            with closing(start(effect.decision)) as items:
+                try:
                     for item in items:
                         yield from relay.pass_on(item)
-                result = Answered(None, relay.answer())
-            except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, relay.delivered)
-        try:
+                        if relay.complete:
+                            break
+                    result = Answered(None, relay.answer())
+                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, relay.delivered)
+                else:
+                    yield from relay.ending(_settled(router, steps, result))
+                    # The model's run ends when its stream does.
+                    yield from items
+                    return
             effect = steps.send(result)
-        except StopIteration as stop:
-            if relay is not None:
-                yield from relay.ending(stop.value)
-            return
+
+
+def _settled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
+    effect = steps.send(result)
+    try:
+        while isinstance(effect, Observe):
+            effect = steps.send(router.observe(effect.decision, effect.outcome))
+    except StopIteration as stop:
+        return cast("Passed[None]", stop.value)
+    raise InternalError(state="answered", event=type(effect).__name__)
 
 
 async def astream(
@@ -285,27 +302,38 @@ async def astream(
     """Do what `stream` does without blocking the event loop."""
     steps = passage(router, call, artificial=artificial)
     effect = next(steps)
-    relay: Relay[Item] | None = None
     while True:
         result: Any
         if isinstance(effect, Route):
-            result = await router.aroute(effect.call)
+            effect = steps.send(await router.aroute(effect.call))
         elif isinstance(effect, Observe):
-            result = await router.aobserve(effect.decision, effect.outcome)
+            effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
         else:
             relay = relay_of(effect.decision)
-            try:
-                async with aclosing(start(effect.decision)) as items:
+            async with aclosing(start(effect.decision)) as items:
+                try:
                     async for item in items:
                         for ready in relay.pass_on(item):
                             yield ready
-                result = Answered(None, relay.answer())
-            except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, relay.delivered)
-        try:
+                        if relay.complete:
+                            break
+                    result = Answered(None, relay.answer())
+                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, relay.delivered)
+                else:
+                    for ready in relay.ending(await _asettled(router, steps, result)):
+                        yield ready
+                    async for item in items:
+                        yield item
+                    return
             effect = steps.send(result)
-        except StopIteration as stop:
-            if relay is not None:
-                for ready in relay.ending(stop.value):
-                    yield ready
-            return
+
+
+async def _asettled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
+    effect = steps.send(result)
+    try:
+        while isinstance(effect, Observe):
+            effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
+    except StopIteration as stop:
+        return cast("Passed[None]", stop.value)
+    raise InternalError(state="answered", event=type(effect).__name__)

@@ -31,20 +31,21 @@ class MessageRelay:
 
     Attributes:
         delivered: Whether anything has been passed on.
+        complete: Whether the last chunk is there.
     """
 
     def __init__(self) -> None:
         self._held: list[AIMessageChunk] = []
         self._all: list[AIMessageChunk] = []
-        self._ended = False
+        self.complete = False
         self.delivered = False
 
     def pass_on(self, chunk: AIMessageChunk, /) -> Iterator[AIMessageChunk]:
         """Take one chunk; yield what may go out now."""
         self._all.append(chunk)
         self._held.append(chunk)
-        self._ended = self._ended or chunk.chunk_position == "last"
-        if not self._ended and (self.delivered or _has_content(chunk)):
+        self.complete = self.complete or chunk.chunk_position == "last"
+        if not self.complete and (self.delivered or _has_content(chunk)):
             self.delivered = True
             ready, self._held = self._held, []
             yield from ready
@@ -55,7 +56,7 @@ class MessageRelay:
 
     def ending(self, passed: Passed[None]) -> Iterator[AIMessageChunk]:
         """Yield the end of the answer."""
-        if not self._ended and self._all:
+        if not self.complete and self._all:
             # Without an end a reader could not tell the answer from one that was cut off.
             empty: Any = "" if isinstance(self._all[-1].content, str) else []
             self._held.append(AIMessageChunk(content=empty, id=self._all[-1].id, chunk_position="last"))
@@ -69,7 +70,10 @@ class EventRelay:
 
     Attributes:
         delivered: Whether anything has been passed on.
+        complete: Never: whoever has the last event reads no further, and the model's run must end before.
     """
+
+    complete = False
 
     def __init__(self) -> None:
         self._held: list[Mapping[str, Any]] = []
@@ -108,7 +112,10 @@ class ValueRelay:
 
     Attributes:
         delivered: Whether anything has been passed on.
+        complete: Never: what ends the values is their end.
     """
+
+    complete = False
 
     def __init__(self, witness: AnswerWitness) -> None:
         self._witness = witness

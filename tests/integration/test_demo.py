@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
-from session_router_demo import run_configured, run_simulated
-from session_router_demo.calls import CallRow, LedgerMeter, Recorder
-from session_router_demo.demo import KEY, play_simulated
-from session_router_demo.models import POLICY, clients_of, routes_of, simulated_models
-from session_router_demo.playing import Player
-from session_router_demo.routings import RouterRouting
-from session_router_demo.sessions import SESSIONS, AgentKind
-from session_router_demo.summary import ALWAYS_STRONG, ROUTER, SINGLE_TURN
-from session_router_demo.totals import Totals
 from typer.testing import CliRunner
 
 from session_router import Router
 from session_router.errors import MissingExtra
 from session_router.testing.providers import Fault, ServedProviders, serve
+from session_router_demo import run_configured
+from session_router_demo.calls import CallRow, LedgerMeter, Recorder
+from session_router_demo.demo import KEY, compare_simulated
+from session_router_demo.models import POLICY, clients_of, routes_of, simulated_models
+from session_router_demo.playing import Player
+from session_router_demo.report import Report
+from session_router_demo.routings import RouterRouting
+from session_router_demo.sessions import SESSIONS, AgentKind
+from session_router_demo.summary import ALWAYS_STRONG, ROUTER, SINGLE_TURN, print_comparison
+from session_router_demo.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,20 +37,21 @@ WIDTH = 100
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[str, Totals]:
-    return {way: play_simulated(way) for way in (ROUTER, SINGLE_TURN, ALWAYS_STRONG)}
+def played() -> tuple[dict[str, Totals], str]:
+    console = Console(file=io.StringIO(), width=WIDTH)
+    runs = compare_simulated(console)
+    assert isinstance(console.file, io.StringIO)
+    return runs, console.file.getvalue()
 
 
 @pytest.fixture(scope="module")
-def report() -> str:
-    return _report()
+def runs(played: tuple[dict[str, Totals], str]) -> dict[str, Totals]:
+    return played[0]
 
 
-def _report() -> str:
-    console = Console(file=io.StringIO(), width=WIDTH)
-    assert run_simulated(console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+@pytest.fixture(scope="module")
+def report(played: tuple[dict[str, Totals], str]) -> str:
+    return played[1]
 
 
 class Listening:
@@ -134,10 +136,6 @@ def test_every_row_is_one_request_of_the_ledger_in_order() -> None:
 # What it prints
 
 
-def test_the_report_is_the_same_every_time(report: str) -> None:
-    assert _report() == report
-
-
 def test_the_report_is_plain_and_fits(report: str) -> None:
     assert report.isascii()
     assert "\x1b" not in report
@@ -154,11 +152,16 @@ def test_the_report_has_one_line_a_call_and_the_figures_of_the_runs(report: str,
     assert figures["model changes inside tool loops"] == [str(one.changes_inside_loops) for one in totals]
 
 
-def test_colour_is_for_terminals_only() -> None:
-    terminal = Console(file=io.StringIO(), width=WIDTH, force_terminal=True)
-    run_simulated(terminal)
-    assert isinstance(terminal.file, io.StringIO)
-    assert "\x1b[" in terminal.file.getvalue()
+def test_colour_is_for_terminals_only(runs: dict[str, Totals], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), width=WIDTH, force_terminal=terminal)
+        for row in runs[ROUTER].rows:
+            Report(console, simulated=True).on_row(row)
+        print_comparison(console, runs, SESSIONS, stake=POLICY.stake)
+        assert isinstance(console.file, io.StringIO)
+        assert ("\x1b[" in console.file.getvalue()) == terminal
 
 
 # The command
@@ -173,7 +176,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_interrupting_ends_with_130_and_one_line() -> None:
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 -- our own command
         _command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, env={**_environment(), "PYTHONUNBUFFERED": "1"}
     ) as process:
         assert process.stdout is not None
@@ -184,13 +187,13 @@ def test_interrupting_ends_with_130_and_one_line() -> None:
     assert errors == "interrupted\n"
 
 
-def test_json_is_one_row_a_call_and_explain_reads_it(tmp_path: Path, runs: dict[str, Totals]) -> None:
+def test_json_is_one_row_a_call_the_same_every_time_and_explain_reads_it(tmp_path: Path, runs: dict[str, Totals]) -> None:
     from session_router.cli.app import app
 
     printed = CliRunner().invoke(app, ["demo", "--json"])
     assert printed.exit_code == 0
     rows = [json.loads(line) for line in printed.stdout.splitlines()]
-    assert [row["dollars"] for row in rows] == [row.bill.dollars for row in runs[ROUTER].rows]
+    assert rows == [row.to_plain() for row in runs[ROUTER].rows]
     file = tmp_path / "rows.jsonl"
     file.write_text(printed.stdout, encoding="utf-8")
     story = CliRunner().invoke(app, ["explain", str(file), "--session", "refund"])

@@ -7,7 +7,7 @@ puts it into the same phase whatever came before, so everything before the last 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -164,18 +164,16 @@ def advance(position: Position, step: Step) -> Position:
     phase = TRANSITIONS[position.phase].get(event)
     if phase is None:
         raise InternalError(state=position.phase, event=event)
-    match event:
-        case Event.AI_ASKS | Event.AI_INVALID | Event.AI_PAUSED | Event.AI_PARTIAL | Event.AI_FINAL:
-            return Position(phase=phase, author=step.author, agent=step.agent, open=step.asks)
-        case Event.HUMAN if phase is Phase.OPEN:
-            return replace(position, phase=phase, open=(), abandoned=position.abandoned + position.open, orphans=())
-        case Event.ANSWER | Event.LAST_ANSWER:
-            left = tuple(ask for ask in position.open if ask.id not in step.answers)
-            return replace(position, phase=phase, open=left)
-        case Event.ORPHAN:
-            return replace(position, phase=phase, orphans=position.orphans + (step.answers or ("",)))
-        case _:
-            return replace(position, phase=phase)
+    author, agent, left, abandoned, orphans = position.author, position.agent, position.open, position.abandoned, position.orphans
+    if step.role is Role.AI:
+        author, agent, left, abandoned, orphans = step.author, step.agent, step.asks, (), ()
+    elif event is Event.HUMAN and phase is Phase.OPEN:
+        left, abandoned, orphans = (), abandoned + left, ()
+    elif event is Event.ANSWER or event is Event.LAST_ANSWER:
+        left = tuple(ask for ask in left if ask.id not in step.answers)
+    elif event is Event.ORPHAN:
+        orphans += step.answers or ("",)
+    return Position(phase=phase, author=author, agent=agent, open=left, abandoned=abandoned, orphans=orphans)
 
 
 def locate(transcript: Transcript) -> Position:

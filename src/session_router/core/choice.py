@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
 from session_router.core.policy import OnUnportable
+from session_router.core.session import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,8 @@ def choose(situation: Situation, name: ModelName, reason: Reason, *, priced: Map
 
 def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
     """Keep the holder of `lock`: whatever the session remembers, the history has been on it since it asked."""
-    situation = replace(situation, current=name)
+    if situation.current != name:
+        situation = replace(situation, current=name)
     blocked = kinds_of(situation.eligible[name].foreign)
     return _decision(situation, Action.KEEP, name, Reason.LOCKED, lock=lock, blocked=blocked, locked_to=name)
 
@@ -135,13 +137,15 @@ def _session_after(situation: Situation, action: Action, name: ModelName | None,
         return session
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
     return replace(
-        session.visited(name, call.transcript, at=call.now),
+        session,
+        version=session.version + 1,
         current=name,
+        visits={**session.visits, name: Visit.of(call.transcript, at=call.now)},
         turn=call.transcript.turn,
         call=number,
         switches=session.switches + switched,
         switched_at=call.transcript.turn if switched else session.switched_at,
-    ).committed()
+    )
 
 
 def _explained(

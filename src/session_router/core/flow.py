@@ -100,12 +100,15 @@ def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> G
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    evidence = replace(decision.evidence, degraded=tuple(sorted(degraded)))
-    decision = replace(decision, evidence=evidence)
+    decision = _with_degraded(decision, degraded)
     recorded = yield AppendRecord(decision)
-    if isinstance(recorded, Failed):
-        decision = replace(decision, evidence=replace(evidence, degraded=tuple(sorted({*degraded, "audit"}))))
-    return decision
+    return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
+
+
+def _with_degraded(decision: Decision, degraded: set[str]) -> Decision:
+    if not degraded:
+        return decision
+    return replace(decision, evidence=replace(decision.evidence, degraded=tuple(sorted(degraded))))
 
 
 def observe(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Session | None]:

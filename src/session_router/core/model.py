@@ -67,6 +67,7 @@ class ModelSpec:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if self.context_window is not None and self.context_window <= 0:
             raise ConfigurationError(key="context_window", value=self.context_window, rule="give a number of tokens above 0.")
         if self.skill is not None and not 0 <= self.skill <= 1:

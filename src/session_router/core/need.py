@@ -41,6 +41,7 @@ class Need:
     high: float = 1.0
 
     def __post_init__(self) -> None:
+        """Check the values."""
         # `not a <= b <= c` so that NaN is refused as well.
         if not 0 <= self.low <= self.p_success <= self.high <= 1:
             raise ConfigurationError(

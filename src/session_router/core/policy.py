@@ -59,6 +59,7 @@ class Policy:
     version: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if not (isfinite(self.stake) and self.stake >= 0):
             raise ConfigurationError(key="policy.stake", value=self.stake, rule="give US dollars >= 0.")
         if not 0 <= self.margin < 1:

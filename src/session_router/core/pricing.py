@@ -34,6 +34,7 @@ class Prices:
     cache_write: float | None = None
 
     def __post_init__(self) -> None:
+        """Check the values."""
         for name in ("input", "output", "cached_input", "cache_write"):
             value = getattr(self, name)
             if value is None and name.startswith("cache"):

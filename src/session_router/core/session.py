@@ -37,6 +37,12 @@ class Visit:
     tokens: int
     at: float
 
+    @classmethod
+    def of(cls, transcript: Transcript, *, at: float) -> Visit:
+        """Read the whole transcript at `at` (POSIX seconds)."""
+        prefix = transcript.prefix
+        return cls(steps=len(transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=at)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -70,16 +76,9 @@ class Session:
         """Return this session as the store will hold it: one version on."""
         return replace(self, version=self.version + 1)
 
-    def visited(self, model: ModelName, transcript: Transcript, *, at: float, tokens: int | None = None) -> Session:
+    def visited(self, model: ModelName, transcript: Transcript, *, at: float) -> Session:
         """Return this session after `model` read the whole transcript at `at` (POSIX seconds)."""
-        prefix = transcript.prefix
-        visit = Visit(
-            steps=len(transcript.steps),
-            digest=prefix.digest,
-            tokens=prefix.tokens if tokens is None else tokens,
-            at=at,
-        )
-        return replace(self, visits={**self.visits, model: visit})
+        return replace(self, visits={**self.visits, model: Visit.of(transcript, at=at)})
 
 
 def session_to_plain(session: Session) -> dict[str, Any]:

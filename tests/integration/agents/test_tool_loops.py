@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from typing import Annotated, Any
 
 import anthropic
@@ -237,3 +239,25 @@ def test_a_notification_inside_a_loop_is_no_boundary(stage: Stage, start: int) -
         assert [message.type for message in messages[-5:]] == ["human", "ai", "tool", "human", "ai"]
         stage.assert_sound(messages, session=session_in(agent))
     assert len(set(authors(messages))) == 3
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(DIALECTS, 2)))
+def test_loops_that_were_left_in_the_middle_move_between_any_two_apis(stage: Stage, first: str, second: str) -> None:
+    @tool
+    def vault(door: str) -> str:
+        """Open a door."""
+        raise PermissionError(door)
+
+    stage.witness.script = {
+        "sell": [asks(call("ticket", city="Bonn"), text="Here.")],
+        "open": [asks(call("weather", city="Rome")), asks(call("vault", door="a"), call("weather", city="Rome"))],
+        "well": ["Fine."],
+    }
+    every = stage.routes()
+    agent = agent_of(stage, tools=[ticket, vault, weather], routes={name: every[name] for name in (first, second)})
+    for text in ("sell one", "well then", "well well", "open it", "sell two", "sell three", "open that", "well now"):
+        with contextlib.suppress(PermissionError):
+            agent.invoke({"messages": [HumanMessage(text)]}, THREAD)
+        stage.assert_sound(agent.get_state(THREAD).values["messages"])
+    assert session_in(agent)["lock"] is None
+    assert {row.model for row in stage.providers.ledger.rows} == {f"sim-{first}", f"sim-{second}"}
