@@ -11,12 +11,13 @@ from session_router.core.call import Call
 from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
+from session_router.core.transcript import Role
 from session_router.identity import SessionKey, session_id
+from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_text
 from session_router_langchain.models import ChatModels
-from session_router_langchain.cache_markers import without_cache_markers
-from session_router_langchain.portability import convert, repair, target_of
-from session_router_langchain.target import origin_in
+from session_router_langchain.portability import convert, repair
+from session_router_langchain.target import Target, origin_in, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ class Calls:
         self.models = ChatModels(router, defaults=defaults)
         self.reader = MessageReader(lambda: router.models)
         self.heads = HeadReader()
+        self._targets: dict[ModelName, Target] = {}
 
     def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Reading:
         """Read a history; only what is new since it was last read is looked at."""
@@ -110,13 +112,19 @@ class Calls:
     def prepare(self, messages: Sequence[BaseMessage], reading: Reading, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it: the very same list when it can take it as it is."""
         prepared: Sequence[BaseMessage] = repair(messages) if reading.broken else messages
-        # A running tool loop that moves may have to become text, though nothing in it is bound.
-        if not decision.evidence.blocked_by and decision.action is not Action.FORCED_SWITCH:
+        target = self._target(decision.chosen())
+        # A tool loop that moves to such a model must become text, though nothing in it is bound.
+        taken_up = target.thinking and _takes_up_a_loop(reading, target.name)
+        if not (decision.evidence.blocked_by or decision.action is Action.FORCED_SWITCH or taken_up):
             return prepared
-        name = decision.chosen()
-        spec = self.models.specs[name]
-        target = target_of(name, self.models[name], dialect=spec.dialect, account=spec.account)
         return convert(prepared, target, origin=origin_in(self.models.specs))
+
+    def _target(self, name: ModelName) -> Target:
+        target = self._targets.get(name)
+        if target is None:
+            model, spec = self.models[name], self.models.specs[name]
+            target = self._targets[name] = target_of(name, model, dialect=spec.dialect, account=spec.account)
+        return target
 
     def prepare_settings(
         self, decision: Decision, system: BaseMessage | None, tools: Sequence[Any], settings: Mapping[str, Any]
@@ -128,3 +136,9 @@ class Calls:
         """Return `tools` as the chosen model can take them."""
         changed: Sequence[Any] = self.prepare_settings(decision, None, tools, {}).get("tools", tools)
         return changed
+
+
+def _takes_up_a_loop(reading: Reading, name: str) -> bool:
+    """Whether the last calls of the history are another model's: one that signs its thoughts could not go on from them."""
+    last = next((step for step in reversed(reading.transcript.steps) if step.role is Role.AI), None)
+    return last is not None and bool(last.asks) and last.author != name

@@ -9,7 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 
 class DeliveryProbe(BaseCallbackHandler):
@@ -37,7 +37,7 @@ class DeliveryProbe(BaseCallbackHandler):
 
 
 @contextmanager
-def attached(probe: DeliveryProbe) -> Iterator[None]:
+def attached(probe: DeliveryProbe) -> Generator[None]:
     """Attach `probe` to every model call that finds its config in this context, sync or async."""
     token = var_child_runnable_config.set(merge_configs(var_child_runnable_config.get(), {"callbacks": [probe]}))
     try:

@@ -281,4 +281,4 @@ def _schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
     try:
         return convert_to_openai_tool(tool)
     except Exception:  # noqa: BLE001 -- binding the tool will say what is wrong with it; its name will do here
-        return getattr(tool, "name", repr(type(tool)))
+        return getattr(tool, "name", type(tool).__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models import BaseChatModel
 
@@ -86,7 +86,7 @@ def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> Bas
     except ImportError as error:
         raise MissingExtra(extra="langchain", package="langchain", feature=f"routes.{name}") from error
     try:
-        built: Any = init_chat_model(spec.model, **{**defaults, **spec.settings})
+        built = cast("object", init_chat_model(spec.model, **{**defaults, **spec.settings}))
     except Exception as error:
         raise ConfigurationError(
             key=f"routes.{name}",

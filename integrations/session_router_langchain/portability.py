@@ -23,7 +23,7 @@ from session_router_langchain.cache_markers import (
     without_cache_markers,
 )
 from session_router_langchain.conversion import Conversion
-from session_router_langchain.repair import repair
+from session_router_langchain.repairing import repair
 from session_router_langchain.target import OriginOf, Target, origin_beside, origin_in, target_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from session_router_langchain.calls import Calls, current_metadata
 from session_router_langchain.session_state import STATE_KEY, find_session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
     from session_router.core.call import Call
@@ -91,8 +92,8 @@ class _RouterNode:
         return self._command(await self._router.aroute(self._call(state)))
 
     def _call(self, state: Any) -> Call:  # noqa: ANN401 -- as above
-        values: Mapping[str, Any] = state if isinstance(state, dict) else vars(state)
-        messages = values[self._messages_key]
+        values = cast("Mapping[str, Any]", state if isinstance(state, dict) else vars(state))
+        messages: Sequence[BaseMessage] = values[self._messages_key]
         reading = self._calls.read(messages, tools=self._tools)
         try:
             runtime: Any = get_runtime()

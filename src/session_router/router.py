@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from session_router.core.decision import Decision
 from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, LoadSession, ScoreNeed, observe, route
@@ -137,7 +137,7 @@ class Router:
             while True:
                 effect = flow.send(self._perform(effect))
         except StopIteration as stop:
-            return stop.value
+            return cast("Result", stop.value)
 
     async def _adrive(self, flow: Generator[Effect, Any, Result]) -> Result:
         try:
@@ -145,7 +145,7 @@ class Router:
             while True:
                 effect = flow.send(await self._aperform(effect))
         except StopIteration as stop:
-            return stop.value
+            return cast("Result", stop.value)
 
     def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
         try:

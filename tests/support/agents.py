@@ -87,8 +87,8 @@ class Witness:
         script: Replies by a part of the user's text; what it does not hold is answered by schema.
         prompts: Every request that was let in, oldest first.
         moved: What should never happen.
-        in_order: Whether the replies to one text are used up, one a request; otherwise the provider's count of the
-            calls since the user spoke says which is next. It begins anew where a loop is told as text.
+        in_order: Whether the replies to what was typed last are used up, one a request; otherwise the provider's count
+            of the calls since the user spoke says which is next. It begins anew where a loop is told as text.
     """
 
     script: Mapping[str, Sequence[Reply | str]] = field(default_factory=dict)
@@ -121,8 +121,9 @@ class Witness:
         replies = self.script[key] if key and key in text else ()
         number = prompt.call_number
         if self.in_order:
-            number = self._used[key]
-            self._used[key] += 1
+            typed = text.rpartition("\n")[2]
+            number = self._used[typed]
+            self._used[typed] += 1
         if number >= len(replies):
             return SchemaBehaviour()(prompt)
         reply = replies[number]
@@ -130,7 +131,7 @@ class Witness:
 
     def clear(self) -> None:
         with self._guard:
-            self.script = {}
+            self.script, self.in_order = {}, False
             self.prompts.clear()
             self._used.clear()
             self.moved.clear()

@@ -253,6 +253,7 @@ def test_loops_that_were_left_in_the_middle_move_between_any_two_apis(stage: Sta
         "open": [asks(call("weather", city="Rome")), asks(call("vault", door="a"), call("weather", city="Rome"))],
         "well": ["Fine."],
     }
+    stage.witness.in_order = True
     every = stage.routes()
     agent = agent_of(stage, tools=[ticket, vault, weather], routes={name: every[name] for name in (first, second)})
     for text in ("sell one", "well then", "well well", "open it", "sell two", "sell three", "open that", "well now"):
