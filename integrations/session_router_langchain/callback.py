@@ -85,7 +85,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         *,
         run_id: UUID,
         metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
+        **kwargs: Any,  # noqa: ANN401 -- as in the base class
     ) -> None:
         try:
             decision = self._route(messages[0], metadata or {}, kwargs.get("invocation_params") or {})
@@ -95,14 +95,14 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         with self._guard:
             self._open[run_id] = decision
 
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the answer."""
         decision = self._closed(run_id)
         message = answer_in(response)
         if decision is not None and message is not None:
             self._report(decision, outcome_of(message, decision, self.router.models, at=self.router.clock.now()))
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the failure."""
         decision = self._closed(run_id)
         if decision is not None:

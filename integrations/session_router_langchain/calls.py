@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import SystemMessage
 from langgraph.config import get_config
 
 from session_router.core.call import Call
@@ -22,7 +21,7 @@ from session_router_langchain.target import Target, origin_in, target_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import BaseMessage, SystemMessage
 
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag

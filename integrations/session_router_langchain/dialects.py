@@ -91,7 +91,10 @@ def account_of(model: BaseChatModel) -> str:
     scopes = [str(found) for owner in clients for name in ("organization", "project") if (found := _read(owner, name))]
     scopes = scopes[:2] or [_plain(found) for name in _SCOPES if (found := _read(model, name))]
     digest = hashlib.blake2b(digest_size=_DIGEST_BYTES, person=b"account")
-    for field in (family_of(_DIALECT_OF_TYPE.get(kind := _llm_type(model), kind)), *endpoints, "", *map(str, secrets), "", *scopes):
+    # What one route stores under an id, another that keeps nothing must not refer to, and its client would tear it apart.
+    unstored = ["unstored"] if _read(model, "store") is False else []
+    family = family_of(_DIALECT_OF_TYPE.get(kind := _llm_type(model), kind))
+    for field in (family, *endpoints, "", *map(str, secrets), "", *scopes, *unstored):
         raw = field.rstrip("/").encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(raw) + raw)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ replaced under its old id is read again. Nothing is kept once the last message o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import weakref
@@ -266,10 +267,9 @@ class HeadReader:
         def forget(_: object) -> None:
             table.pop(key, None)
 
-        try:
+        # A plain dictionary cannot be referenced weakly; it is small enough to be read each time.
+        with contextlib.suppress(TypeError):
             table[key] = (weakref.ref(tool, forget), content, size)
-        except TypeError:
-            pass  # a plain dictionary cannot be referenced weakly; it is small enough to be read each time
         return content, size
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
@@ -26,6 +25,7 @@ from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.session_state import STATE_KEY, carried_session, find_session
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from langgraph.runtime import Runtime
 
     from session_router.core.call import Call
@@ -122,9 +122,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
     def _begin(self, request: ModelRequest[Any]) -> _Pass:
         reading = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
         agent = current_metadata().get("lc_agent_name")
-        session, carried = find_session(
-            self.calls, request.state, request.runtime, reading, tenant=self._tenant, principal=self._principal
-        )
+        session, carried = find_session(self.calls, request.state, request.runtime, reading, tenant=self._tenant, principal=self._principal)
         call = self.calls.call(
             request.messages,
             reading,

@@ -78,9 +78,7 @@ def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> Bas
     if isinstance(spec.model, BaseChatModel):
         return spec.model
     if not isinstance(spec.model, str):
-        raise ConfigurationError(
-            key=f"routes.{name}", value=spec.model, rule="give a chat model, or a string such as 'openai:gpt-5-mini'."
-        )
+        raise ConfigurationError(key=f"routes.{name}", value=spec.model, rule="give a chat model, or a string such as 'openai:gpt-5-mini'.")
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:

@@ -11,8 +11,8 @@ from session_router.core.call import Outcome
 from session_router.core.model import route_of
 from session_router.core.pricing import Usage
 from session_router.errors import SessionRouterError
-from session_router_langchain.blocks import asks_of
 from session_router_langchain.authors import STAMP, provider_id_of
+from session_router_langchain.blocks import asks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
 from session_router.core.model import Capability
 from session_router.identity import SessionKey
-from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.authors import STAMP
+from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
 

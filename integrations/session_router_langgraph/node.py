@@ -67,7 +67,7 @@ def create_router_node(
 
 
 class _RouterNode:
-    def __init__(  # noqa: PLR0913, PLR0917 -- the arguments of `create_router_node`
+    def __init__(
         self,
         router: Router,
         destinations: Mapping[str, str],

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from session_router.core.decision import Decision
     from session_router.core.call import Outcome
+    from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need, Question
     from session_router.core.session import Session, SessionId

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -17,6 +16,8 @@ from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import new_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
     from session_router.core.call import Call, Outcome
     from session_router.core.pricing import Prices
     from session_router.core.session import Session

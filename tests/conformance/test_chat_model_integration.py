@@ -5,7 +5,6 @@ The scorer wants another model at every call, so that consecutive calls of one t
 
 from __future__ import annotations
 
-import base64
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+
 from session_router import Capability, ModelSpec, Router
 from session_router_langchain import SessionRouterChatModel
-
 from support.agents import Stage, staged
 
 # What LangChain and the provider clients warn about, whoever calls them.

@@ -9,6 +9,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.unit_tests import ChatModelUnitTests
+
 from session_router import Prices, Router
 from session_router_langchain import SessionRouterChatModel
 

@@ -143,7 +143,7 @@ def run_page(page: Path, directory: Path) -> list[Shown]:
     shown: list[Shown] = []
     module = types.ModuleType(f"page_{page.stem.replace('-', '_')}")
     printed = io.StringIO()
-    with simulated_world(directory), mock.patch.dict(sys.modules, {module.__name__: module}), warnings.catch_warnings():
+    with simulated_world(directory), _importable(module), warnings.catch_warnings():
         # The page says so itself.
         warnings.filterwarnings("ignore", message="create_react_agent has been moved")
         for block in blocks_of(page):
@@ -164,6 +164,16 @@ def run_page(page: Path, directory: Path) -> list[Shown]:
             elif block.language == "console":
                 shown.extend(run_console(block))
     return shown
+
+
+@contextmanager
+def _importable(module: types.ModuleType) -> Iterator[None]:
+    # Annotations of classes are looked up in the module that they name.
+    sys.modules[module.__name__] = module
+    try:
+        yield
+    finally:
+        del sys.modules[module.__name__]
 
 
 def load_configuration(block: Block) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
+
 from session_router import Policy, Prices, Router
 from session_router_langchain import SessionRouterChatModel
-
 from support.agents import RestlessScorer, Stage, staged
 
 UNSHARED: Any = {"default_headers": {"Connection": "close"}}

@@ -8,9 +8,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphInterrupt
 from pydantic import BaseModel
+
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterChatModel
-
 from support.agents import DIALECTS, Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning")
@@ -71,7 +71,9 @@ WAYS = ["invoke", "ainvoke", "stream", "astream", "stream_events", "astream_even
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("start", range(3))
-@pytest.mark.parametrize("fault", [Fault.overloaded(), Fault.rate_limited(), Fault.broken("before_first_token")], ids=["503", "429", "broken"])
+@pytest.mark.parametrize(
+    "fault", [Fault.overloaded(), Fault.rate_limited(), Fault.broken("before_first_token")], ids=["503", "429", "broken"]
+)
 async def test_the_next_model_answers(build: Any, stage: Stage, observed: Any, way: str, start: int, fault: Fault) -> None:
     stage.providers.faults.next(fault)
     answer, seen = await ask(build(start=start), way, "Hello")

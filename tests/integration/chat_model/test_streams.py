@@ -7,11 +7,11 @@ from contextlib import aclosing, closing
 from typing import Any
 
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
+
 from session_router import Prices, Router
 from session_router_langchain import SessionRouterChatModel
-
 from support.agents import DIALECTS, Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning")
@@ -30,8 +30,8 @@ def test_the_stamp_is_on_the_last_chunk_only(build: Any, stage: Stage, name: str
     chunks = list(build(name).stream("Hello to everybody out there"))
     assert [STAMP in chunk.response_metadata for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert [chunk.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
-    assert len({chunk.id for chunk in chunks}) == 1
     whole = merged(chunks)
+    assert {chunk.id for chunk in chunks if not str(chunk.id).startswith("lc_run")} <= {whole.id}
     assert whole.text == "You said: Hello to everybody out there"
     assert whole.response_metadata[STAMP]["model"] == name
     assert whole.response_metadata["model_name"].startswith(f"sim-{name}")
@@ -41,12 +41,9 @@ def test_the_stamp_is_on_the_last_chunk_only(build: Any, stage: Stage, name: str
 
 
 def test_a_model_without_streaming_gives_one_stamped_chunk() -> None:
-    class Whole(GenericFakeChatModel):
-        _stream: Any = GenericFakeChatModel.__mro__[2]._stream  # type: ignore[attr-defined]
-
     call = {"name": "weather", "args": {"city": "Paris"}, "id": "1", "type": "tool_call"}
     answer = AIMessage("Whole.", id="a", tool_calls=[call], usage_metadata={"input_tokens": 2, "output_tokens": 3, "total_tokens": 5})
-    router = Router({"whole": Whole(messages=iter([answer]))}, prices={"whole": Prices(input=1.0, output=1.0)})
+    router = Router({"whole": FakeMessagesListChatModel(responses=[answer])}, prices={"whole": Prices(input=1.0, output=1.0)})
     (chunk,) = SessionRouterChatModel(router=router).stream("Hi")
     assert isinstance(chunk, AIMessageChunk)
     assert (chunk.text, chunk.chunk_position, chunk.tool_calls) == ("Whole.", "last", [call])
@@ -88,9 +85,11 @@ async def test_a_reader_who_leaves_early_leaves_no_trouble(build: Any, stage: St
     model = build(name)
     config = {**THREAD, "callbacks": [runs]}
     with closing(model.stream("Hello to everybody", config)) as chunks:
-        assert next(chunks).text
+        assert any(chunk.text for chunk in chunks)
     async with aclosing(model.astream("Hello to everybody", config)) as achunks:
-        assert (await anext(achunks)).text
+        async for chunk in achunks:
+            if chunk.text:
+                break
     events = model.stream_events("Hello to everybody", config, version="v3")
     assert next(iter(events))["event"] == "message-start"
     del events, chunks, achunks

@@ -9,8 +9,8 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
-from session_router_langchain import SessionRouterChatModel
 
+from session_router_langchain import SessionRouterChatModel
 from support.agents import Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning")
