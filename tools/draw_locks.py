@@ -58,9 +58,7 @@ def table(transitions: Table) -> str:
     """Write `transitions` as a Markdown table: a row a phase, a column an event, in the order of the code."""
     events = [event for event in Event if any(event in row for row in transitions.values())]
     head = ["phase", *(f"`{event.value}`" for event in events)]
-    rows = [
-        [f"**{phase.value}**", *(row[event].value if event in row else "-" for event in events)] for phase, row in transitions.items()
-    ]
+    rows = [[f"**{phase.value}**", *(row[event].value if event in row else "-" for event in events)] for phase, row in transitions.items()]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
 
 

@@ -2,7 +2,8 @@
 
     PYTHONPATH=tests python tools/refresh_docs.py [PAGE ...]
 
-Look at the difference before you commit it: a page must still say the truth about its output.
+Look at the difference before you commit it: a page must still say the truth about its output, and output that was shortened
+with `...` comes out whole.
 """
 
 # ruff: noqa: INP001 -- a script
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from draw_locks import PAGE, redrawn
+
 from support.pages import commands_of, pages, run_page
 
 

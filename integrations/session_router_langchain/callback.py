@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
+from session_router.core.model import ModelName, route_of
 from session_router.identity import SessionKey
 from session_router_langchain.calls import INTERNAL_CALL, Calls
 from session_router_langchain.outcomes import failure_of, outcome_of
+from session_router_langchain.target import provider_id_of
 from session_router_langchain.witness import answer_in
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         self._on_sighting = on_sighting
         self._tenant = tenant
         self._principal = principal
-        self._open: dict[UUID, Decision] = {}
+        self._open: dict[UUID, tuple[Decision, ModelName | None]] = {}
         self._guard = Lock()
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
@@ -93,20 +95,30 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
             logger.exception("a watched call could not be routed; it goes on as it is")
             return
         with self._guard:
-            self._open[run_id] = decision
+            self._open[run_id] = (decision, self._asked(metadata or {}))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the answer."""
-        decision = self._closed(run_id)
-        message = answer_in(response)
-        if decision is not None and message is not None:
-            self._report(decision, outcome_of(message, decision, self.router.models, at=self.router.clock.now()))
+        opened, message = self._closed(run_id), answer_in(response)
+        if opened is None or message is None:
+            return
+        decision, asked = opened
+        provider_id = provider_id_of(message)
+        answerer = asked if provider_id is None else route_of(provider_id, self.router.models, chosen=asked) or asked
+        outcome = outcome_of(message, decision, self.router.models, at=self.router.clock.now())
+        self._report(decision, replace(outcome, model=answerer))
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the failure."""
-        decision = self._closed(run_id)
-        if decision is not None:
+        opened = self._closed(run_id)
+        if opened is not None:
+            decision, _ = opened
             self._report(decision, failure_of(error, decision, at=self.router.clock.now()))
+
+    def _asked(self, metadata: dict[str, Any]) -> ModelName | None:
+        """Say which route was asked; `None` for a model that is none of them, whatever its provider calls it."""
+        name = metadata.get("ls_model_name")
+        return route_of(name, self.router.models) if isinstance(name, str) else None
 
     def _route(self, messages: list[BaseMessage], metadata: dict[str, Any], params: dict[str, Any]) -> Decision:
         tools = params.get("tools") or ()
@@ -129,7 +141,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         )
         return self.router.route(call)
 
-    def _closed(self, run_id: UUID) -> Decision | None:
+    def _closed(self, run_id: UUID) -> tuple[Decision, ModelName | None] | None:
         with self._guard:
             return self._open.pop(run_id, None)
 

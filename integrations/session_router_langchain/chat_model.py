@@ -27,11 +27,11 @@ from session_router_langchain.event_streams import AsyncRoutedEventStream, Route
 from session_router_langchain.generation import child_config, configs_and_options, result_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
-from session_router_langchain.passage import astream as astream_passage
-from session_router_langchain.passage import stream as stream_passage
 from session_router_langchain.profiles import common_profile
 from session_router_langchain.relay import EventRelay, MessageRelay, as_chunk
 from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
+from session_router_langchain.streamed_passage import astream as astream_passage
+from session_router_langchain.streamed_passage import stream as stream_passage
 from session_router_langchain.structured import RoutedStructuredOutput
 from session_router_langchain.token_count import count_tokens
 
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 """The model name that means: the router decides."""
 
-BELONGS_TO_ROUTES = ("cache", "rate_limiter")
-"""Settings of every chat model that the routes have and the wrapper cannot have for them."""
+OF_ROUTES = ("cache", "rate_limiter")
+"""Settings of every chat model that the wrapper cannot have in place of its routes."""
 
 
 class SessionRouterChatModel(BaseChatModel):
@@ -73,7 +73,7 @@ class SessionRouterChatModel(BaseChatModel):
         timeout: Seconds; for routes that are built from provider strings.
         max_retries: For routes that are built from provider strings.
         api_key: For routes that are built from provider strings.
-        streaming: Whether `invoke` streams from the provider; for routes that are built from provider strings.
+        streaming: `False` makes `stream` give whole answers; else for routes that are built from provider strings.
     """
 
     router: SkipValidation[Router] = Field(exclude=True, repr=False)
@@ -100,7 +100,7 @@ class SessionRouterChatModel(BaseChatModel):
         """
         super().model_post_init(context)
         self._pinned(self.model)
-        for setting in BELONGS_TO_ROUTES:
+        for setting in OF_ROUTES:
             if (value := getattr(self, setting)) is not None:
                 raise ConfigurationError(
                     key=setting, value=value, rule="give it to the chat models of the routes; they are called as they are."

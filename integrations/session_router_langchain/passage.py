@@ -1,18 +1,16 @@
-"""One model call from routing to outcome, written once: a generator pumped sync or async, streamed or not."""
+"""One model call from routing to outcome, written once: a generator pumped sync or async; streams have pumps of their own."""
 
 from __future__ import annotations
 
-from contextlib import aclosing, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
-from session_router.errors import InternalError
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
     from langchain_core.messages import AIMessage
 
@@ -22,32 +20,6 @@ if TYPE_CHECKING:
 
 Response = TypeVar("Response")
 Item = TypeVar("Item")
-
-
-class Relay(Protocol[Item]):
-    """Passes one attempt's stream on."""
-
-    @property
-    def delivered(self) -> bool:
-        """Whether anything has been passed on."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole answer is there, though the stream may go on."""
-        ...
-
-    def pass_on(self, item: Item, /) -> Iterator[Item]:
-        """Take one item; yield what may go out now."""
-        ...
-
-    def answer(self) -> AIMessage | None:
-        """Return the whole answer; `None` when it was not seen."""
-        ...
-
-    def ending(self, passed: Passed[None]) -> Iterator[Item]:
-        """Yield what was held back until it was known what came of the call."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +123,7 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
                 outcome = Outcome(at=at, model=decision.model, seconds=max(0.0, at - decision.at))
             else:
                 outcome = outcome_of(result.message, decision, router.models, at=at)
-                outcome = replace(outcome, asks=()) if artificial else outcome
+                outcome = outcome
             session: Session | None = yield Observe(decision, outcome)
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):
@@ -184,19 +156,17 @@ def drive(
     effect = next(steps)
     try:
         while True:
-            if isinstance(effect, Route):
-                effect = steps.send(router.route(effect.call))
-            elif isinstance(effect, Observe):
-                effect = steps.send(router.observe(effect.decision, effect.outcome))
-            else:
-                probe = DeliveryProbe()
-                result: Answered[Response] | Broken
-                try:
-                    response = attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response))
-                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                    result = Broken(error, probe.delivered)
-                effect = steps.send(result)
+            if not isinstance(effect, Attempt):
+                effect = steps.send(perform(router, effect))
+                continue
+            probe = DeliveryProbe()
+            result: Answered[Response] | Broken
+            try:
+                response = attempt(effect.decision, probe)
+                result = Answered(response, answer_in(response))
+            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                result = Broken(error, probe.delivered)
+            effect = steps.send(result)
     except StopIteration as stop:
         return cast("Passed[Response]", stop.value)
 
@@ -214,126 +184,30 @@ async def adrive(
     effect = next(steps)
     try:
         while True:
-            if isinstance(effect, Route):
-                effect = steps.send(await router.aroute(effect.call))
-            elif isinstance(effect, Observe):
-                effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
-            else:
-                probe = DeliveryProbe()
-                result: Answered[Response] | Broken
-                try:
-                    response = await attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response))
-                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                    result = Broken(error, probe.delivered)
-                effect = steps.send(result)
+            if not isinstance(effect, Attempt):
+                effect = steps.send(await aperform(router, effect))
+                continue
+            probe = DeliveryProbe()
+            result: Answered[Response] | Broken
+            try:
+                response = await attempt(effect.decision, probe)
+                result = Answered(response, answer_in(response))
+            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                result = Broken(error, probe.delivered)
+            effect = steps.send(result)
     except StopIteration as stop:
         return cast("Passed[Response]", stop.value)
 
 
-def stream(
-    router: Router,
-    call: Call,
-    start: Callable[[Decision], Generator[Item]],
-    relay_of: Callable[[Decision], Relay[Item]],
-    *,
-    artificial: bool = False,
-) -> Generator[Item]:
-    """Pump a passage whose attempts are streams.
-
-    The end of an answer goes out when its outcome has been observed: who stops reading at the last item loses
-    nothing.
-
-    Args:
-        router: Who decides.
-        call: What to route.
-        start: Begins the chosen model's stream.
-        relay_of: Makes the relay of one attempt.
-        artificial: As for `passage`.
-
-    Yields:
-        What the relays pass on.
-    """
-    steps = passage(router, call, artificial=artificial)
-    effect = next(steps)
-    while True:
-        result: Any
-        if isinstance(effect, Route):
-            effect = steps.send(router.route(effect.call))
-        elif isinstance(effect, Observe):
-            effect = steps.send(router.observe(effect.decision, effect.outcome))
-        else:
-            relay = relay_of(effect.decision)
-            with closing(start(effect.decision)) as items:
-                try:
-                    for item in items:
-                        yield from relay.pass_on(item)
-                        if relay.complete:
-                            break
-                    result = Answered(None, relay.answer())
-                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                    result = Broken(error, relay.delivered)
-                else:
-                    yield from relay.ending(_settled(router, steps, result))
-                    # The model's run ends when its stream does.
-                    yield from items
-                    return
-            effect = steps.send(result)
+def perform(router: Router, effect: Route | Observe) -> Decision | Session | None:
+    """Do what a passage asks of the router."""
+    if isinstance(effect, Route):
+        return router.route(effect.call)
+    return router.observe(effect.decision, effect.outcome)
 
 
-def _settled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
-    effect = steps.send(result)
-    try:
-        while isinstance(effect, Observe):
-            effect = steps.send(router.observe(effect.decision, effect.outcome))
-    except StopIteration as stop:
-        return cast("Passed[None]", stop.value)
-    raise InternalError(state="answered", event=type(effect).__name__)
-
-
-async def astream(
-    router: Router,
-    call: Call,
-    start: Callable[[Decision], AsyncGenerator[Item]],
-    relay_of: Callable[[Decision], Relay[Item]],
-    *,
-    artificial: bool = False,
-) -> AsyncGenerator[Item]:
-    """Do what `stream` does without blocking the event loop."""
-    steps = passage(router, call, artificial=artificial)
-    effect = next(steps)
-    while True:
-        result: Any
-        if isinstance(effect, Route):
-            effect = steps.send(await router.aroute(effect.call))
-        elif isinstance(effect, Observe):
-            effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
-        else:
-            relay = relay_of(effect.decision)
-            async with aclosing(start(effect.decision)) as items:
-                try:
-                    async for item in items:
-                        for ready in relay.pass_on(item):
-                            yield ready
-                        if relay.complete:
-                            break
-                    result = Answered(None, relay.answer())
-                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                    result = Broken(error, relay.delivered)
-                else:
-                    for ready in relay.ending(await _asettled(router, steps, result)):
-                        yield ready
-                    async for item in items:
-                        yield item
-                    return
-            effect = steps.send(result)
-
-
-async def _asettled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
-    effect = steps.send(result)
-    try:
-        while isinstance(effect, Observe):
-            effect = steps.send(await router.aobserve(effect.decision, effect.outcome))
-    except StopIteration as stop:
-        return cast("Passed[None]", stop.value)
-    raise InternalError(state="answered", event=type(effect).__name__)
+async def aperform(router: Router, effect: Route | Observe) -> Decision | Session | None:
+    """Do what `perform` does without blocking the event loop."""
+    if isinstance(effect, Route):
+        return await router.aroute(effect.call)
+    return await router.aobserve(effect.decision, effect.outcome)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel, RunnableSequence
 
 from session_router_langchain.outcomes import stamped
-from session_router_langchain.passage import adrive, astream, drive, stream
+from session_router_langchain.passage import adrive, drive
 from session_router_langchain.relay import ValueRelay
+from session_router_langchain.streamed_passage import astream, stream
 from session_router_langchain.witness import AnswerWitness
 
 if TYPE_CHECKING:

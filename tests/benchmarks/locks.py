@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _figure import SHARED, figure, missing, say
+
 from oracle.reader import step_of
 from oracle.verdict import danger
-
 from session_router.core.call import Call, Outcome
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Need, Question
@@ -138,7 +138,7 @@ def replay(session: Recorded, restless: Restless | None) -> Generator[Call, Deci
         For each call the decision, the author of the assistant message before it, and the oracle's verdict.
     """
     identity = SessionId(hashlib.sha256(f"{session.source} {session.name}".encode()).hexdigest())
-    chance = random.Random(f"{SEED} {identity}")  # noqa: S311 -- an adversary, not a key
+    chance = random.Random(f"{SEED} {identity}")
     transcript, before, text = Transcript.start(), None, ""
     rows: list[tuple[Decision, str | None, str | None]] = []
     for index, message in enumerate(session.messages):
@@ -195,7 +195,7 @@ def single_turn(session: Recorded, count: Count) -> None:
     """Route every call by the same adversarial scorer with no locks."""
     restless = Restless()
     identity = hashlib.sha256(f"{session.source} {session.name}".encode()).hexdigest()
-    chance = random.Random(f"{SEED} {identity}")  # noqa: S311 -- the same adversary
+    chance = random.Random(f"{SEED} {identity}")
     before: ModelName | None = None
     for danger_ in session.dangers.values():
         restless.wants = chance.choice([name for name in MODELS if name != before])

@@ -6,20 +6,23 @@ The scorer wants another model at every call, so that consecutive calls of one t
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import openai
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from session_router import Capability, ModelSpec, Router
 from session_router_langchain import SessionRouterChatModel
 from support.agents import Stage, staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.language_models import BaseChatModel
 
 # What LangChain and the provider clients warn about, whoever calls them.
 BETA = "ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning"

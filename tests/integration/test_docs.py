@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from enum import StrEnum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 import session_router
 import session_router_langchain
 import session_router_langgraph
@@ -21,6 +20,11 @@ from session_router.recordings import recording_from_openai
 from session_router.replay import Pace, replay_session
 from support.pages import OUTPUT, ROOT, Block, blocks_of, matches, pages, run_page
 from support.settings_table import setting_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from enum import StrEnum
+    from pathlib import Path
 
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "reference" / "decisions.md"
@@ -83,7 +87,7 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_every_setting_is_documented() -> None:
     text = (DOCS / "reference" / "configuration.md").read_text(encoding="utf-8")
     documented = [tuple(map(str.strip, line.strip("|").split("|"))) for line in text.splitlines() if line.startswith("| `")]
-    assert [row[:4] for row in documented] == sorted(setting_rows(), key=lambda row: [one[0] for one in documented].index(row[0]))
+    assert sorted(row[:4] for row in documented) == sorted(setting_rows())
     assert all(len(row) == 5 and row[4] for row in documented)
 
 

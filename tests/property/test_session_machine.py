@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from oracle.reader import LABELS, step_of
+from oracle.reference import Memory, OneCommitPerVersion
 from oracle.verdict import CLIENT_OUTPUTS, danger, ids, is_speech, results_in, unfinished_in, wanted_by
 from session_router.core.boundary import LockKind
 from session_router.core.call import Call, Outcome
@@ -33,7 +33,8 @@ from values import FAST, OTHER, STRONG, Prefers, spec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from session_router.core.session import Session
+    import pytest
+
 
 MODELS = (FAST, STRONG, OTHER)
 AGENTS = ("supervisor", "worker")
@@ -42,44 +43,6 @@ SHAPES = ("final", "final", "call", "call", "calls", "calls", "invalid", "mixed"
 FATES = ("told", "told", "told", "untold", "failed", "elsewhere")
 replicas, agents, wishes = st.sampled_from((0, 1)), st.sampled_from(AGENTS), st.sampled_from(MODELS)
 CALLS = st.tuples(wishes, replicas, st.sampled_from(SHAPES), st.sampled_from(FATES))
-
-
-@dataclass
-class OneCommitPerVersion(MemorySessionStore):
-    """A store that keeps count."""
-
-    committed: set[tuple[SessionId, int]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def commit(self, session: Session) -> bool:
-        done = super().commit(session)
-        if done:
-            assert (session.id, session.version) not in self.committed
-            self.committed.add((session.id, session.version))
-        return done
-
-
-@dataclass
-class Memory:
-    """What the reference model knows of one agent's session.
-
-    Attributes:
-        known: Whether the store was told everything so far.
-        answered: Who answered last.
-        switches: How often that changed.
-        closed: The message at which the agent's last run ended.
-    """
-
-    known: bool = True
-    answered: str | None = None
-    switches: int = 0
-    closed: dict[str, Any] | None = None
-
-    def answer(self, model: str) -> None:
-        self.switches += self.answered not in (None, model)
-        self.answered = model
 
 
 class SessionMachine(RuleBasedStateMachine):

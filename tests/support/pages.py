@@ -16,22 +16,24 @@ import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 import tomllib
 import types
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 import yaml
 
 from session_router import load_router
+from session_router.cli import main
 from session_router.testing.providers import Prices, Reply, SchemaBehaviour, ScriptedBehaviour, SimulatedModel, ToolCall, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 OUTPUT: Final = "Output"
@@ -39,7 +41,6 @@ WIDTH: Final = 100
 
 _FENCE: Final = re.compile(r"^```([\w-]*)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN: Final = re.compile(r"<!-- not run: (.+?) -->\s*\Z")
-_COMMAND: Final = "import sys; sys.argv[0] = 'session-router'; from session_router.cli import main; main()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +109,8 @@ def matches(shown: str, really: str) -> bool:
 def simulated_world(directory: Path) -> Iterator[None]:
     """Work in `directory`, with keys and addresses of simulated providers in the environment."""
     models = [
-        SimulatedModel(
-            id="gpt-5-mini", provider="openai", prices=Prices(input=0.25, cached_input=0.025, output=2.0), behaviour=BEHAVIOUR
-        ),
-        SimulatedModel(
-            id="claude-sonnet-4-6", provider="anthropic", behaviour=BEHAVIOUR
-        ),
+        SimulatedModel(id="gpt-5-mini", provider="openai", prices=Prices(input=0.25, cached_input=0.025, output=2.0), behaviour=BEHAVIOUR),
+        SimulatedModel(id="claude-sonnet-4-6", provider="anthropic", behaviour=BEHAVIOUR),
     ]
     (directory / "examples").mkdir()
     for example in (ROOT / "examples").iterdir():
@@ -127,7 +124,6 @@ def simulated_world(directory: Path) -> Iterator[None]:
             "ANTHROPIC_API_KEY": "key-anthropic",
             "ANTHROPIC_BASE_URL": providers.anthropic_base_url,
             "COLUMNS": str(WIDTH),
-            "PYTHONPATH": os.pathsep.join(sys.path),
             "TERM": "dumb",
         }
         with mock.patch.dict(os.environ, own, clear=True), contextlib.chdir(directory):
@@ -199,10 +195,7 @@ def run_console(block: Block) -> list[Shown]:
         if command == "echo $?":
             really = f"{code}\n"
         else:
-            done = subprocess.run(  # noqa: S603 -- our own command
-                _arguments(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60, env=_environment(command)
-            )
-            code, really = done.returncode, done.stdout
+            code, really = run_command(command)
         shown.append(Shown(block=block, shown=output, really=really))
     return shown
 
@@ -215,20 +208,25 @@ def commands_of(block: Block) -> list[tuple[str, str]]:
     return [(command, output) for command, _, output in (part.partition("\n") for part in parts[1:])]
 
 
-def _arguments(command: str) -> Sequence[str]:
-    words = [word for word in shlex.split(command) if not _VARIABLE.match(word)]
+def run_command(command: str) -> tuple[int, str]:
+    """Run `session-router`, or what `make` runs; return its exit code, and what it writes to both of its streams."""
+    words = shlex.split(command)
     if words[0] == "make":
         words = shlex.split(_recipe(words[1]))
     assert words[0] == "session-router", f"the documentation runs `session-router` and nothing else, not {command!r}"
-    return [sys.executable, "-c", _COMMAND, *words[1:]]
-
-
-_VARIABLE: Final = re.compile(r"[A-Z_]+=")
-
-
-def _environment(command: str) -> Mapping[str, str]:
-    words = [word for word in shlex.split(command) if _VARIABLE.match(word)]
-    return {**os.environ, **dict(word.split("=", 1) for word in words)}
+    written = io.StringIO()
+    with (
+        contextlib.redirect_stdout(written),
+        contextlib.redirect_stderr(written),
+        mock.patch.object(sys, "argv", words),
+        # Under `python -m pytest` the usage line would say so.
+        mock.patch.object(sys.modules["__main__"], "__package__", None, create=True),
+    ):
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0), written.getvalue()
+    return 0, written.getvalue()
 
 
 def _recipe(target: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types
 from pydantic import BaseModel, BeforeValidator, SecretStr, StringConstraints
@@ -14,6 +13,9 @@ from pydantic_core import PydanticUndefined
 
 from session_router.config import Settings
 from session_router.config.schema import AN_INSTANT, _instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _WORDS: Final = {str: "text", float: "number", int: "whole number", bool: "true or false", SecretStr: "text"}
 _BOUNDS: Final = (

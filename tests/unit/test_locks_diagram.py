@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 
 from session_router.core.boundary import TRANSITIONS, Event, Phase, Position, find_lock, locate
 from session_router.core.transcript import Ask, AskKind, Role, Step, Transcript
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 HISTORIES: dict[Phase, tuple[Step, ...]] = {}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage
 
 from session_router import Policy, Prices, Router
 from session_router_langchain import SessionRouterChatModel
 from support.agents import RestlessScorer, Stage, staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_core.messages import AIMessage
 
 UNSHARED: Any = {"default_headers": {"Connection": "close"}}
 """Provider clients share connections between instances, and a connection belongs to one event loop: each test has its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -121,6 +122,18 @@ def test_names_and_settings_that_cannot_work_are_refused_with_a_remedy(build: An
         build(cache=InMemoryCache())
     with pytest.raises(ConfigurationError, match="routes"):
         build(rate_limiter=InMemoryRateLimiter())
+
+
+def test_routes_are_built_once_at_the_first_call_with_the_settings_given(stage: Stage) -> None:
+    spec = ModelSpec(model="openai:sim-chat", settings={"base_url": stage.providers.openai_base_url}, prices=Prices(input=1.0, output=1.0))
+    router = Router({"chat": spec})
+    model = SessionRouterChatModel(router=router, api_key="key-openai", timeout=9.0, max_retries=1)
+    assert model._calls.models._built == {}
+    with ThreadPoolExecutor(8) as pool:
+        texts = list(pool.map(lambda number: model.invoke(f"{number}").text, range(8)))
+    assert texts == [f"You said: {number}" for number in range(8)]
+    built: Any = model._calls.models[next(iter(router.models))]
+    assert (built.request_timeout, built.max_retries) == (9.0, 1)
 
 
 def test_copies_share_the_router(build: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -10,8 +10,10 @@ from langgraph.errors import GraphInterrupt
 from pydantic import BaseModel
 
 from session_router.testing.providers import Fault
-from session_router_langchain import SessionRouterChatModel
 from support.agents import DIALECTS, Stage
+
+if TYPE_CHECKING:
+    from session_router_langchain import SessionRouterChatModel
 
 pytestmark = pytest.mark.filterwarnings("ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning")
 
@@ -34,7 +36,7 @@ def weather() -> str:
     return "sunny"
 
 
-async def ask(model: SessionRouterChatModel, way: str, value: Any, config: Any = None) -> Any:
+async def ask(model: SessionRouterChatModel, way: str, value: Any, config: Any = None) -> Any:  # noqa: C901 -- one branch a way
     """Return the answer with everything that came, or raise after keeping what came in the exception's `seen`."""
     seen: list[Any] = []
     try:
@@ -93,7 +95,7 @@ async def test_the_next_model_answers(build: Any, stage: Stage, observed: Any, w
 @pytest.mark.parametrize("start", range(3))
 async def test_nothing_is_spliced_to_an_answer_that_has_begun(build: Any, stage: Stage, way: str, start: int) -> None:
     stage.providers.faults.next(Fault.broken("after_text", text_deltas=1))
-    with pytest.raises(Exception, match="connection|peer closed|incomplete|Connection") as raised:
+    with pytest.raises(Exception, match=r"connection|peer closed|incomplete|Connection") as raised:
         await ask(build(start=start), way, "Hello to everybody out there")
     assert len(stage.providers.ledger.rows) == 1
     assert all(STAMP not in getattr(item, "response_metadata", {}) for item in raised.value.seen)  # type: ignore[attr-defined]
@@ -102,7 +104,7 @@ async def test_nothing_is_spliced_to_an_answer_that_has_begun(build: Any, stage:
 @pytest.mark.parametrize("way", WAYS)
 async def test_under_a_lock_the_error_goes_up(build: Any, stage: Stage, way: str) -> None:
     stage.providers.faults.next(Fault.overloaded())
-    with pytest.raises(Exception, match="503|overloaded"):
+    with pytest.raises(Exception, match=r"503|overloaded"):
         await ask(build(start=1), way, LOCKED)
     assert [row.model for row in stage.providers.ledger.rows] == ["sim-chat"]
     # The framework may ask again: the model that holds the lock answers.
@@ -112,7 +114,7 @@ async def test_under_a_lock_the_error_goes_up(build: Any, stage: Stage, way: str
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_model_that_is_insisted_on_has_no_substitute(build: Any, stage: Stage, way: str) -> None:
     stage.providers.faults.next(Fault.overloaded())
-    with pytest.raises(Exception, match="503|overloaded"):
+    with pytest.raises(Exception, match=r"503|overloaded"):
         await ask(build(model="chat"), way, "Hello")
     assert [row.model for row in stage.providers.ledger.rows] == ["sim-chat"]
 
@@ -121,7 +123,7 @@ async def test_the_model_that_is_insisted_on_has_no_substitute(build: Any, stage
 async def test_when_all_fail_the_first_failure_goes_up(build: Any, stage: Stage, way: str) -> None:
     stage.providers.faults.next(Fault.rate_limited(), times=1)
     stage.providers.faults.next(Fault.overloaded(), times=9)
-    with pytest.raises(Exception, match="429|[Rr]ate"):
+    with pytest.raises(Exception, match=r"429|[Rr]ate"):
         await ask(build(), way, "Hello")
     assert len(stage.providers.ledger.rows) == len(DIALECTS)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, ToolMessage
-from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
@@ -20,8 +19,12 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from session_router.testing.providers import Fault
-from session_router_langchain import SessionRouterChatModel
 from support.agents import Stage, loops
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+    from session_router_langchain import SessionRouterChatModel
 
 STAMP = "session_router"
 TURNS = ["Use the tool weather for 'Oslo'", "Thanks a lot", "Now ask the tool weather for 'Bonn'", "Bye"]
@@ -44,9 +47,11 @@ class Streaming(BaseCallbackHandler, _StreamingCallbackHandler):  # type: ignore
     """Makes chat models stream, as LangGraph's handler does."""
 
     def tap_output_aiter(self, run_id: Any, output: Any) -> Any:
+        del run_id
         return output
 
     def tap_output_iter(self, run_id: Any, output: Any) -> Any:
+        del run_id
         return output
 
 
@@ -135,7 +140,7 @@ async def test_streamed_messages_of_a_graph_fall_back_unseen(build: Any, stage: 
     assert stamp["reason"] == "fallback"
     stage.clear()
     stage.providers.faults.next(Fault.broken("after_text"))
-    with pytest.raises(Exception, match="connection|peer closed|incomplete|Connection"):
+    with pytest.raises(Exception, match=r"connection|peer closed|incomplete|Connection"):
         await graph.ainvoke({"messages": [("user", "Hello to everybody")]}, THREAD | {"callbacks": [Streaming()]})
     assert len(stage.providers.ledger.rows) == 1
 

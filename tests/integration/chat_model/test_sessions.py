@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain.agents.middleware.internal_call_transformer import internal_call_metadata
@@ -13,7 +13,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from session_router import MemorySessionStore, Prices, Router
 from session_router.core.need import Need
 from session_router_langchain import SessionRouterChatModel
-from support.agents import Stage
+
+if TYPE_CHECKING:
+    from support.agents import Stage
 
 STAMP = "session_router"
 TASKS = 200
@@ -108,6 +110,7 @@ def crowd() -> SessionRouterChatModel:
             return "echo"
 
         def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+            del stop, run_manager, kwargs
             message = AIMessage(f"{self.name_}: {messages[-1].text}", response_metadata={"model_name": self.name_})
             return ChatResult(generations=[ChatGeneration(message=message)])
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
-from session_router_langchain import SessionRouterChatModel
-from support.agents import Stage
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from session_router_langchain import SessionRouterChatModel
+    from support.agents import Stage
 
 pytestmark = pytest.mark.filterwarnings("ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning")
 

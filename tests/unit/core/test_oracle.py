@@ -6,11 +6,11 @@ import ast
 from pathlib import Path
 from typing import Any
 
-import oracle.verdict
 import pytest
+
+import oracle.verdict
 from oracle.reader import step_of
 from oracle.verdict import danger
-
 from session_router.core.boundary import find_lock
 from session_router.core.transcript import Transcript
 
@@ -47,7 +47,9 @@ ROWS: list[tuple[Messages, str | None]] = [
     ([USER, asks("a"), USER], None),
     ([USER, asks("a"), result("a"), USER], None),
     ([USER, asks("a"), USER, result("a")], "results after the last human message"),
-    ([USER, result("a")], "results nobody asked for"),
+    ([USER, result("a")], "results after the last human message"),
+    ([result("a")], "results nobody asked for"),
+    ([FINAL, result("a")], "results nobody asked for"),
     ([USER, INVALID], "invalid calls, not repaired"),
     ([USER, INVALID, USER], "invalid calls, not repaired"),
     ([USER, INVALID, result("a")], None),

@@ -1,0 +1,140 @@
+"""A router node in a hand-built graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import Command, interrupt
+
+from session_router.errors import ConfigurationError
+from session_router_langchain import convert, repair, target_of
+from session_router_langgraph import RouterState, create_router_node
+from support.agents import ANSWERS_AS, DIALECTS, THREAD, TOOLS, RestlessScorer, Stage, asks, authors, call, moves_in_loops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from session_router import Router
+
+LOOP = [asks(call("weather", city="Rome"), call("clock", city="Rome")), asks(call("clock", city="Pisa")), "Done."]
+
+
+class State(MessagesState, RouterState):
+    """What a user's graph would declare."""
+
+
+@tool
+def confirm(city: str) -> str:
+    """Ask the user."""
+    return f"the user says {interrupt(city)}"
+
+
+EVERY_TOOL = [*TOOLS, confirm]
+
+
+def graph_of(
+    stage: Stage, router: Router, *, checkpointer: Any = None, destinations: tuple[str, ...] | None = None, **settings: Any
+) -> Any:
+    """START -> router -> the node of the chosen model -> tools -> router, or the end."""
+    routes = stage.routes()
+    graph = StateGraph(State)
+    node = create_router_node(router, destinations={name: f"ask_{name}" for name in routes}, tools=EVERY_TOOL, **settings)
+    graph.add_node("router", node, **({} if destinations is None else {"destinations": destinations}))
+    for name, model in routes.items():
+        graph.add_node(f"ask_{name}", asking(name, model))
+        graph.add_conditional_edges(f"ask_{name}", tools_condition, ["tools", END])
+    graph.add_node("tools", ToolNode(EVERY_TOOL))
+    graph.add_edge(START, "router")
+    graph.add_edge("tools", "router")
+    return graph.compile(checkpointer=checkpointer)
+
+
+def asking(name: str, model: Any) -> Callable[[State], dict[str, Any]]:
+    """A node that calls its own model: the history must be carried there by the node itself."""
+    target, bound = target_of(name, model), model.bind_tools(EVERY_TOOL)
+
+    def ask(state: State) -> dict[str, Any]:
+        return {"messages": [bound.invoke(convert(repair(state["messages"]), target))]}
+
+    return ask
+
+
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+@pytest.mark.parametrize("checkpointer", [True, False])
+def test_loops_come_back_to_the_node_of_their_model(stage: Stage, start: int, checkpointer: bool) -> None:  # noqa: FBT001 -- a parameter
+    stage.witness.script, stage.witness.in_order = {"go": LOOP}, True
+    graph = graph_of(stage, stage.router(scorer=RestlessScorer(start=start)), checkpointer=InMemorySaver() if checkpointer else None)
+    history: list[Any] = []
+    for turn in range(4):
+        given = [HumanMessage(f"go {turn}")] if checkpointer else [*history, HumanMessage(f"go {turn}")]
+        history = graph.invoke({"messages": given}, THREAD if checkpointer else None)["messages"]
+        stage.assert_sound(history)
+    expected = [ANSWERS_AS[DIALECTS[(start + turn) % 3]] for turn in range(4) for _ in range(3)]
+    assert authors(history) == expected
+
+
+async def test_the_node_decides_alike_when_it_is_awaited(astage: Stage) -> None:
+    told = []
+    for run in ("sync", "async"):
+        astage.clear()
+        astage.witness.script, astage.witness.in_order = {"go": LOOP}, True
+        graph = graph_of(astage, astage.router(), checkpointer=InMemorySaver())
+        for turn in range(4):
+            given = {"messages": [HumanMessage(f"go {turn}")]}
+            result = graph.invoke(given, THREAD) if run == "sync" else await graph.ainvoke(given, THREAD)
+        astage.assert_sound(result["messages"])
+        told.append(authors(result["messages"]))
+    assert told[0] == told[1]
+    assert len(set(told[0])) == 3
+
+
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+def test_an_interrupt_resumes_with_the_model_that_asked(stage: Stage, start: int) -> None:
+    stage.witness.script = {"go": [asks(call("confirm", city="Rome"), call("clock", city="Rome")), "Done."]}
+    saver = InMemorySaver()
+    graph = graph_of(stage, stage.router(scorer=RestlessScorer(start=start)), checkpointer=saver)
+    assert "__interrupt__" in graph.invoke({"messages": [HumanMessage("go")]}, THREAD)
+    resumed = graph_of(stage, stage.router(scorer=RestlessScorer(start=start + 1)), checkpointer=saver)
+    messages = resumed.invoke(Command(resume="yes"), THREAD)["messages"]
+    stage.assert_sound(messages)
+    assert len(set(authors(messages))) == 1
+
+
+def test_the_session_is_in_the_state_and_follows_what_really_answered(stage: Stage) -> None:
+    stage.witness.script = {"go": LOOP}
+    graph = graph_of(stage, stage.router(), checkpointer=InMemorySaver())
+    for turn in range(3):
+        result = graph.invoke({"messages": [HumanMessage("go")]}, THREAD)
+        session = result["session_router"]
+        assert (session["turn"], session["call"], session["current"]) == (turn + 1, 3, DIALECTS[turn])
+
+
+def test_without_thread_and_checkpointer_nothing_is_shared(stage: Stage) -> None:
+    stage.witness.script = {"go": LOOP}
+    graph = graph_of(stage, stage.router())
+    ids = {graph.invoke({"messages": [HumanMessage("go")]})["session_router"]["id"] for _ in range(3)}
+    assert len(ids) == 3
+
+
+def test_nobody_has_typed_anything(stage: Stage) -> None:
+    graph = graph_of(stage, stage.router(), checkpointer=InMemorySaver())
+    messages = graph.invoke({"messages": [SystemMessage("Be brief."), HumanMessage("", additional_kwargs={"lc_source": "seed"})]}, THREAD)
+    assert moves_in_loops(messages["messages"]) == []
+
+
+def test_the_graph_is_drawn_with_its_destinations(stage: Stage) -> None:
+    nodes = tuple(f"ask_{name}" for name in DIALECTS)
+    drawn = graph_of(stage, stage.router(), destinations=nodes).get_graph().draw_mermaid()
+    assert all(f"router -.-> {node}" in drawn.replace(" &nbsp;", " ") for node in nodes), drawn
+
+
+@pytest.mark.parametrize("destinations", [{}, {"chat": "a"}, {"chat": "a", "responses": "b", "claude": "c", "other": "d"}])
+def test_every_route_needs_a_destination_and_no_other_has_one(stage: Stage, destinations: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="destinations"):
+        create_router_node(stage.router(), destinations=destinations)
