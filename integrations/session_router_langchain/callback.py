@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("session_router")
 
+NO_ROUTE = "AnsweredByNoRoute"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
@@ -146,5 +148,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
             return self._open.pop(run_id, None)
 
     def _report(self, decision: Decision, outcome: Outcome) -> None:
-        self.router.observe(decision, outcome)
+        stranger = outcome.model is None and outcome.error is None
+        # For the session, nobody answered: it must not move to the model that only would have been chosen.
+        self.router.observe(decision, replace(outcome, error=NO_ROUTE) if stranger else outcome)
         self._on_sighting(Sighting(decision=decision, outcome=outcome))

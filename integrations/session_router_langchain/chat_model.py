@@ -160,8 +160,6 @@ class SessionRouterChatModel(BaseChatModel):
         only = None if self.model == AUTO else specs.get(ModelName(self.model))
         return common_profile(getattr(spec.model, "profile", None) for spec in (specs.values() if only is None else [only]))
 
-    # What a call is made of
-
     @property
     def _standing(self) -> Standing:
         options = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}

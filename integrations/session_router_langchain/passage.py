@@ -123,7 +123,7 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
                 outcome = Outcome(at=at, model=decision.model, seconds=max(0.0, at - decision.at))
             else:
                 outcome = outcome_of(result.message, decision, router.models, at=at)
-                outcome = outcome
+                outcome = replace(outcome, asks=()) if artificial else outcome
             session: Session | None = yield Observe(decision, outcome)
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):

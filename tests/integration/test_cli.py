@@ -228,10 +228,10 @@ def test_what_cannot_start_says_why_in_one_line(arguments: list[str], told: str)
 
 def test_a_wrong_configuration_is_told_without_a_traceback(tmp_path: Path) -> None:
     path = tmp_path / "router.toml"
-    path.write_text(Path(CONFIG).read_text(encoding="utf-8").replace("stake = 0.01", "steak = 1"), encoding="utf-8")
+    path.write_text(Path(CONFIG).read_text(encoding="utf-8").replace("stake =", "steak =", 1), encoding="utf-8")
     done = run("replay", CONFIG, "--config", path)
     assert done.returncode == 2
-    assert f"{path}: `policy.steak` is 1; there is no such setting; did you mean `stake`?" in done.stderr
+    assert f"{path}: `policy.steak` is 0.1; there is no such setting; did you mean `stake`?" in done.stderr
     assert "Traceback" not in done.stderr
 
 

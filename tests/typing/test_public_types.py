@@ -13,7 +13,7 @@ from session_router.scorers.lexical import LexicalScorer
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
 
 router = Router(
-    {"fast": "openai:gpt-5-mini", "strong": ModelSpec(model="anthropic:claude-sonnet-4-5", prices=Prices(input=3, output=15))},
+    {"fast": "openai:gpt-5-mini", "strong": ModelSpec(model="anthropic:claude-sonnet-4-6", prices=Prices(input=3, output=15))},
     prices={"fast": Prices(input=0.25, output=2.0)},
     policy=Policy(default="fast", stake=0.02),
     store=MemorySessionStore(),

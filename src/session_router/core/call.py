@@ -80,15 +80,15 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     """Fold what really happened into `session`; its version stays.
 
     The session moves to the model that answered, whichever was chosen, and counts a switch only if there was
-    one. A failed call, or an answer by a model that is no route, leaves nothing read and moves nothing. An outcome that comes after a later call was routed
+    one. A failed call leaves nothing read and moves nothing. An outcome that comes after a later call was routed
     says what was read, and no more.
     """
     if decision.internal or decision.model is None:
         return session
     visits = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
     answered, lock, closed = decision.previous, session.lock, session.closed
-    if outcome.error is None and outcome.model is not None:
-        answered, closed = outcome.model, None
+    if outcome.error is None:
+        answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
         visits[answered] = _visit(decision, outcome)
     if _is_superseded(session, decision):
