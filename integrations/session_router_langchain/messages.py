@@ -102,8 +102,7 @@ class MessageReader:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
             key = id(messages[count - 1])
             entry = self._read.get(key)
-            # Lists compare their elements by identity first: some nanoseconds a message.
-            if entry is not None and entry[0]() is messages[count - 1] and entry[1] == list(messages[:count]):
+            if entry is not None and entry[0]() is messages[count - 1] and _are_the_same(entry[1], messages[: count - 1]):
                 return count, entry[2], key
         return 0, Reading(), None
 
@@ -118,7 +117,16 @@ class MessageReader:
         with self._guard:
             if superseded is not None:
                 read.pop(superseded, None)
-            read[key] = (weakref.ref(last, forget), list(messages), reading)
+            # Without the last one, or it would keep itself alive; with it go the others.
+            read[key] = (weakref.ref(last, forget), list(messages[:-1]), reading)
+
+
+def _are_the_same(known: list[BaseMessage], messages: Sequence[BaseMessage]) -> bool:
+    try:
+        # Lists compare their elements by identity first: some nanoseconds a message.
+        return known == list(messages)
+    except RecursionError:
+        return False
 
 
 def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, before: Step | None = None, last: bool = True) -> Step:

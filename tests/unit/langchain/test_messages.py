@@ -1,0 +1,307 @@
+"""Reading messages: once each, as they are, and nothing is kept of what is gone."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.tools import tool
+
+from session_router.core.boundary import Phase
+from session_router.core.model import ModelName, ModelSpec
+from session_router.core.pricing import Prices
+from session_router.core.transcript import Role
+from session_router_langchain import messages as module
+from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PRICES = Prices(input=1.0, output=1.0)
+SPECS = {
+    ModelName("fast"): ModelSpec(prices=PRICES, provider_ids=frozenset({"gpt-5-mini"})),
+    ModelName("strong"): ModelSpec(prices=PRICES, provider_ids=frozenset({"claude-opus-5"})),
+}
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseMessage]]:
+    """Every message that is read."""
+    seen: list[BaseMessage] = []
+
+    def counting(message: BaseMessage, *args: Any, **kwargs: Any) -> Any:
+        seen.append(message)
+        return step_of(message, *args, **kwargs)
+
+    monkeypatch.setattr(module, "step_of", counting)
+    return seen
+
+
+def reader() -> MessageReader:
+    return MessageReader(lambda: SPECS)
+
+
+def asking(*ids: str, **fields: Any) -> AIMessage:
+    return AIMessage(fields.pop("content", ""), tool_calls=[{"id": id_, "name": "weather", "args": {}} for id_ in ids], **fields)
+
+
+def conversation(length: int) -> list[BaseMessage]:
+    made: list[BaseMessage] = []
+    for number in range(length):
+        made += [
+            HumanMessage(f"question {number}"),
+            asking(f"c{number}"),
+            ToolMessage("sunny", tool_call_id=f"c{number}"),
+            AIMessage("Yes."),
+        ]
+    return made
+
+
+class TestIncrementalReading:
+    def test_each_message_is_read_once_as_a_history_grows(self, reads: list[BaseMessage]) -> None:
+        history, one = conversation(20), reader()
+        for end in range(1, len(history) + 1):
+            one.read(list(history[:end]))
+        assert [id(message) for message in reads] == [id(message) for message in history]
+        assert len(one) == 1
+
+    def test_reading_bit_by_bit_gives_what_reading_at_once_gives(self) -> None:
+        history, one = conversation(6), reader()
+        for end in range(1, len(history) + 1):
+            assert one.read(history[:end]) == reader().read(history[:end])
+
+    def test_a_message_replaced_under_its_id_is_noticed(self) -> None:
+        history, one = conversation(3), reader()
+        for number, message in enumerate(history):
+            message.id = f"m{number}"
+        before = one.read(history)
+        edited = [*history[:5], history[5].model_copy(update={"tool_calls": []}), *history[6:]]
+        after = one.read(edited)
+        assert after.transcript.prefix != before.transcript.prefix
+        assert after == reader().read(edited)
+        # And the other way round: what was read first is not mistaken for the second.
+        assert one.read(history) == before
+
+    def test_a_history_that_lost_its_beginning_or_its_end_is_read_as_it_is(self) -> None:
+        history, one = conversation(5), reader()
+        one.read(history)
+        for part in (history[4:], history[:7], [history[0], *history[-2:]], history[::-1], []):
+            assert one.read(part) == reader().read(part)
+
+    def test_two_threads_that_share_a_beginning_stay_apart(self) -> None:
+        shared, one = conversation(3), reader()
+        left, right = [*shared, HumanMessage("left")], [*shared, HumanMessage("right")]
+        for _ in range(3):
+            assert one.read(left) == reader().read(left)
+            assert one.read(right) == reader().read(right)
+
+    def test_the_head_is_of_the_call_and_not_of_the_history(self) -> None:
+        history, one, heads = conversation(2), reader(), HeadReader()
+        first, second = heads.read(SystemMessage("one"), ()), heads.read(SystemMessage("two"), ())
+        assert one.read(history, head=first).transcript.prefix != one.read(history, head=second).transcript.prefix
+        assert one.read(history, head=first).transcript.steps is one.read(history, head=second).transcript.steps
+
+
+class TestMemory:
+    def test_nothing_is_kept_of_a_history_that_is_gone(self) -> None:
+        one, history = reader(), conversation(4)
+        for end in range(1, len(history) + 1):
+            one.read(history[:end])
+        dead = [weakref.ref(message) for message in history]
+        del history
+        gc.collect()
+        assert len(one) == 0
+        assert [ref() for ref in dead] == [None] * len(dead)
+
+    def test_a_branch_that_is_gone_leaves_the_other(self) -> None:
+        one, shared = reader(), conversation(2)
+        left, right = [*shared, HumanMessage("left")], [*shared, HumanMessage("right")]
+        one.read(left)
+        one.read(right)
+        gone = weakref.ref(left[-1])
+        del left
+        gc.collect()
+        assert gone() is None
+        assert len(one) == 1
+        assert one.read(right) == reader().read(right)
+
+    def test_a_tool_that_is_gone_is_forgotten(self) -> None:
+        heads = HeadReader()
+
+        def head_of_one() -> object:
+            @tool
+            def passing(city: str) -> str:
+                """Pass."""
+                return city
+
+            return heads.read(None, [passing])
+
+        assert head_of_one() is not None
+        gc.collect()
+        assert heads._tools == {}
+
+    def test_threads_read_at_the_same_time(self) -> None:
+        one, shared = reader(), conversation(8)
+        wrong: list[int] = []
+
+        def read(number: int) -> None:
+            for end in range(1, len(shared)):
+                mine = [*shared[:end], HumanMessage(f"{number} {end}")]
+                if one.read(mine) != reader().read(mine) or one.read(shared[:end]) != reader().read(shared[:end]):
+                    wrong.append(number)
+
+        threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        shared.clear()
+        gc.collect()
+        assert len(one) == 0
+
+
+def nested(depth: int) -> dict[str, Any]:
+    block: dict[str, Any] = {"type": "text", "text": "deep"}
+    for _ in range(depth):
+        block = {"type": "text", "text": "deep", "extras": {"inner": block}}
+    return block
+
+
+class Unknown(BaseMessage):
+    type: str = "from-the-future"
+
+
+class TestHostileInput:
+    def test_ten_megabytes_count_as_what_they_are(self) -> None:
+        step = reader().read([HumanMessage("x" * 10_000_000)]).transcript.steps[0]
+        assert step.tokens == pytest.approx(2_500_000, rel=0.01)
+
+    @given(st.text(st.characters(exclude_categories=()), max_size=50), st.text(st.characters(exclude_categories=()), max_size=50))
+    def test_any_text_has_a_digest_of_its_own(self, one: str, other: str) -> None:
+        made = [reader().read([HumanMessage(text)]).transcript.steps[0].digest for text in (one, other)]
+        assert (made[0] == made[1]) == (one == other)
+
+    @pytest.mark.parametrize("text", ["\ud800", "a\udfff\ud800b", "\x00", "\u202e\u2066", "e\u0301" * 99])
+    @pytest.mark.parametrize("make", [HumanMessage, AIMessage, SystemMessage, ToolMessage])
+    def test_lone_surrogates_and_controls_pass(self, text: str, make: Any) -> None:
+        for message in (make(content=text, tool_call_id=text), make(content=[{"type": "text", "text": text}], tool_call_id=text)):
+            assert reader().read([message]).transcript.tokens > 0
+
+    def test_content_that_is_nested_deeper_than_python_recurses(self) -> None:
+        message = HumanMessage([nested(100)])
+        message.content = [nested(5_000)]
+        one = reader()
+        assert one.read([message]).transcript.turn == 1
+        assert one.read([message, AIMessage("Well.")]).transcript.steps[0] == one.read([message]).transcript.steps[0]
+
+    def test_deep_content_that_was_replaced_is_noticed(self) -> None:
+        deep = [HumanMessage("x"), HumanMessage("x")]
+        for message in deep:
+            message.content = [nested(5_000)]
+        last, one = AIMessage("Well."), reader()
+        for first in (*deep, *deep):
+            assert one.read([first, last]).transcript.turn == 1
+
+    def test_arguments_that_json_does_not_know(self) -> None:
+        odd = asking("a")
+        odd.tool_calls[0]["args"] = {"when": object(), "who": {1, 2}}
+        assert reader().read([HumanMessage("x"), odd]).position.phase is Phase.ASKED
+
+    @pytest.mark.parametrize(
+        "message",
+        [Unknown(content="?"), ChatMessage("?", role="critic"), FunctionMessage("?", name="f"), RemoveMessage(id="a")],
+    )
+    def test_an_unknown_type_changes_no_lock(self, message: BaseMessage) -> None:
+        one = reader()
+        history = [HumanMessage("x"), asking("a"), message]
+        assert one.read(history).position.phase is Phase.ASKED
+        assert one.read([*history, ToolMessage("y", tool_call_id="a")]).position.phase is Phase.ANSWERED
+
+    def test_an_empty_history(self) -> None:
+        assert reader().read([]).transcript.steps == ()
+
+
+class TestPartialChunks:
+    def test_a_chunk_at_the_end_is_partial_until_it_says_last(self) -> None:
+        chunk = AIMessageChunk("", tool_call_chunks=[{"id": "a", "name": "weather", "args": "{}", "index": 0}])
+        assert reader().read([HumanMessage("x"), chunk]).position.phase is Phase.PARTIAL
+        whole = chunk + AIMessageChunk("", chunk_position="last")
+        assert reader().read([HumanMessage("x"), whole]).position.phase is Phase.ASKED
+
+    def test_a_chunk_that_something_follows_is_whole(self) -> None:
+        chunk = AIMessageChunk("Yes.")
+        assert reader().read([HumanMessage("x"), chunk, HumanMessage("y")]).transcript.steps[1].partial is False
+
+    def test_a_partial_message_is_not_remembered(self) -> None:
+        one, history = reader(), [HumanMessage("x"), AIMessageChunk("Ye")]
+        one.read(history)
+        assert one.read([*history, HumanMessage("y")]) == reader().read([*history, HumanMessage("y")])
+
+
+RESULT = ToolMessage("y", tool_call_id="a")
+IMAGE = {"type": "image", "base64": "aa"}
+LOOK = {"type": "text", "text": "look"}
+
+
+class TestInjectedMessages:
+    @pytest.mark.parametrize(
+        ("before", "message", "injected"),
+        [
+            (None, HumanMessage("typed"), False),
+            (None, HumanMessage("told", additional_kwargs={"lc_source": "summarization"}), True),
+            (RESULT, HumanMessage("typed"), False),
+            (RESULT, HumanMessage([IMAGE]), True),
+            (RESULT, HumanMessage([LOOK, IMAGE]), False),
+            (AIMessage("Yes."), HumanMessage([IMAGE]), False),
+        ],
+    )
+    def test_what_nobody_typed(self, before: BaseMessage | None, message: HumanMessage, injected: bool) -> None:  # noqa: FBT001
+        step = None if before is None else step_of(before, SPECS)
+        assert step_of(message, SPECS, before=step).injected is injected
+
+    def test_the_typed_text_is_the_last_that_a_human_typed(self) -> None:
+        told = HumanMessage("told", additional_kwargs={"lc_source": "notification"})
+        history = [HumanMessage("first"), AIMessage("Yes."), HumanMessage("second"), asking("a"), ToolMessage("y", tool_call_id="a"), told]
+        assert typed_text(history) == "second"
+        assert typed_text([*history, HumanMessage([{"type": "image", "base64": "aa"}])]) == "second"
+        assert typed_text([SystemMessage("s"), told]) == ""
+        assert typed_text([]) == ""
+
+
+class TestAuthors:
+    @pytest.mark.parametrize(
+        ("metadata", "author"),
+        [
+            ({}, None),
+            ({"model_name": "gpt-5-mini"}, "fast"),
+            ({"model": "gpt-5-mini"}, "fast"),
+            ({"model_name": "gpt-5-mini-2026-08-07"}, "fast"),
+            ({"model_name": "claude-opus-5-20261101"}, "strong"),
+            ({"model_name": "gpt-5"}, "gpt-5"),
+            ({"model_name": "gpt-5-mini-turbo"}, "gpt-5-mini-turbo"),
+            ({"model_name": 7}, None),
+            ({"session_router": {"model": "strong"}, "model_name": "gpt-5-mini"}, "strong"),
+            ({"session_router": {"model": None}, "model_name": "gpt-5-mini"}, "fast"),
+            ({"session_router": "foreign", "model_name": "gpt-5-mini"}, "fast"),
+        ],
+    )
+    def test_by_stamp_by_id_and_by_dated_id(self, metadata: dict[str, Any], author: str | None) -> None:
+        step = step_of(AIMessage("Yes.", response_metadata=metadata), SPECS)
+        assert (step.role, step.author) == (Role.AI, author)
