@@ -11,9 +11,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from session_router.core.model import ModelName, route_of
 from session_router.identity import SessionKey
+from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import INTERNAL_CALL, Calls
 from session_router_langchain.outcomes import failure_of, outcome_of
-from session_router_langchain.target import provider_id_of
 from session_router_langchain.witness import answer_in
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         """See the failure."""
         opened = self._closed(run_id)
         if opened is not None:
-            decision, _ = opened
+            decision = opened[0]
             self._report(decision, failure_of(error, decision, at=self.router.clock.now()))
 
     def _asked(self, metadata: dict[str, Any]) -> ModelName | None:

@@ -17,6 +17,8 @@ class DeliveryProbe(BaseCallbackHandler):
 
     Attributes:
         delivered: Whether anything that a user could see has been streamed.
+        asked: The provider's id of the model that was asked last, which a fallback may have put in another's place;
+            `None` when it did not say.
     """
 
     run_inline = True
@@ -24,6 +26,12 @@ class DeliveryProbe(BaseCallbackHandler):
     def __init__(self) -> None:
         super().__init__()
         self.delivered = False
+        self.asked: str | None = None
+
+    def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002 -- as in the base class
+        """See who is asked."""
+        name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        self.asked = name if isinstance(name, str) else None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See a streamed chunk; the first one of a provider is often empty."""

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import weakref
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Reading:
 
     def headed(self, head: Prefix | None) -> Reading:
         """Return this reading behind a system prompt and tools."""
-        return self if head is None else replace(self, transcript=self.transcript.headed(head))
+        return self if head is None else Reading(self.transcript.headed(head), self.broken, self.position)
 
 
 class MessageReader:
@@ -86,6 +86,7 @@ class MessageReader:
             messages: The history as it will be sent, oldest first.
             head: Digest and tokens of what is sent before it: system prompt and tools.
         """
+        messages = messages if isinstance(messages, list) else list(messages)
         known, reading, superseded = self._longest_known(messages)
         if known < len(messages):
             specs = self._specs()
@@ -98,7 +99,7 @@ class MessageReader:
                 self._remember(messages, reading, superseded)
         return reading.headed(head)
 
-    def _longest_known(self, messages: Sequence[BaseMessage]) -> tuple[int, Reading, int | None]:
+    def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, Reading, int | None]:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
             key = id(messages[count - 1])
             entry = self._read.get(key)
@@ -106,7 +107,7 @@ class MessageReader:
                 return count, entry[2], key
         return 0, Reading(), None
 
-    def _remember(self, messages: Sequence[BaseMessage], reading: Reading, superseded: int | None) -> None:
+    def _remember(self, messages: list[BaseMessage], reading: Reading, superseded: int | None) -> None:
         last = messages[-1]
         key = id(last)
         read = self._read
@@ -118,13 +119,13 @@ class MessageReader:
             if superseded is not None:
                 read.pop(superseded, None)
             # Without the last one, or it would keep itself alive; with it go the others.
-            read[key] = (weakref.ref(last, forget), list(messages[:-1]), reading)
+            read[key] = (weakref.ref(last, forget), messages[:-1], reading)
 
 
-def _are_the_same(known: list[BaseMessage], messages: Sequence[BaseMessage]) -> bool:
+def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:
     try:
         # Lists compare their elements by identity first: some nanoseconds a message.
-        return known == list(messages)
+        return known == messages
     except RecursionError:
         return False
 
@@ -243,11 +244,11 @@ def _canonical(value: object) -> bytes:
 class HeadReader:
     """Digest and tokens of what is sent before the messages: system prompt and tools.
 
-    A tool's schema is read once per tool object.
+    Each object is read once.
     """
 
     def __init__(self) -> None:
-        self._tools: dict[int, tuple[weakref.ref[Any], bytes, int]] = {}
+        self._read: dict[int, tuple[weakref.ref[Any], bytes, int]] = {}
 
     def read(self, system: BaseMessage | None, tools: Sequence[Any]) -> Prefix | None:
         """Return the head, or `None` when nothing is sent before the messages."""
@@ -255,30 +256,31 @@ class HeadReader:
             return None
         digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
         tokens = 0
-        if system is not None:
-            content, tokens, _ = _fingerprint(system)
-            digest.update(content)
-        for tool in tools:
-            content, size = self._tool(tool)
+        for part in tools if system is None else (system, *tools):
+            content, size = self._part(part)
             digest.update(content)
             tokens += size
         return Prefix(digest.digest(), tokens)
 
-    def _tool(self, tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
-        known = self._tools.get(id(tool))
-        if known is not None and known[0]() is tool:
+    def _part(self, part: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
+        key, table = id(part), self._read
+        known = table.get(key)
+        if known is not None and known[0]() is part:
             return known[1], known[2]
-        raw = _canonical(_schema_of(tool))
-        content, size = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(), -(-len(raw) // BYTES_PER_TOKEN)
-        key, table = id(tool), self._tools
+        content, size = _fingerprint(part)[:2] if isinstance(part, BaseMessage) else _fingerprint_of_tool(part)
 
         def forget(_: object) -> None:
             table.pop(key, None)
 
         # A plain dictionary cannot be referenced weakly; it is small enough to be read each time.
         with contextlib.suppress(TypeError):
-            table[key] = (weakref.ref(tool, forget), content, size)
+            table[key] = (weakref.ref(part, forget), content, size)
         return content, size
+
+
+def _fingerprint_of_tool(tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- as above
+    raw = _canonical(_schema_of(tool))
+    return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(), -(-len(raw) // BYTES_PER_TOKEN)
 
 
 def _schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above

@@ -17,7 +17,9 @@ from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
+from session_router.core.model import route_of
 from session_router.core.session import session_to_plain
+from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls, current_metadata
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.outcomes import stamped
@@ -26,6 +28,7 @@ from session_router_langchain.session_state import STATE_KEY, carried_session, f
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
     from langgraph.runtime import Runtime
 
     from session_router.core.call import Call
@@ -81,13 +84,14 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
         """Route the call, apply the decision, and remember what came of it."""
-        here = self._begin(request)
+        here, probes = self._begin(request), list[DeliveryProbe]()
 
         def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
+            probes.append(probe)
             with attached(probe):
                 return handler(self._apply(here, decision))
 
-        return self._finish(drive(self.router, here.call, attempt, _answer))
+        return self._finish(drive(self.router, here.call, attempt, _answer), probes[-1])
 
     async def awrap_model_call(
         self,
@@ -95,13 +99,14 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         """Do what `wrap_model_call` does without blocking the event loop."""
-        here = self._begin(request)
+        here, probes = self._begin(request), list[DeliveryProbe]()
 
         async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
+            probes.append(probe)
             with attached(probe):
                 return await handler(self._apply(here, decision))
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer))
+        return self._finish(await adrive(self.router, here.call, attempt, _answer), probes[-1])
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -145,15 +150,24 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         overrides |= self.calls.prepare_settings(decision, request.system_message, request.tools, request.model_settings)
         return request.override(**overrides)
 
-    def _finish(self, passed: Passed[ModelResponse[Any]]) -> ExtendedModelResponse[Any]:
+    def _finish(self, passed: Passed[ModelResponse[Any]], probe: DeliveryProbe) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
         if passed.message is not None:
-            marked = stamped(passed.message, decision, passed.outcome.model)
+            answerer = None if self._is_stranger(passed.message, decision, probe) else passed.outcome.model
+            marked = stamped(passed.message, decision, answerer)
             response = replace(response, result=[marked if message is passed.message else message for message in response.result])
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:
             command = Command(update={STATE_KEY: session_to_plain(passed.session)})
         return ExtendedModelResponse(model_response=response, command=command)
+
+    def _is_stranger(self, message: AIMessage, decision: Decision, probe: DeliveryProbe) -> bool:
+        """Whether a model that is no route answered in place of the chosen one: what it wrote is not the chosen one's own."""
+        provider_id, asked, routes = provider_id_of(message), probe.asked, self.calls.models.specs
+        if provider_id is None or asked is None or route_of(provider_id, routes) is not None or route_of(asked, routes) is not None:
+            return False
+        # An id that fits no route may be what the provider calls the chosen model; then that is who was asked.
+        return asked != self.calls.models[decision.chosen()]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
 
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:

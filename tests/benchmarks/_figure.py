@@ -14,7 +14,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 _RELATIONS = {"==": operator.eq, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
-def figure(  # noqa: PLR0913 -- one argument a field
+def figure(
     name: str,
     value: float | None,
     *,

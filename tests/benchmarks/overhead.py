@@ -18,7 +18,8 @@ from _figure import figure, say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORDS = ["the", "order", "was", "shipped", "on", "monday", "and", "the", "customer", "asks", "why", "the", "invoice", "shows", "another", "amount", "than", "agreed"]
+SENTENCE = "the order was shipped on monday and the customer asks why the invoice shows another amount than agreed"
+WORDS = SENTENCE.split()
 LENGTHS = (2, 10, 50, 200, 500, 1000, 2000)
 
 
@@ -65,6 +66,11 @@ class Clocked:
         return slope
 
 
+def lengths(sessions: int, maximum: int) -> list[int]:
+    """Return how long each session grows: a few to the maximum, many short ones, so that every length is seen often."""
+    return [maximum] * sessions + [12] * (40 * sessions)
+
+
 def ours(sessions: int, maximum: int) -> tuple[Clocked, Clocked]:
     """Time the middleware around a model that answers at once: the decision alone, and the whole passage."""
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
@@ -91,11 +97,11 @@ def ours(sessions: int, maximum: int) -> tuple[Clocked, Clocked]:
     model = FakeListChatModel(responses=["x"])
     system = SystemMessage("You are a support agent. " + text(1, 200))
     answer = AIMessage("done", response_metadata={"model_name": "sim-fast"})
-    for _ in range(sessions):
+    for length in lengths(sessions, maximum):
         messages: list[Any] = []
         state: dict[str, Any] = {"messages": messages}
-        for index in range(maximum):
-            if len(messages) >= maximum:
+        for index in range(length):
+            if len(messages) >= length:
                 break
             for message in turn(index):
                 if isinstance(message, AIMessage):
@@ -120,10 +126,10 @@ def langchain_router(sessions: int, maximum: int) -> Clocked:
     model, clocked = FakeListChatModel(responses=["x"]), Clocked()
     middleware = RouterMiddleware(fast=model)
     answer = AIMessage("done")
-    for _ in range(sessions):
+    for length in lengths(sessions, maximum):
         messages: list[Any] = []
-        for index in range(maximum):
-            if len(messages) >= maximum:
+        for index in range(length):
+            if len(messages) >= length:
                 break
             for message in turn(index):
                 if isinstance(message, AIMessage):
@@ -151,10 +157,10 @@ def litellm_rules(sessions: int, maximum: int) -> Clocked:
     clocked = Clocked()
 
     async def run() -> None:
-        for _ in range(sessions):
+        for length in lengths(sessions, maximum):
             messages: list[Any] = []
-            for index in range(maximum):
-                if len(messages) >= maximum:
+            for index in range(length):
+                if len(messages) >= length:
                     break
                 for message in turn(index):
                     if isinstance(message, AIMessage):
@@ -191,7 +197,7 @@ def import_seconds(statement: str, rounds: int) -> float:
 
     def run(code: str) -> float:
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)  # noqa: S603 -- our own interpreter
         return time.perf_counter() - began
 
     return statistics.median(run(statement) for _ in range(rounds)) - statistics.median(run("pass") for _ in range(rounds))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from session_router.core.situation import Situation
 
 
+_FORBIDDEN = "the policy forbids to convert the history"
+
+
 def choose(situation: Situation, name: ModelName, reason: Reason, *, priced: Mapping[ModelName, Candidate] | None = None) -> Decision:
     """Choose `name` at a boundary, or refuse when that needs a conversion that the policy forbids."""
     call, moved = situation.call, situation.current is not None and name != situation.current
@@ -102,7 +105,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     number = session.call + 1 if session is not None and same_turn else 1
     evidence = Evidence(
         candidates=tuple(
-            _explained(situation, known.get(one) or situation.priced(one, None), name, locked_to, target) for one in situation.specs
+            _explained(situation, one, chosen=name, locked_to=locked_to, target=target, scored=known.get(one)) for one in situation.specs
         ),
         tokens=transcript.tokens,
         output_tokens=policy.output_tokens,
@@ -149,19 +152,27 @@ def _session_after(situation: Situation, action: Action, name: ModelName | None,
 
 
 def _explained(
-    situation: Situation, candidate: Candidate, chosen: ModelName | None, locked_to: ModelName | None, target: ModelName | None
+    situation: Situation,
+    name: ModelName,
+    *,
+    chosen: ModelName | None,
+    locked_to: ModelName | None,
+    target: ModelName | None,
+    scored: Candidate | None,
 ) -> Candidate:
-    name = candidate.model
+    """Price a model that nobody scored, and say what excluded it, if anything."""
+    if scored is not None:
+        return replace(scored, excluded=_FORBIDDEN, unportable=True) if name == target else scored
     if name == chosen:
-        return candidate
+        return situation.priced(name, None)
     one = situation.eligible[name]
     if refused := one.uncleared or one.incapable:
-        return replace(candidate, excluded=refused, uncleared=bool(one.uncleared))
-    if bound := situation.unportable(name) or ("the policy forbids to convert the history" if name == target else ""):
-        return replace(candidate, excluded=bound, unportable=True)
-    if locked_to is not None:
-        return replace(candidate, excluded=f"the session is locked to `{locked_to}`")
-    return candidate
+        return situation.priced(name, None, excluded=refused, uncleared=bool(one.uncleared))
+    if bound := situation.unportable(name):
+        return situation.priced(name, None, excluded=bound, unportable=True)
+    if name == target:
+        return situation.priced(name, None, excluded=_FORBIDDEN, unportable=True)
+    return situation.priced(name, None, excluded="" if locked_to is None else f"the session is locked to `{locked_to}`")
 
 
 def _decision_id(situation: Situation, number: int, name: ModelName | None) -> str:

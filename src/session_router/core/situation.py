@@ -82,8 +82,10 @@ class Situation:
             return self.session.current
         return self.current if lock.model is None else None
 
-    def priced(self, name: ModelName, need: Need | None) -> Candidate:
-        """Price the call on `name`."""
+    def priced(
+        self, name: ModelName, need: Need | None, *, excluded: str = "", uncleared: bool = False, unportable: bool = False
+    ) -> Candidate:
+        """Price the call on `name`; the rest is put into the candidate as it is."""
         spec, policy, transcript = self.specs[name], self.policy, self.call.transcript
         visit = None if self.session is None else self.session.visits.get(name)
         cached = cached_tokens(transcript, visit, now=self.call.now, cache=policy.prompt_cache)
@@ -91,7 +93,16 @@ class Situation:
         cost = None if spec.prices is None else call_cost(spec.prices, usage)
         p_success = None if need is None else need.p_success
         expected = None if cost is None or p_success is None else USD(cost + policy.stake * (1 - p_success))
-        return Candidate(model=name, cached=cached, cost=cost, p_success=p_success, expected=expected)
+        return Candidate(
+            model=name,
+            excluded=excluded,
+            uncleared=uncleared,
+            unportable=unportable,
+            cached=cached,
+            cost=cost,
+            p_success=p_success,
+            expected=expected,
+        )
 
 
 def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> ModelName | None:

@@ -115,6 +115,21 @@ def test_the_lock_follows_the_model_that_a_fallback_inside_the_router_found(stag
     assert session_in(agent)["switches"] == 0
 
 
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+def test_a_loop_that_a_stranger_began_is_carried_to_the_chosen_model(stage: Stage, start: int) -> None:
+    stage.witness.script, stage.witness.in_order = LOOP, True
+    agent = agent_of(stage, ModelFallbackMiddleware(stage.claude("sim-claude-2")), start=start)
+    chosen = ["sim-chat", "sim-responses", "sim-claude"][start]
+    stage.providers.faults.next(Fault.overloaded(), model=chosen)
+    for _ in range(2):
+        messages = agent.invoke({"messages": [HumanMessage("loop")]}, THREAD)["messages"]
+    # The fallback's model is no route: nobody can keep the loop there. What it signed goes nowhere else.
+    assert authors(messages)[:2] == ["sim-claude-2", ANSWERS_AS[DIALECTS[start]]]
+    assert [status for _, status, _ in stage.refused] == [529 if chosen == "sim-claude" else 503]
+    assert [message.response_metadata["session_router"]["model"] for message in messages[1:4:2]] == [None, DIALECTS[start]]
+    assert session_in(agent)["lock"] is None
+
+
 def test_the_routers_own_fallback_takes_the_next_candidate_at_a_boundary(stage: Stage) -> None:
     stage.witness.script = LOOP
     agent = agent_of(stage)

@@ -85,7 +85,7 @@ async def test_async_takes_the_same_decisions(astage: Stage, start: int) -> None
         astage.clear()
         astage.witness.script = SCRIPT
         agent = agent_of(astage, start=start)
-        for text in TALK:
+        for text in TALK[:4]:
             given: Any = {"messages": [HumanMessage(text)]}
             result = await agent.ainvoke(given, THREAD) if run == "async" else await asyncio.to_thread(agent.invoke, given, THREAD)
         astage.assert_sound(result["messages"], session=session_in(agent))

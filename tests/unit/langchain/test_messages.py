@@ -154,7 +154,7 @@ class TestMemory:
 
         assert head_of_one() is not None
         gc.collect()
-        assert heads._tools == {}
+        assert heads._read == {}
 
     def test_threads_read_at_the_same_time(self) -> None:
         one, shared = reader(), conversation(8)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from session_router.core.model import ModelName, ModelSpec
+from session_router.core.need import Question
+from session_router.core.pricing import Prices
+from session_router.scorers.lexical import SCANNED_CHARACTERS, LexicalScorer, lexical_difficulty, skills_of
+
+CHEAP, MIDDLE, DEAR = ModelName("cheap"), ModelName("middle"), ModelName("dear")
+MODELS = {
+    CHEAP: ModelSpec(prices=Prices(input=0.1, output=0.4)),
+    MIDDLE: ModelSpec(prices=Prices(input=1.0, output=4.0)),
+    DEAR: ModelSpec(prices=Prices(input=10.0, output=40.0)),
+}
+
+
+@pytest.mark.parametrize("harder", ["why is it so?", "debug and refactor it", "```x = 1```", "first this, then that, finally", "x" * 4000])
+def test_wording_code_steps_and_length_make_a_text_harder(harder: str) -> None:
+    assert lexical_difficulty("") < lexical_difficulty(harder) <= 1
+
+
+def test_only_the_beginning_of_a_long_text_is_read() -> None:
+    filler = "x" * SCANNED_CHARACTERS
+    assert lexical_difficulty(filler + " why debug prove") == lexical_difficulty(filler)
+
+
+def test_models_without_a_skill_are_ranked_by_price() -> None:
+    skills = skills_of(MODELS)
+    assert skills[CHEAP] == pytest.approx(0.35)
+    assert skills[MIDDLE] == pytest.approx(0.65)
+    assert skills[DEAR] == pytest.approx(0.95)
+
+
+def test_a_stated_skill_counts_more_than_the_price() -> None:
+    assert skills_of({**MODELS, CHEAP: ModelSpec(prices=Prices(input=0.1, output=0.4), skill=0.9)})[CHEAP] == 0.9
+
+
+def test_models_of_one_price_are_alike() -> None:
+    prices = Prices(input=1.0, output=1.0)
+    skills = skills_of({CHEAP: ModelSpec(prices=prices), DEAR: ModelSpec(prices=prices)})
+    assert skills[CHEAP] == skills[DEAR]
+
+
+async def test_a_harder_text_widens_the_gap_between_models() -> None:
+    scorer = LexicalScorer()
+    easy, hard = (scorer.score(Question(text=text), MODELS) for text in ("hi", "why? debug, prove and refactor it"))
+    gap = {name: hard[name].p_success - easy[name].p_success for name in MODELS}
+    assert gap[CHEAP] < gap[MIDDLE] < gap[DEAR] < 0
+    assert await scorer.ascore(Question(text="hi"), MODELS) == easy
