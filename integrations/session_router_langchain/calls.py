@@ -76,6 +76,7 @@ class Calls:
         agent: str | None = None,
         tools: Sequence[Any] = (),
         structured: bool = False,
+        requires: frozenset[Capability] = frozenset(),
         bindings: frozenset[Binding] = frozenset(),
         tag: Tag | None = None,
         purpose: str | None = None,
@@ -84,9 +85,6 @@ class Calls:
     ) -> Call:
         """Build the call."""
         transcript = reading.transcript
-        requires = {Capability.TOOLS} if tools else set[Capability]()
-        if structured:
-            requires.add(Capability.STRUCTURED_OUTPUT)
         return Call(
             transcript=transcript,
             question=Question(
@@ -100,7 +98,7 @@ class Calls:
             session=session,
             carried=carried,
             agent=agent,
-            requires=frozenset(requires),
+            requires=requires | {Capability.TOOLS} if tools else requires,
             bindings=bindings,
             tag=tag,
             purpose=purpose,

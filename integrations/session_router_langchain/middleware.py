@@ -13,11 +13,12 @@ from langchain.agents.middleware.types import (
     ModelResponse,
     PrivateStateAttr,
 )
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
-from session_router.core.model import route_of
+from session_router.core.model import Capability, route_of
 from session_router.core.session import session_to_plain
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls, current_metadata
@@ -136,6 +137,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             agent=agent,
             tools=request.tools,
             structured=request.response_format is not None,
+            requires=_needed_for(request.response_format),
         )
         return _Pass(request, reading, call)
 
@@ -172,3 +174,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
+
+
+def _needed_for(response_format: object) -> frozenset[Capability]:
+    """Only the provider's own structured output is a capability; the other strategies make do with tools."""
+    if isinstance(response_format, ProviderStrategy):
+        return frozenset({Capability.STRUCTURED_OUTPUT})
+    return frozenset({Capability.TOOLS}) if isinstance(response_format, ToolStrategy) else frozenset()

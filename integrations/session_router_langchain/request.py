@@ -239,6 +239,7 @@ def _call(
         agent=names.agent,
         tools=tools,
         structured=structured,
+        requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
         only=only or standing.only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
     )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _figure import SHARED, figure, missing, say
+from _provider_errors import provider_errors
 
 from oracle.reader import step_of
 from oracle.verdict import danger
@@ -273,7 +274,7 @@ def _spoken_over(session: Recorded) -> int:
     return sum(roles[index - 2 : index] == ["tool", "user"] for index in session.dangers if index > 1)
 
 
-PARTS: tuple[Callable[..., None], ...] = (replays,)
+PARTS: tuple[Callable[..., None], ...] = (replays, provider_errors)
 """Each takes `quick` and prints its figures."""
 
 

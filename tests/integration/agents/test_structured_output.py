@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, T
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
+from session_router import Capability
+from session_router.errors import NoCapableModel
 from support.agents import DIALECTS, THREAD, Stage, agent_of, asks, authors, call, session_in
 
 
@@ -66,3 +69,15 @@ def test_a_loop_that_ends_in_json_of_the_provider(stage: Stage, unthinking: dict
         assert result["structured_response"] == Report(city="Rome", degrees=21)
         stage.assert_sound(result["messages"], session=session_in(agent))
     assert len(set(authors(result["messages"]))) == 3
+
+
+@pytest.mark.parametrize("strategy", [ToolStrategy, AutoStrategy, ProviderStrategy])
+def test_only_the_providers_own_way_excludes_a_model_that_lacks_it(stage: Stage, unthinking: dict[str, Any], strategy: Any) -> None:
+    stage.witness.script = {"report": [asks(call("Report", city="Rome", degrees=21))]}
+    routes = {name: replace(spec, capabilities=frozenset({Capability.TOOLS})) for name, spec in stage.router(unthinking).models.items()}
+    agent = agent_of(stage, routes=routes, response_format=strategy(Report))
+    if strategy is ProviderStrategy:
+        with pytest.raises(NoCapableModel, match="structured_output"):
+            agent.invoke({"messages": [HumanMessage("report")]}, THREAD)
+    else:
+        assert agent.invoke({"messages": [HumanMessage("report")]}, THREAD)["structured_response"].city == "Rome"
