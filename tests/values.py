@@ -77,7 +77,7 @@ def kept_at(account: str) -> Binding:
 
 
 def transcript(*steps: Step) -> Transcript:
-    return Transcript.start().extended(steps)
+    return Transcript().extended(steps)
 
 
 def spec(price: float = 1.0, **fields: Any) -> ModelSpec:

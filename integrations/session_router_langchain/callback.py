@@ -115,7 +115,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         opened = self._closed(run_id)
         if opened is not None:
             decision = opened[0]
-            self._report(decision, failure_of(error, decision, at=self.router.clock.now()))
+            self._report(decision, failure_of(error, at=self.router.clock.now()))
 
     def _asked(self, metadata: dict[str, Any]) -> ModelName | None:
         """Say which route was asked; `None` for a model that is none of them, whatever its provider calls it."""

@@ -88,7 +88,7 @@ class Calls:
         return Call(
             transcript=transcript,
             question=Question(
-                text=typed_text(messages),
+                text=typed_text(messages, transcript),
                 turn=transcript.turn,
                 history_tokens=transcript.tokens,
                 structured=structured,

@@ -180,13 +180,9 @@ def _is_injected(message: HumanMessage, before: Step | None) -> bool:
     return in_loop and isinstance(message.content, list) and bool(message.content) and not message.text.strip()
 
 
-def typed_text(messages: Sequence[BaseMessage]) -> str:
-    """Return what the user typed last; never tool output, never an injected message."""
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if isinstance(message, HumanMessage) and "lc_source" not in message.additional_kwargs and message.text.strip():
-            return message.text
-    return ""
+def typed_text(messages: Sequence[BaseMessage], transcript: Transcript) -> str:
+    """Return what the user typed to open the turn; never tool output, an approval, or an injected message."""
+    return "" if transcript.typed_at is None else messages[transcript.typed_at].text
 
 
 def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:

@@ -69,13 +69,12 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
         model=answerer_of(message, decision, specs),
         usage=usage_of(message),
         asks=asks_of(message),
-        seconds=max(0.0, at - decision.at),
     )
 
 
-def failure_of(error: BaseException, decision: Decision, *, at: float) -> Outcome:
-    """Say that `decision` came to nothing."""
-    return Outcome(at=at, model=None, seconds=max(0.0, at - decision.at), error=type(error).__name__)
+def failure_of(error: BaseException, *, at: float) -> Outcome:
+    """Say that a decision came to nothing."""
+    return Outcome(at=at, model=None, error=type(error).__name__)
 
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
@@ -94,7 +93,9 @@ def is_control_flow(error: BaseException) -> bool:
     return isinstance(error, GraphBubbleUp | SessionRouterError) or not isinstance(error, Exception)
 
 
-def after_failure(call: Call, decision: Decision, session: Session | None, error: BaseException, *, delivered: bool) -> Call | None:
+def after_failure(
+    call: Call, decision: Decision, session: Session | None, error: BaseException, *, at: float, delivered: bool
+) -> Call | None:
     """Return the call to route next, or `None` when `error` must go up.
 
     Nothing moves under a lock; and once the user has seen the beginning of an answer, another model's text must
@@ -102,4 +103,5 @@ def after_failure(call: Call, decision: Decision, session: Session | None, error
     """
     if is_control_flow(error) or delivered or decision.lock is not None or decision.model is None or call.only is not None:
         return None
-    return replace(call, failed=(*call.failed, decision.model), carried=session if call.carried is not None else None)
+    carried = session if call.carried is not None else None
+    return replace(call, now=at, failed=(*call.failed, decision.model), carried=carried)

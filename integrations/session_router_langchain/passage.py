@@ -120,7 +120,7 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
         at = router.clock.now()
         if isinstance(result, Answered):
             if result.message is None:
-                outcome = Outcome(at=at, model=decision.model, seconds=max(0.0, at - decision.at))
+                outcome = Outcome(at=at, model=decision.model)
             else:
                 outcome = outcome_of(result.message, decision, router.models, at=at)
                 outcome = replace(outcome, asks=()) if artificial else outcome
@@ -128,8 +128,8 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):
             raise result.error
-        session = yield Observe(decision, failure_of(result.error, decision, at=at))
-        following = after_failure(call, decision, session, result.error, delivered=result.delivered)
+        session = yield Observe(decision, failure_of(result.error, at=at))
+        following = after_failure(call, decision, session, result.error, at=at, delivered=result.delivered)
         if following is None:
             raise result.error
         first, call = first or result.error, following

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.transcript import Transcript
 
 KEY_BYTES = 32
+MINIMUM_KEY_BYTES = 16
 _TASK = re.compile(r":[^|]*")
 
 
@@ -79,6 +80,18 @@ def new_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
+def checked_key(key: bytes) -> bytes:
+    """Return `key` if it is long enough.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if len(key) < MINIMUM_KEY_BYTES:
+        rule = f"give {MINIMUM_KEY_BYTES} bytes or more, such as `secrets.token_bytes({KEY_BYTES})`."
+        raise ConfigurationError(key="key", value="(hidden)", rule=rule)
+    return key
+
+
 def key_from_text(text: str, *, source: str) -> bytes:
     """Read a key given as at least 32 hex digits.
 
@@ -89,7 +102,7 @@ def key_from_text(text: str, *, source: str) -> bytes:
         key = bytes.fromhex(text.strip())
     except ValueError:
         key = b""
-    if len(key) < KEY_BYTES // 2:
+    if len(key) < MINIMUM_KEY_BYTES:
         raise ConfigurationError(
             key="key", value="(hidden)", rule=f"give at least {KEY_BYTES} hex digits, such as `openssl rand -hex 32`.", source=source
         )

@@ -13,7 +13,7 @@ from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.errors import ConfigurationError, MissingExtra
-from session_router.identity import new_key
+from session_router.identity import checked_key, new_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -78,7 +78,8 @@ class Router:
         self.audit = audit
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
-        self.key: bytes = key or getattr(self.store, "key", None) or new_key()
+        own: bytes | None = getattr(self.store, "key", None)
+        self.key = checked_key(key) if key is not None else new_key() if own is None else own
 
     def route(self, call: Call) -> Decision:
         """Decide who answers `call`.

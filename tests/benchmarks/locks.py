@@ -140,7 +140,7 @@ def replay(session: Recorded, restless: Restless | None) -> Generator[Call, Deci
     """
     identity = SessionId(hashlib.sha256(f"{session.source} {session.name}".encode()).hexdigest())
     chance = random.Random(f"{SEED} {identity}")
-    transcript, before, text = Transcript.start(), None, ""
+    transcript, before, text = Transcript(), None, ""
     rows: list[tuple[Decision, str | None, str | None]] = []
     for index, message in enumerate(session.messages):
         step = step_of(message)

@@ -27,12 +27,19 @@ def text(seed: int, words: int = 60) -> str:
     return " ".join(WORDS[(seed * 7 + index * 3) % len(WORDS)] for index in range(words))
 
 
-def turn(index: int) -> list[Any]:
-    """Return the messages of one turn: a question, two tool loops, an answer."""
-    from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-
+def turn(index: int, *, loop: bool = False) -> list[Any]:
+    """Return the messages of one turn: a question, two tool calls, an answer; `loop` goes on with the turn before."""
     said = {"model_name": "sim-fast"}
     calls = [{"name": "lookup", "args": {"id": index, "part": part}, "id": f"call_{index}_{part}"} for part in range(2)]
+    if loop and index:
+        return turn(index)[1:5]
+    return turn_of(index, calls, said)[: 5 if loop else None]
+
+
+def turn_of(index: int, calls: list[Any], said: dict[str, str]) -> list[Any]:
+    """Return the messages of one whole turn."""
+    from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
     return [
         HumanMessage(text(index), id=f"h{index}"),
         AIMessage("", tool_calls=[calls[0]], response_metadata=said, id=f"a{index}"),
@@ -71,8 +78,11 @@ def lengths(sessions: int, maximum: int) -> list[int]:
     return [maximum] * sessions + [12] * (40 * sessions)
 
 
-def ours(sessions: int, maximum: int) -> tuple[Clocked, Clocked]:
-    """Time the middleware around a model that answers at once: the decision alone, and the whole passage."""
+def ours(sessions: int, maximum: int, *, loop: bool = False) -> tuple[Clocked, Clocked]:
+    """Time the middleware around a model that answers at once: the decision alone, and the whole passage.
+
+    With `loop` a session is one user turn whose tool loop never ends.
+    """
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
     from langchain_core.language_models.fake_chat_models import FakeListChatModel
     from langchain_core.messages import AIMessage, SystemMessage
@@ -103,7 +113,7 @@ def ours(sessions: int, maximum: int) -> tuple[Clocked, Clocked]:
         for index in range(length):
             if len(messages) >= length:
                 break
-            for message in turn(index):
+            for message in turn(index, loop=loop):
                 if isinstance(message, AIMessage):
                     request = ModelRequest(model=model, messages=list(messages), system_message=system, state=state)
                     began = time.perf_counter()
@@ -229,6 +239,15 @@ def main() -> None:
     compared = {name: None if one is None else max(one.quantile(length, 0.5) for length in LENGTHS) for name, one in peers.items()}
     figure("decision_p50_us", worst[0.5], unit="us", n=n, target="<= 150", peer=compared, note="at the worst of seven lengths")
     figure("decision_p99_us", worst[0.99], unit="us", n=n, target="<= 1000", note="at the worst of seven lengths")
+    looped, _ = ours(max(1, sessions // 3), maximum, loop=True)
+    figure(
+        "decision_p50_us_in_one_loop",
+        max(looped.quantile(length, 0.5) for length in LENGTHS),
+        unit="us",
+        n=len(looped.all()),
+        target="<= 150",
+        note="one user turn whose tool loop grows to 2,000 messages; at the worst of seven lengths",
+    )
     figure("passage_p50_us", max(passage.quantile(x, 0.5) for x in LENGTHS), unit="us", n=n, note="read, decide, apply, observe, commit")
     figure(
         "growth_exponent",

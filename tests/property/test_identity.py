@@ -30,7 +30,7 @@ DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
 
 
 def opening_with(digest: bytes, *, role: Role = Role.HUMAN) -> Transcript:
-    return Transcript.start().extended([Step(role=role, digest=digest, tokens=1)])
+    return Transcript().extended([Step(role=role, digest=digest, tokens=1)])
 
 
 TALK = opening_with(b"h" * DIGEST_BYTES)
@@ -67,7 +67,7 @@ def test_an_id_is_64_hex_digits_and_depends_on_the_key(names: SessionKey) -> Non
 @given(KEYS, DIGESTS)
 def test_a_thread_outranks_the_history(names: SessionKey, digest: bytes) -> None:
     named = replace(names, thread="t")
-    assert session_id(KEY, named, TALK) == session_id(KEY, named, opening_with(digest)) == session_id(KEY, named, Transcript.start())
+    assert session_id(KEY, named, TALK) == session_id(KEY, named, opening_with(digest)) == session_id(KEY, named, Transcript())
 
 
 @given(DIGESTS, DIGESTS, st.text(max_size=5), st.text(max_size=5))
@@ -93,7 +93,7 @@ def test_a_thread_is_never_taken_for_a_head(digest: bytes) -> None:
 @given(KEYS, DIGESTS)
 def test_who_cannot_be_told_apart_has_no_id(names: SessionKey, digest: bytes) -> None:
     assert session_id(KEY, replace(names, thread=None, principal=None), opening_with(digest)) is None
-    assert session_id(KEY, replace(names, thread=None, principal="p"), Transcript.start()) is None
+    assert session_id(KEY, replace(names, thread=None, principal="p"), Transcript()) is None
     assert session_id(KEY, replace(names, thread=None, principal="p"), opening_with(digest, role=Role.AI)) is None
 
 

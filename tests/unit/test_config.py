@@ -110,6 +110,12 @@ def test_governance_is_read_in_full(write: Any) -> None:
         (('model = "openai:small"', ""), "models.fast.model", None, "openai:gpt-5-mini"),
         (('model = "openai:small"', 'model = "x"\nskill = 2'), "models.fast.skill", 2, "<= 1"),
         (('model = "openai:small"', 'model = "x"\ncapabilities = ["tols"]'), "models.fast.capabilities.0", "tols", "'tools'"),
+        (
+            ('model = "openai:small"', 'model = "x"\nprompt_cache = {seconds_to_live = -1}'),
+            "models.fast.prompt_cache.seconds_to_live",
+            -1,
+            "(seconds)",
+        ),
         (('model = "openai:small"', "model = 7"), "models.fast.model", 7, "give text"),
         (("[policy]", "[prices.fats]\ninput = 1\noutput = 1\n[policy]"), "prices.fats", "(a table)", "did you mean `fast`?"),
         (("[policy]", "[prices.fast]\ninput = 1\noutput = 1\n[policy]"), "prices.fast", "(a table)", "keep one of the two"),
@@ -178,11 +184,13 @@ def test_the_environment_outranks_the_file_and_arguments_outrank_both(write: Any
         "SESSION_ROUTER__MODELS__GPT_5_LARGE__PRICES__OUTPUT": "9",
         "SESSION_ROUTER__MODELS__FAST__CAPABILITIES": "tools, images",
         "SESSION_ROUTER__MODELS__FAST__SETTINGS__TEMPERATURE": "0.5",
-        "SESSION_ROUTER__POLICY__PROMPT_CACHE__MINIMUM_TOKENS": "7",
+        "SESSION_ROUTER__MODELS__FAST__PROMPT_CACHE__MINIMUM_TOKENS": "7",
         "SESSION_ROUTER_CONFIG": str(path),
     }
     router = load_router(environment=environment)
-    assert router.policy == Policy(stake=0.02, prompt_cache=PromptCache(minimum_tokens=7))
+    assert router.policy == Policy(stake=0.02)
+    assert router.models["fast"].prompt_cache == PromptCache(minimum_tokens=7)
+    assert router.models["gpt-5.Large"].prompt_cache == PromptCache()
     assert router.models["gpt-5.Large"].prices == Prices(input=3, output=9)
     assert router.models["fast"].capabilities == {Capability.TOOLS, Capability.IMAGES}
     assert router.models["fast"].settings == {"temperature": 0.5}

@@ -74,7 +74,7 @@ def test_diagram_draws_every_change(draw_locks: ModuleType) -> None:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_thick_borders_are_locks(draw_locks: ModuleType, phase: Phase) -> None:
-    history = Transcript.start().extended(HISTORIES[phase])
+    history = Transcript().extended(HISTORIES[phase])
     position: Position = locate(history)
     assert position.phase is phase
     assert (find_lock(history) is None) == (phase in draw_locks.BOUNDARIES)

@@ -73,7 +73,7 @@ def test_arguments_that_no_framework_could_run_are_invalid_calls(arguments: obje
 def test_what_is_read_locks_as_it_should() -> None:
     read = recording_from_openai(session(USER, ASKS, RESULT, ANSWER))
     steps = [message.step for message in read.messages]
-    kinds = [find_lock(Transcript.start().extended(steps[:end])) for end in range(1, 5)]
+    kinds = [find_lock(Transcript().extended(steps[:end])) for end in range(1, 5)]
     assert [lock and lock.kind for lock in kinds] == [None, LockKind.TOOL_CALLS_UNANSWERED, LockKind.TOOL_RESULTS_UNREAD, None]
 
 

@@ -110,7 +110,7 @@ def test_rows_are_json_that_anybody_can_read(store: SQLiteSessionStore) -> None:
 def test_no_name_of_a_caller_reaches_the_disk(path: Path) -> None:
     names = SessionKey(tenant="acme-tenant", principal="alice@example.com", thread="thread-about-layoffs", agent="agent-hr")
     with SQLiteSessionStore(path) as store:
-        session = session_id(store.key, names, Transcript.start())
+        session = session_id(store.key, names, Transcript())
         assert session is not None
         assert store.commit(full_session(session))
         written = b"".join(tree(path.parent).values())
@@ -123,8 +123,8 @@ def test_no_name_of_a_caller_reaches_the_disk(path: Path) -> None:
 def test_old_sessions_can_be_forgotten(store: SQLiteSessionStore) -> None:
     old, new, never = fresh_session_id(), fresh_session_id(), fresh_session_id()
     model = ModelName("fast")
-    assert store.commit(Session(id=old).visited(model, Transcript.start(), at=100.0).committed())
-    assert store.commit(Session(id=new).visited(model, Transcript.start(), at=200.0).committed())
+    assert store.commit(Session(id=old).visited(model, Transcript(), at=100.0).committed())
+    assert store.commit(Session(id=new).visited(model, Transcript(), at=200.0).committed())
     assert store.commit(Session(id=never).committed())
     assert store.forget(before=200.0) == 2
     assert store.load(old) is None
@@ -237,7 +237,7 @@ def test_a_file_that_breaks_under_way_is_corrupt_and_no_crash(path: Path) -> Non
 def test_a_routed_session_heals_its_altered_row(store: SQLiteSessionStore) -> None:
     prices = {"fast": Prices(input=1.0, output=2.0), "strong": Prices(input=10.0, output=20.0)}
     router = Router({"fast": "openai:small", "strong": "openai:large"}, prices=prices, store=store, key=store.key)
-    transcript = Transcript.start().extended([Step(role=Role.HUMAN, digest=b"h" * DIGEST_BYTES, tokens=10)])
+    transcript = Transcript().extended([Step(role=Role.HUMAN, digest=b"h" * DIGEST_BYTES, tokens=10)])
     call = Call(transcript=transcript, question=Question(text="hello", turn=1), now=1_000.0, session=ID)
     assert router.route(call).evidence.degraded == ()
     run_sql(store.path, "UPDATE sessions SET seal = x''")

@@ -33,7 +33,6 @@ def build_policy(section: PolicySection) -> Policy:
         margin=section.margin,
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
-        prompt_cache=PromptCache(**section.prompt_cache.model_dump()),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
 
@@ -84,6 +83,7 @@ def _spec(section: ModelSection, settings: Settings, name: str, replacements: Ma
         account=section.account,
         skill=section.skill,
         settings=section.settings,
+        prompt_cache=PromptCache(**section.prompt_cache.model_dump()),
     )
 
 

@@ -109,7 +109,7 @@ class Section(BaseModel):
 
 
 class PromptCacheSection(Section):
-    """`[policy.prompt_cache]`, see `PromptCache`."""
+    """`[models.NAME.prompt_cache]`, see `PromptCache`."""
 
     seconds_to_live: Seconds = _CACHE.seconds_to_live
     minimum_tokens: Tokens = _CACHE.minimum_tokens
@@ -162,7 +162,6 @@ class PolicySection(Section):
     output_tokens: Tokens = _POLICY.output_tokens
     on_unportable: OnUnportable = _POLICY.on_unportable
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
-    prompt_cache: PromptCacheSection = PromptCacheSection()
 
 
 class ModelSection(Section):
@@ -177,6 +176,7 @@ class ModelSection(Section):
     skill: Annotated[Number, Field(ge=0, le=1, description="a share in [0, 1]")] | None = None
     settings: dict[str, Any] = Field(default_factory=dict[str, Any], repr=False)
     prices: PricesSection | None = None
+    prompt_cache: PromptCacheSection = PromptCacheSection()
     clearance: ClearanceSection | None = None
 
 

@@ -64,7 +64,6 @@ class Outcome:
         model: The model that really answered; `None` when it is not one of the routes.
         usage: Tokens, as the provider counted them; `None` when it did not.
         asks: What the answer waits for.
-        seconds: How long the call took.
         error: Name of the exception's type; `None` when there was an answer.
     """
 
@@ -72,7 +71,6 @@ class Outcome:
     model: ModelName | None
     usage: Usage | None = None
     asks: tuple[Ask, ...] = ()
-    seconds: float = 0.0
     error: str | None = None
 
 

@@ -123,6 +123,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         lock=lock,
         evidence=evidence,
         policy=policy.version,
+        session_id=call.session,
         session=_session_after(situation, action, name, number),
         turn=transcript.turn,
         call=number,
@@ -178,7 +179,7 @@ def _explained(
 def _decision_id(situation: Situation, number: int, name: ModelName | None) -> str:
     call, session = situation.call, situation.session
     facts = (
-        "" if session is None else session.id,
+        call.session or "",
         0 if session is None else session.version,
         call.transcript.prefix.digest.hex(),
         situation.policy.version,

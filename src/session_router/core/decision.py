@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from session_router.core.boundary import Lock
     from session_router.core.model import ModelName
     from session_router.core.pricing import USD
-    from session_router.core.session import Session
+    from session_router.core.session import Session, SessionId
     from session_router.core.transcript import Prefix
 
 
@@ -77,6 +77,8 @@ class Candidate:
         """Return JSON-ready values; what is not known is left out."""
         known = {
             "excluded": self.excluded or None,
+            "uncleared": self.uncleared or None,
+            "unportable": self.unportable or None,
             "cached": self.cached or None,
             "cost": self.cost,
             "p_success": self.p_success,
@@ -137,7 +139,9 @@ class Decision:
         lock: The lock that held, or `None` at a boundary.
         evidence: What the decision rests on.
         policy: Version of the policy.
-        session: The session as this decision leaves it; `None` when the caller could not be identified.
+        session_id: Who called; `None` when the caller could not be identified.
+        session: The session as this decision leaves it; `None` when there is none, or the store
+            gave no answer.
         turn: Number of the turn, from 1; 0 when nobody has typed anything.
         call: Number of the call in its turn, from 1.
         steps: Messages in the request.
@@ -155,6 +159,7 @@ class Decision:
     lock: Lock | None
     evidence: Evidence
     policy: str
+    session_id: SessionId | None
     session: Session | None
     turn: int
     call: int
@@ -168,6 +173,11 @@ class Decision:
     def switched(self) -> bool:
         """Whether the session leaves the model it was on."""
         return self.action in {Action.SWITCH, Action.FORCED_SWITCH}
+
+    @property
+    def refused(self) -> bool:
+        """Whether nobody may answer."""
+        return self.action is Action.REFUSE
 
     def chosen(self) -> ModelName:
         """Return the model, or raise what the refusal stands for.
@@ -192,6 +202,8 @@ class Decision:
         lock = self.lock
         return {
             "decision_id": self.id,
+            "session": self.session_id,
+            "at": self.at,
             "decision": self.action.value,
             "model": self.model,
             "previous": self.previous,

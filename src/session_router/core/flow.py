@@ -191,7 +191,7 @@ def _decide(  # noqa: PLR0911 -- one line a rule, in the order in which they out
 
 def _are_complete(scores: object, names: list[ModelName]) -> bool:
     """Whether a scorer said what its port promises: a need for every model asked about."""
-    return isinstance(scores, Mapping) and all(isinstance(scores.get(name), Need) for name in names)  # pyright: ignore[reportUnknownMemberType]
+    return isinstance(scores, Mapping) and all(isinstance(scores.get(name), Need) for name in names)  # pyright: ignore[reportUnknownMemberType] -- a scorer is the user's
 
 
 def _under_lock(situation: Situation, lock: Lock) -> Decision:

@@ -12,6 +12,8 @@ from functools import reduce
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
+from session_router.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,6 +32,14 @@ class Integrity(StrEnum):
 
     TRUSTED = "trusted"
     UNTRUSTED = "untrusted"
+
+
+def _level(value: int, *, key: str) -> Level:
+    try:
+        return Level(value)
+    except ValueError:
+        levels = ", ".join(f"{level.value} ({level.name.lower()})" for level in Level)
+        raise ConfigurationError(key=key, value=value, rule=f"choose one of {levels}.") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,8 @@ class Tag:
     integrity: Integrity = Integrity.TRUSTED
 
     def __post_init__(self) -> None:
-        """Read an expiry that is not a number as one that has passed: `min` would let a join lose it."""
+        """Check the values; an expiry that is not a number has passed, since `min` would let a join lose it."""
+        object.__setattr__(self, "level", _level(self.level, key="tag.level"))
         if self.expires_at is not None and isnan(self.expires_at):
             object.__setattr__(self, "expires_at", -inf)
 
@@ -121,6 +132,10 @@ class Clearance:
     retention_seconds: float | None = None
     attested_until: float | None = None
     version: str = "1"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        object.__setattr__(self, "max_level", _level(self.max_level, key="clearance.max_level"))
 
 
 def join(*tags: Tag) -> Tag:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NewType
 
+from session_router.core.prefix import PromptCache
 from session_router.core.transcript import BindingReach
 from session_router.errors import ConfigurationError
 
@@ -53,6 +54,7 @@ class ModelSpec:
             integration should find out.
         skill: In [0, 1]: how hard a segment it can serve, for scorers without outcomes; `None` to rank by price.
         settings: Keyword arguments for building a chat model from a provider string.
+        prompt_cache: How its provider caches prompts.
     """
 
     model: Any = None
@@ -65,6 +67,7 @@ class ModelSpec:
     account: str = ""
     skill: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    prompt_cache: PromptCache = field(default_factory=PromptCache)
 
     def __post_init__(self) -> None:
         """Check the values."""

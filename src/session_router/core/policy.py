@@ -13,7 +13,6 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import TOP, Tag
-from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ class Policy:
         output_tokens: Output tokens that a call is assumed to have.
         on_unportable: What to do when a better model cannot take the history as it is.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
-        prompt_cache: How providers cache prompts.
         version: Twelve hex digits over all other settings.
 
     Raises:
@@ -55,7 +53,6 @@ class Policy:
     output_tokens: int = 400
     on_unportable: OnUnportable = OnUnportable.CONVERT
     unlabelled: Tag = TOP
-    prompt_cache: PromptCache = field(default_factory=PromptCache)
     version: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -78,7 +75,7 @@ class Policy:
 
 def _plain(value: object) -> list[str]:
     if isinstance(value, frozenset):
-        return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- `isinstance` cannot tell the elements' type
     msg = f"{value!r} has no place in a policy"
     raise TypeError(msg)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
+
+from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.core.session import Visit
@@ -12,15 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCache:
-    """How a provider caches prompts.
+    """How a model's provider caches prompts.
 
     Attributes:
         seconds_to_live: Seconds after the last read for which a prefix stays cached.
         minimum_tokens: Shorter prefixes are not cached.
+
+    Raises:
+        ConfigurationError: A setting is out of its range.
     """
 
     seconds_to_live: float = 300.0
     minimum_tokens: int = 1024
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not (isfinite(self.seconds_to_live) and self.seconds_to_live >= 0):
+            raise ConfigurationError(key="prompt_cache.seconds_to_live", value=self.seconds_to_live, rule="give seconds >= 0.")
+        if self.minimum_tokens < 0:
+            raise ConfigurationError(key="prompt_cache.minimum_tokens", value=self.minimum_tokens, rule="give a number of tokens >= 0.")
 
 
 def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache) -> int:
@@ -30,7 +43,7 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
         transcript: The request to come.
         visit: How far the model has read; `None` for never.
         now: POSIX seconds. A clock that went backwards counts as cold: it can only cost money.
-        cache: How the provider caches.
+        cache: How the model's provider caches.
 
     Returns:
         Tokens in [0, transcript.tokens]; 0 when the history was rewritten below the visit.

@@ -88,7 +88,7 @@ class Situation:
         """Price the call on `name`; the rest is put into the candidate as it is."""
         spec, policy, transcript = self.specs[name], self.policy, self.call.transcript
         visit = None if self.session is None else self.session.visits.get(name)
-        cached = cached_tokens(transcript, visit, now=self.call.now, cache=policy.prompt_cache)
+        cached = cached_tokens(transcript, visit, now=self.call.now, cache=spec.prompt_cache)
         usage = Usage(input=transcript.tokens, cached=cached, output=policy.output_tokens)
         cost = None if spec.prices is None else call_cost(spec.prices, usage)
         p_success = None if need is None else need.p_success

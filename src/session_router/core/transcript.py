@@ -128,6 +128,11 @@ class Step:
     bindings: tuple[Binding, ...] = ()
     tag: Tag | None = None
 
+    @property
+    def opens_turn(self) -> bool:
+        """Whether a human typed this: an approval answers a call, and what was injected nobody typed."""
+        return self.role is Role.HUMAN and not self.injected and not self.answers
+
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
@@ -150,7 +155,7 @@ NO_HEAD = Prefix(EMPTY_DIGEST, 0)
 class Transcript:
     """A history as it will be sent, plus what is sent before it (system prompt and tools).
 
-    Build it with `Transcript.start(...)` and `extended(...)`; both share what is already there, so the
+    Build it with `Transcript(head=...)` and `extended(...)`, which shares what is already there, so that the
     cost of a new message does not depend on the messages before it (but for a copy of two tuples).
 
     Attributes:
@@ -161,6 +166,7 @@ class Transcript:
         bindings: The union over all steps.
         turn: Number of human messages that a human typed, approvals left out; 0 before the first.
         opening: Prefix after the first typed human message: the stable head of the session, or `None`.
+        typed_at: Index of the step that opened the last turn; `None` before the first.
         tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
     """
 
@@ -171,12 +177,8 @@ class Transcript:
     bindings: frozenset[Binding] = frozenset()
     turn: int = 0
     opening: Prefix | None = None
+    typed_at: int | None = None
     tags: frozenset[Tag | None] = frozenset()
-
-    @classmethod
-    def start(cls, *, digest: bytes = EMPTY_DIGEST, tokens: int = 0) -> Transcript:
-        """Begin with what is sent before the first message."""
-        return cls(head=Prefix(digest, tokens))
 
     def extended(self, steps: Iterable[Step]) -> Transcript:
         """Return this transcript with `steps` after it."""
@@ -187,16 +189,16 @@ class Transcript:
         prefixes: list[Prefix] = []
         needs: set[str] = set()
         bindings: set[Binding] = set()
-        turn, opening = self.turn, self.opening
+        turn, opening, typed_at = self.turn, self.opening, self.typed_at
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
             prefixes.append(last)
             needs.update(step.needs)
             bindings.update(step.bindings)
-            # An approval answers a call; it opens no turn.
-            if step.role is Role.HUMAN and not step.injected and not step.answers:
+            if step.opens_turn:
                 turn += 1
                 opening = opening or last
+                typed_at = len(self.steps) + len(prefixes) - 1
         return Transcript(
             head=self.head,
             steps=self.steps + new,
@@ -205,6 +207,7 @@ class Transcript:
             bindings=self.bindings | bindings if bindings else self.bindings,
             turn=turn,
             opening=opening,
+            typed_at=typed_at,
             tags=self.tags | {step.tag for step in new},
         )
 
@@ -221,6 +224,7 @@ class Transcript:
             bindings=self.bindings,
             turn=self.turn,
             opening=self.opening,
+            typed_at=self.typed_at,
             tags=self.tags,
         )
 

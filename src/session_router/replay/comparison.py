@@ -127,9 +127,7 @@ class Comparison:
             spending.switches += 1
             spending.unsafe_switches += locked
         alternative.current = name
-        call = replayed.call
-        prefix = call.transcript.prefix
-        alternative.visits[name] = Visit(steps=len(call.transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=call.now)
+        alternative.visits[name] = Visit.of(replayed.call.transcript, at=replayed.call.now)
 
     def _best(
         self, alternative: _Alternative, replayed: ReplayedCall, chances: Mapping[ModelName, float], names: list[ModelName]
@@ -141,11 +139,11 @@ class Comparison:
         return min(names, key=lambda one: (expected[one], one != alternative.current, one))
 
     def _cost(self, alternative: _Alternative, call: Call, name: ModelName, usage: Usage) -> float:
-        prices = self._models[name].prices
-        if prices is None:
+        spec = self._models[name]
+        if spec.prices is None:
             return 0.0
-        cached = cached_tokens(call.transcript, alternative.visits.get(name), now=call.now, cache=self._policy.prompt_cache)
-        return call_cost(prices, with_cached(usage, cached, of=call.transcript.tokens))
+        cached = cached_tokens(call.transcript, alternative.visits.get(name), now=call.now, cache=spec.prompt_cache)
+        return call_cost(spec.prices, with_cached(usage, cached, of=call.transcript.tokens))
 
     def _risk(self, chance: float | None) -> float:
         return 0.0 if chance is None else self._policy.stake * (1 - chance)

@@ -155,7 +155,7 @@ def _replay(
 ) -> Generator[_Request, Decision | None, None]:
     # The line is part of the name: two recordings of one session id are two sessions.
     session = session_id(key, SessionKey(thread=f"{recording.line}:{recording.session_id}"), Transcript())
-    transcript = Transcript.start()
+    transcript = Transcript()
     waiting: list[Step] = []
     requires = frozenset({Capability.TOOLS}) if recording.tools else frozenset[Capability]()
     text, now = "", pace.start
@@ -176,7 +176,7 @@ def _replay(
         now += pace.call_seconds
         if decision.model is not None:
             usage = replayed.usage if replayed.measured else None
-            yield _Observation(decision, Outcome(at=now, model=decision.model, usage=usage, asks=step.asks, seconds=pace.call_seconds))
+            yield _Observation(decision, Outcome(at=now, model=decision.model, usage=usage, asks=step.asks))
         waiting = [replace(step, author=decision.model)]
 
 

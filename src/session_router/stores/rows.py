@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.session import session_from_plain, session_to_plain
-from session_router.errors import ConfigurationError, StoreCorrupt
+from session_router.errors import StoreCorrupt
+from session_router.identity import checked_key
 
 if TYPE_CHECKING:
     from session_router.core.session import Session, SessionId
 
-MINIMUM_KEY_BYTES = 16
 _PURPOSE = b"session_router.stores.rows"
 
 
@@ -42,10 +42,7 @@ class RowCodec:
     """
 
     def __init__(self, key: bytes) -> None:
-        if len(key) < MINIMUM_KEY_BYTES:
-            rule = f"give {MINIMUM_KEY_BYTES} bytes or more, such as `secrets.token_bytes(32)`."
-            raise ConfigurationError(key="key", value=f"({len(key)} bytes)", rule=rule)
-        self._key = hmac.digest(key, _PURPOSE, hashlib.sha256)
+        self._key = hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256)
 
     def encode(self, session: Session) -> Row:
         """Return `session` as a sealed row."""

@@ -150,7 +150,7 @@ def conversations(draw: DrawFn, *, authors: Sequence[str | None] = MODELS, max_t
 
     The last loop may stop anywhere: after the calls, between results, after the last result.
     """
-    history = Transcript.start()
+    history = Transcript()
     for turn in range(draw(st.integers(1, max_turns))):
         history = history.extended([draw(_steps(Role.HUMAN))])
         for loop in range(draw(st.integers(0, 3))):
@@ -160,7 +160,7 @@ def conversations(draw: DrawFn, *, authors: Sequence[str | None] = MODELS, max_t
             history = history.extended([draw(_steps(Role.TOOL, answers=st.just((name,)))) for name in draw(st.permutations(names))])
         history = history.extended([draw(_steps(Role.AI, author=st.sampled_from(authors)))])
     kept = draw(st.integers(1, len(history.steps)))
-    return Transcript.start().extended(history.steps[:kept])
+    return Transcript().extended(history.steps[:kept])
 
 
 @st.composite

@@ -25,6 +25,7 @@ def decision(action: Action, reason: Reason, *candidates: Candidate, model: str 
         lock=None,
         evidence=Evidence(candidates=candidates, **evidence),  # type: ignore[arg-type]
         policy="v",
+        session_id=None,
         session=None,
         turn=1,
         call=1,

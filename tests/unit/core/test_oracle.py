@@ -69,7 +69,7 @@ def test_each_row(messages: Messages, expected: str | None) -> None:
 
 @pytest.mark.parametrize(("messages", "expected"), ROWS)
 def test_the_core_agrees_on_each_row(messages: Messages, expected: str | None) -> None:
-    lock = find_lock(Transcript.start().extended([step_of(message) for message in messages]))
+    lock = find_lock(Transcript().extended([step_of(message) for message in messages]))
     assert (lock is None) is (expected is None)
 
 

@@ -11,7 +11,6 @@ import pytest
 from session_router.core.decision import Candidate
 from session_router.core.governance import Level, Tag
 from session_router.core.policy import OnUnportable, Policy, cheapest
-from session_router.core.prefix import PromptCache
 from session_router.core.pricing import USD
 from session_router.errors import ConfigurationError
 from values import FAST, OTHER, STRONG
@@ -23,7 +22,6 @@ CHANGES: dict[str, object] = {
     "output_tokens": 10,
     "on_unportable": OnUnportable.STAY,
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
-    "prompt_cache": PromptCache(seconds_to_live=60.0),
 }
 
 

@@ -52,7 +52,7 @@ def test_a_prefix_that_is_too_short_is_not_cached() -> None:
 
 
 def test_a_visit_to_nothing_is_the_head_alone() -> None:
-    head = Transcript.start(digest=b"h" * 16, tokens=2_000)
+    head = Transcript(head=Prefix(b"h" * 16, 2_000))
     visit = Visit(steps=0, digest=head.head.digest, tokens=2_000, at=1_000.0)
     assert cached(head.extended([human()]), visit) == 2_000
     assert cached(LONG, replace(visit, steps=-1)) == 0

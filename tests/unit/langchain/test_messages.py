@@ -279,10 +279,15 @@ class TestInjectedMessages:
     def test_the_typed_text_is_the_last_that_a_human_typed(self) -> None:
         told = HumanMessage("told", additional_kwargs={"lc_source": "notification"})
         history = [HumanMessage("first"), AIMessage("Yes."), HumanMessage("second"), asking("a"), ToolMessage("y", tool_call_id="a"), told]
-        assert typed_text(history) == "second"
-        assert typed_text([*history, HumanMessage([{"type": "image", "base64": "aa"}])]) == "second"
-        assert typed_text([SystemMessage("s"), told]) == ""
-        assert typed_text([]) == ""
+
+        def typed(messages: list[Any]) -> str:
+            return typed_text(messages, reader().read(messages).transcript)
+
+        assert typed(history) == "second"
+        approval = HumanMessage([{"type": "mcp_approval_response", "approval_request_id": "m", "approve": True}, "yes"])
+        assert typed([*history, approval]) == "second"
+        assert typed([SystemMessage("s"), told]) == ""
+        assert typed([]) == ""
 
 
 class TestAuthors:
