@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from session_router_langchain.callback import SessionRouterCallbackHandler, Sighting
     from session_router_langchain.chat_model import SessionRouterChatModel
     from session_router_langchain.middleware import SessionRouterMiddleware
-    from session_router_langchain.portability import convert, portability_report, repair, target_of
+    from session_router_langchain.portability import convert, portability_report
+    from session_router_langchain.repairing import repair
+    from session_router_langchain.target import target_of
 
 _HOME = {
     "SessionRouterCallbackHandler": "callback",
@@ -18,8 +20,8 @@ _HOME = {
     "Sighting": "callback",
     "convert": "portability",
     "portability_report": "portability",
-    "repair": "portability",
-    "target_of": "portability",
+    "repair": "repairing",
+    "target_of": "target",
 }
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What LangChain messages ask for, what they answer, and what ties them to a provider."""
+"""What LangChain messages ask for, and what they answer."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from session_router.core.transcript import Ask, AskKind
-from session_router_langchain.bindings import Origin, bindings_of, bindings_of_block
-from session_router_langchain.dialects import account_of, dialect_of
 from session_router_langchain.vocabulary import (
     OPENAI_CLIENT_ANSWERS,
     OPENAI_CLIENT_CALLS,
@@ -22,17 +20,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from session_router_langchain.vocabulary import Block
-
-__all__ = [
-    "Origin",
-    "account_of",
-    "answers_of",
-    "asks_of",
-    "bindings_of",
-    "bindings_of_block",
-    "client_ask_id",
-    "dialect_of",
-]
 
 
 def asks_of(message: AIMessage) -> tuple[Ask, ...]:

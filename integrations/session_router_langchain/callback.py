@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
 
 from session_router.core.model import ModelName, route_of
-from session_router.identity import SessionKey
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import INTERNAL_CALL, Calls
+from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import failure_of, outcome_of
 from session_router_langchain.witness import answer_in
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import LLMResult
+    from langchain_core.runnables import RunnableConfig
 
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
@@ -125,20 +126,16 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
     def _route(self, messages: list[BaseMessage], metadata: dict[str, Any], params: dict[str, Any]) -> Decision:
         tools = params.get("tools") or ()
         reading = self._calls.read(messages, tools=tools)
-        thread = metadata.get("thread_id")
-        names = SessionKey(
-            tenant=self._tenant,
-            principal=self._principal,
-            thread=None if thread is None else str(thread),
-            namespace=str(metadata.get("langgraph_checkpoint_ns") or ""),
-            agent=metadata.get("lc_agent_name"),
-        )
+        # Of its config, a call's callbacks are told the metadata only; the rest is that of the run around it.
+        config = {**current_config(), "metadata": metadata}
+        names = names_of(cast("RunnableConfig", config), tenant=self._tenant, principal=self._principal)
         call = self._calls.call(
             messages,
             reading,
             session=self._calls.identify(names, reading),
             agent=names.agent,
             tools=tools,
+            settings=params,
             internal=INTERNAL_CALL in metadata,
         )
         return self.router.route(call)

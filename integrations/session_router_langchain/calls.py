@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from langgraph.config import get_config
-
 from session_router.core.call import Call
+from session_router.core.checking import check_kind
 from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.transcript import Role
-from session_router.identity import SessionKey, session_id
+from session_router.identity import SessionNames, session_id
+from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_text
 from session_router_langchain.models import ChatModels
-from session_router_langchain.portability import convert, repair
+from session_router_langchain.portability import convert
+from session_router_langchain.provider_state import ProviderState
+from session_router_langchain.repairing import repair
 from session_router_langchain.target import Target, origin_in, target_of
 
 if TYPE_CHECKING:
@@ -27,19 +30,12 @@ if TYPE_CHECKING:
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.session import Session, SessionId
-    from session_router.core.transcript import Binding
-    from session_router.router import Router
+
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+"""Nothing but the history."""
 
 INTERNAL_CALL = "lc_internal_call"
 """Metadata key by which LangChain marks model calls of its middleware."""
-
-
-def current_metadata() -> Mapping[str, Any]:
-    """Return the metadata of the run that is going on in this context; empty outside of one."""
-    try:
-        return get_config().get("metadata") or {}
-    except RuntimeError:
-        return {}
 
 
 class Calls:
@@ -51,10 +47,12 @@ class Calls:
     """
 
     def __init__(self, router: Router, *, defaults: Mapping[str, Any] | None = None) -> None:
+        check_kind(router, Router, key="router", rule="give a `session_router.Router`.")
         self.router = router
         self.models = ChatModels(router, defaults=defaults)
         self.reader = MessageReader(lambda: router.models)
         self.heads = HeadReader()
+        self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
 
     def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Reading:
@@ -62,7 +60,7 @@ class Calls:
         self.models.build()
         return self.reader.read(messages, head=self.heads.read(system, tools))
 
-    def identify(self, names: SessionKey, reading: Reading) -> SessionId | None:
+    def identify(self, names: SessionNames, reading: Reading) -> SessionId | None:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
         return session_id(self.router.key, names, reading.transcript)
 
@@ -77,13 +75,13 @@ class Calls:
         tools: Sequence[Any] = (),
         structured: bool = False,
         requires: frozenset[Capability] = frozenset(),
-        bindings: frozenset[Binding] = frozenset(),
+        settings: Mapping[str, Any] = NO_SETTINGS,
         tag: Tag | None = None,
         purpose: str | None = None,
         only: ModelName | None = None,
         internal: bool = False,
     ) -> Call:
-        """Build the call."""
+        """Build the call; `settings` are those that the chosen model will get with it."""
         transcript = reading.transcript
         return Call(
             transcript=transcript,
@@ -99,7 +97,7 @@ class Calls:
             carried=carried,
             agent=agent,
             requires=requires | {Capability.TOOLS} if tools else requires,
-            bindings=bindings,
+            bindings=self._state.bindings(settings, messages, transcript, carried),
             tag=tag,
             purpose=purpose,
             only=only,

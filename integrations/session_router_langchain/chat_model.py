@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
+from session_router.core.checking import check_kind
 from session_router.core.model import ModelName
 from session_router.errors import ConfigurationError
 from session_router.router import Router
@@ -99,6 +100,9 @@ class SessionRouterChatModel(BaseChatModel):
             ConfigurationError: The model name is no route's, or a setting belongs to the routes.
         """
         super().model_post_init(context)
+        check_kind(self.router, Router, key="router", rule="give a `session_router.Router`.")
+        if AUTO in self.router.models:
+            raise ConfigurationError(key=f"routes.{AUTO}", value=AUTO, rule="this name lets the router choose; name the route otherwise.")
         self._pinned(self.model)
         for setting in OF_ROUTES:
             if (value := getattr(self, setting)) is not None:
@@ -164,7 +168,6 @@ class SessionRouterChatModel(BaseChatModel):
     def _standing(self) -> Standing:
         options = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": self.stop or None}
         return Standing(
-            only=self._pinned(self.model),
             tenant=self.tenant,
             principal=self.principal,
             options={key: value for key, value in options.items() if value is not None},
@@ -177,7 +180,7 @@ class SessionRouterChatModel(BaseChatModel):
         self, value: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any], *, stop: list[str] | None = None
     ) -> Request:
         options = {**kwargs, **({"stop": stop} if stop is not None else {})}
-        only = self._pinned(str(options.pop("model", None) or AUTO))
+        only = self._pinned(str(options.pop("model", None) or self.model))
         return read_request(self._calls, self._standing, self._convert_input(value).to_messages(), config, options, only=only)
 
     def _pinned(self, name: str) -> ModelName | None:

@@ -20,7 +20,8 @@ from session_router.core.boundary import Position, advance
 from session_router.core.model import Capability
 from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Transcript
 from session_router_langchain.authors import author_of
-from session_router_langchain.blocks import answers_of, asks_of, bindings_of
+from session_router_langchain.bindings import bindings_of
+from session_router_langchain.blocks import answers_of, asks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

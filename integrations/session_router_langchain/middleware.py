@@ -21,8 +21,9 @@ from session_router.core.boundary import Phase
 from session_router.core.model import Capability, route_of
 from session_router.core.session import session_to_plain
 from session_router_langchain.authors import provider_id_of
-from session_router_langchain.calls import Calls, current_metadata
+from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
+from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.session_state import STATE_KEY, carried_session, find_session
@@ -127,15 +128,16 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _begin(self, request: ModelRequest[Any]) -> _Pass:
         reading = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
-        agent = current_metadata().get("lc_agent_name")
-        session, carried = find_session(self.calls, request.state, request.runtime, reading, tenant=self._tenant, principal=self._principal)
+        names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
+        session, carried = find_session(self.calls, request.state, request.runtime, reading, names)
         call = self.calls.call(
             request.messages,
             reading,
             session=session,
             carried=carried,
-            agent=agent,
+            agent=names.agent,
             tools=request.tools,
+            settings=request.model_settings,
             structured=request.response_format is not None,
             requires=_needed_for(request.response_format),
         )

@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 
 from session_router.core.model import Capability, ModelName, ModelSpec
 from session_router.errors import ConfigurationError, MissingExtra
-from session_router_langchain.blocks import account_of, dialect_of
+from session_router_langchain.dialects import account_of, dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> Bas
     if isinstance(spec.model, BaseChatModel):
         return spec.model
     if not isinstance(spec.model, str):
-        raise ConfigurationError(key=f"routes.{name}", value=spec.model, rule="give a chat model, or a string such as 'openai:gpt-5-mini'.")
+        raise _unusable(name, spec, "give a chat model, or a string such as 'openai:gpt-5-mini'.")
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -86,14 +86,15 @@ def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> Bas
     try:
         built = cast("object", init_chat_model(spec.model, **{**defaults, **spec.settings}))
     except Exception as error:
-        raise ConfigurationError(
-            key=f"routes.{name}",
-            value=spec.model,
-            rule=f"no chat model could be built from it ({type(error).__name__}: {error}).",
-        ) from error
+        raise _unusable(name, spec, f"no chat model could be built from it ({type(error).__name__}: {error}).") from error
     if not isinstance(built, BaseChatModel):
-        raise ConfigurationError(key=f"routes.{name}", value=spec.model, rule="it must name one model, not a configurable one.")
+        raise _unusable(name, spec, "it must name one model, not a configurable one.")
     return built
+
+
+def _unusable(name: ModelName, spec: ModelSpec, rule: str) -> ConfigurationError:
+    key = f"models.{name}.model" if spec.source else f"routes.{name}"
+    return ConfigurationError(key=key, value=spec.model, rule=rule, source=spec.source or None)
 
 
 def found_out(name: ModelName, spec: ModelSpec, model: BaseChatModel) -> ModelSpec:

@@ -15,39 +15,16 @@ from typing import TYPE_CHECKING
 
 from session_router.core.transcript import KEPT_BY_PROVIDER, BindingKind
 from session_router.errors import Unportable
-from session_router_langchain.bindings import Origin
-from session_router_langchain.cache_markers import (
-    strip_cache_markers_from_settings,
-    strip_cache_markers_from_system,
-    strip_cache_markers_from_tools,
-    without_cache_markers,
-)
 from session_router_langchain.conversion import Conversion
-from session_router_langchain.repairing import repair
-from session_router_langchain.target import OriginOf, Target, origin_beside, origin_in, target_of
+from session_router_langchain.target import as_target, origin_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
 
-__all__ = [
-    "Change",
-    "Origin",
-    "OriginOf",
-    "PortabilityItem",
-    "PortabilityReport",
-    "Target",
-    "convert",
-    "origin_in",
-    "portability_report",
-    "repair",
-    "strip_cache_markers_from_settings",
-    "strip_cache_markers_from_system",
-    "strip_cache_markers_from_tools",
-    "target_of",
-    "without_cache_markers",
-]
+    from session_router_langchain.target import OriginOf, Target
 
 _REWRITTEN = frozenset({BindingKind.SERVER_TOOL_BLOCK, BindingKind.CLIENT_TOOL_BLOCK, BindingKind.FOREIGN_BLOCK})
 
@@ -109,19 +86,21 @@ class PortabilityReport:
         return "\n  ".join([head, *map(str, self.items)])
 
 
-def portability_report(messages: Sequence[BaseMessage], target: Target, *, origin: OriginOf | None = None) -> PortabilityReport:
+def portability_report(
+    messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, origin: OriginOf | None = None
+) -> PortabilityReport:
     """Say what `convert` would do, or why it cannot.
 
     Args:
         messages: The history as it will be sent; nothing in it is changed.
-        target: Where it goes.
+        target: Where it goes: a chat model, or `target_of(name, model)` where the router's name for it matters.
         origin: Tells where each message comes from, `origin_in(specs)` where the routes are known. Without it a
             message is the target's own or a stranger's.
     """
-    return _carried(messages, target, origin)[1]
+    return _carried(messages, as_target(target), origin)[1]
 
 
-def convert(messages: Sequence[BaseMessage], target: Target, *, origin: OriginOf | None = None) -> list[BaseMessage]:
+def convert(messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, origin: OriginOf | None = None) -> list[BaseMessage]:
     """Return the history as `target` can take it, for one request.
 
     Args:
@@ -136,6 +115,7 @@ def convert(messages: Sequence[BaseMessage], target: Target, *, origin: OriginOf
     Raises:
         Unportable: A container or an uploaded file is on another account.
     """
+    target = as_target(target)
     carried, report = _carried(messages, target, origin)
     if not report.convertible:
         raise Unportable(model=target.name, bindings=[str(item) for item in report.items if item.change is Change.CANNOT_MOVE])

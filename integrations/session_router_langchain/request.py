@@ -10,9 +10,9 @@ from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
 from session_router.core.model import Capability
-from session_router.identity import SessionKey
 from session_router_langchain.authors import STAMP
 from session_router_langchain.calls import INTERNAL_CALL
+from session_router_langchain.names import names_of
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
 
@@ -42,7 +42,6 @@ class Standing:
     """What holds for every call of a routing chat model.
 
     Attributes:
-        only: The one model to insist on.
         tenant: Whose deployment.
         principal: The user or service.
         options: Keyword arguments that every call gets unless it brings its own.
@@ -51,7 +50,6 @@ class Standing:
         metadata: Put on every call.
     """
 
-    only: ModelName | None = None
     tenant: str | None = None
     principal: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -66,19 +64,6 @@ class Standing:
         complete["tags"] = sorted({*self.tags, *(complete.get("tags") or ())})
         complete["metadata"] = {**self.metadata, **(complete.get("metadata") or {})}
         return complete
-
-    def names_in(self, config: RunnableConfig) -> SessionKey:
-        """Return the names that identify the session of a call."""
-        configurable: Mapping[str, Any] = config.get("configurable") or {}
-        metadata: Mapping[str, Any] = config.get("metadata") or {}
-        thread = configurable.get("thread_id") or metadata.get("thread_id")
-        return SessionKey(
-            tenant=self.tenant,
-            principal=self.principal or configurable.get("langgraph_auth_user_id"),
-            thread=None if thread is None else str(thread),
-            namespace=str(metadata.get("langgraph_checkpoint_ns") or ""),
-            agent=metadata.get("lc_agent_name"),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +179,8 @@ def read_request(
         tool_options["tool_choice"] = given.pop("tool_choice")
     native = "response_format" in given or "response_format" in (tool_options or {})
     complete = standing.config_of(config)
-    reading, call = _call(calls, standing, messages, complete, tools=tools, only=only, structured=native)
+    settings = {**(tool_options or {}), **given}
+    reading, call = _call(calls, standing, messages, complete, tools=tools, settings=settings, only=only, structured=native)
     return Request(
         calls=calls,
         messages=messages,
@@ -227,20 +213,22 @@ def _call(
     config: RunnableConfig,
     *,
     tools: Sequence[Any],
+    settings: Mapping[str, Any],
     only: ModelName | None,
     structured: bool,
 ) -> tuple[Reading, Call]:
     reading = calls.read(messages, tools=tools)
-    names = standing.names_in(config)
+    names = names_of(config, tenant=standing.tenant, principal=standing.principal)
     call = calls.call(
         messages,
         reading,
         session=calls.identify(names, reading),
         agent=names.agent,
         tools=tools,
+        settings=settings,
         structured=structured,
         requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
-        only=only or standing.only,
+        only=only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
     )
     return reading, call

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.session import Session, SessionId, session_from_plain
 from session_router.errors import StoreCorrupt
-from session_router.identity import SessionKey
-from session_router_langchain.calls import current_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.identity import SessionNames
     from session_router_langchain.calls import Calls
     from session_router_langchain.messages import Reading
 
@@ -39,11 +38,16 @@ def find_session(
     state: Mapping[str, Any],
     runtime: Any,  # noqa: ANN401 -- LangGraph's runtime; absent in unit tests of users
     reading: Reading,
-    *,
-    tenant: str | None,
-    principal: str | None,
+    names: SessionNames,
 ) -> tuple[SessionId | None, Session | None]:
     """Find the session of a graph's run: in the checkpoint where there is one, else in the router's store.
+
+    Args:
+        calls: Derives its id.
+        state: The graph's state.
+        runtime: LangGraph's runtime: whether the run has a thread to keep its state in.
+        reading: The history, read.
+        names: Who it is.
 
     Returns:
         Its id, and the session itself when the graph's state carries it.
@@ -51,20 +55,10 @@ def find_session(
     carried = carried_session(state)
     if carried is not None:
         return carried.id, carried
-    info = getattr(runtime, "execution_info", None)
-    user = getattr(getattr(runtime, "server_info", None), "user", None)
-    persisted = None if info is None else info.thread_id
-    metadata = current_metadata()
-    names = SessionKey(
-        tenant=tenant,
-        principal=principal or (None if user is None else user.identity),
-        thread=persisted or metadata.get("thread_id"),
-        namespace="" if info is None else info.checkpoint_ns,
-        agent=metadata.get("lc_agent_name"),
-    )
     session = calls.identify(names, reading)
     if session is None:
         # Nobody can tell this caller from others: a session of this run alone.
         session = SessionId(secrets.token_hex(32))
         return session, Session(id=session)
-    return session, None if persisted is None else Session(id=session)
+    persisted = getattr(getattr(runtime, "execution_info", None), "thread_id", None) is not None
+    return session, Session(id=session) if persisted else None

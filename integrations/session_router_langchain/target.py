@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
+from session_router.core.checking import check_kind
 from session_router.core.model import ModelSpec
 from session_router_langchain.authors import author_of, provider_id_of, stamped_author
 from session_router_langchain.bindings import Origin
 from session_router_langchain.dialects import account_of, dialect_of
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from session_router.core.model import ModelName
     from session_router.core.transcript import Binding
 
@@ -78,6 +78,18 @@ def target_of(name: str, model: BaseChatModel, *, dialect: str = "", account: st
         provider_ids=frozenset({provider_id.removeprefix("models/")}) if isinstance(provider_id, str) else frozenset(),
         thinking=_demands_thinking(model),
     )
+
+
+def as_target(target: Target | BaseChatModel) -> Target:
+    """Return `target`, or the target that a chat model is when no router has a name for it.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if isinstance(target, Target):
+        return target
+    check_kind(target, BaseChatModel, key="target", rule="give a chat model, or `target_of(name, model)`.")
+    return target_of(type(target).__name__, target)
 
 
 def origin_in(specs: Mapping[ModelName, ModelSpec]) -> OriginOf:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.runnables import RunnableLambda
 from langgraph.runtime import get_runtime
 from langgraph.types import Command
 
 from session_router.core.session import session_to_plain
-from session_router.core.transcript import Role
 from session_router.errors import ConfigurationError
-from session_router_langchain.calls import Calls, current_metadata
+from session_router_langchain.calls import Calls
+from session_router_langchain.names import current_config, names_of
 from session_router_langchain.session_state import STATE_KEY, find_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
-    from session_router.core.model import ModelName
-    from session_router.core.session import Session
-    from session_router.core.transcript import Transcript
     from session_router.router import Router
 
 
@@ -93,29 +89,29 @@ class _RouterNode:
 
     def _call(self, state: Any) -> Call:  # noqa: ANN401 -- as above
         values = cast("Mapping[str, Any]", state if isinstance(state, dict) else vars(state))
-        messages: Sequence[BaseMessage] = values[self._messages_key]
+        messages = self._messages(values)
         reading = self._calls.read(messages, tools=self._tools)
         try:
             runtime: Any = get_runtime()
         except RuntimeError:
             runtime = None
-        session, carried = find_session(self._calls, values, runtime, reading, tenant=self._tenant, principal=self._principal)
-        if carried is not None:
-            carried = _caught_up(carried, reading.transcript, self._router.models)
-        return self._calls.call(
-            messages, reading, session=session, carried=carried, agent=current_metadata().get("lc_agent_name"), tools=self._tools
-        )
+        names = names_of(current_config(), runtime, tenant=self._tenant, principal=self._principal)
+        session, carried = find_session(self._calls, values, runtime, reading, names)
+        return self._calls.call(messages, reading, session=session, carried=carried, agent=names.agent, tools=self._tools)
+
+    def _messages(self, values: Mapping[str, Any]) -> Sequence[BaseMessage]:
+        if self._messages_key not in values:
+            raise ConfigurationError(
+                key="messages_key",
+                value=self._messages_key,
+                rule=f"the graph's state has {sorted(values)!r}; name the key of its messages.",
+            )
+        messages = values[self._messages_key]
+        # A state without LangGraph's reducer may hold what `convert_to_messages` reads: dictionaries, tuples, texts.
+        return messages if all(isinstance(message, BaseMessage) for message in messages) else convert_to_messages(messages)
 
     def _command(self, decision: Decision) -> Command[Any]:
         name = decision.chosen()
         session = decision.session
         update = {STATE_KEY: session_to_plain(session)} if decision.carried and session is not None else {}
         return Command(goto=self._destinations[name], update=update)
-
-
-def _caught_up(session: Session, transcript: Transcript, models: Mapping[ModelName, Any]) -> Session:
-    """Move the session to the model that really answered; nobody told this node what its destinations did."""
-    for step in reversed(transcript.steps):
-        if step.role is Role.AI and step.author is not None:
-            return replace(session, current=cast("ModelName", step.author)) if step.author in models else session
-    return session

@@ -4,7 +4,6 @@ SessionRouterError
 ├── ConfigurationError          a setting is wrong; names the source, the key, the value and the rule
 │   ├── ConfigurationErrors     several settings are wrong at once
 │   └── MissingExtra            an optional package is not installed; names the extra
-├── TranscriptError             a history that cannot be read
 ├── GovernanceError
 │   └── NoClearedModel          nothing may see this payload
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
@@ -69,10 +68,6 @@ class MissingExtra(ConfigurationError):
             value=f"{package} (not installed)",
             rule=f"install it with `pip install 'session-router[{extra}]'`.",
         )
-
-
-class TranscriptError(SessionRouterError):
-    """A history that routing cannot read; names the place and the remedy."""
 
 
 class GovernanceError(SessionRouterError):

@@ -25,7 +25,7 @@ _TASK = re.compile(r":[^|]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionKey:
+class SessionNames:
     """The names that identify a session.
 
     Attributes:
@@ -48,7 +48,7 @@ def normalised_namespace(namespace: str) -> str:
     return _TASK.sub("", namespace)
 
 
-def session_id(key: bytes, names: SessionKey, transcript: Transcript) -> SessionId | None:
+def session_id(key: bytes, names: SessionNames, transcript: Transcript) -> SessionId | None:
     """Derive the id of a session.
 
     Without a thread the stable head of the transcript stands in for it, if the principal is known: two users

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, LoadSession, ScoreNeed, observe, route
 from session_router.core.model import ModelName, ModelSpec
@@ -16,7 +19,7 @@ from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from session_router.core.call import Call, Outcome
     from session_router.core.pricing import Prices
@@ -71,6 +74,14 @@ class Router:
         from session_router.scorers.lexical import LexicalScorer
         from session_router.stores.memory import MemorySessionStore
 
+        check_kind(policy, (Policy, NoneType), key="policy", rule="give a `Policy`.")
+        check_kind(key, (bytes, NoneType), key="key", rule="give bytes, such as `secrets.token_bytes(32)`.")
+        if store is not None:
+            check_methods(
+                store, "load", "commit", "aload", "acommit", key="store", rule="give a session store, such as `SQLiteSessionStore(path)`."
+            )
+        if scorer is not None:
+            check_methods(scorer, "score", "ascore", key="scorer", rule="give an object with `score` and `ascore`.")
         self.policy = policy or Policy()
         self.models: Mapping[ModelName, ModelSpec] = _specs(routes, prices or {}, self.policy)
         self.store: SessionStore = MemorySessionStore() if store is None else store
@@ -195,6 +206,8 @@ def _failed(effect: Effect, error: Exception) -> Failed:
 
 
 def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Policy) -> dict[ModelName, ModelSpec]:
+    check_kind(routes, Mapping, key="routes", rule="give a mapping of model names to models.")
+    check_kind(prices, Mapping, key="prices", rule="give a mapping of model names to `Prices`.")
     if not routes:
         raise ConfigurationError(key="routes", value={}, rule="give at least one model.")
     specs: dict[ModelName, ModelSpec] = {}

@@ -28,8 +28,9 @@ from session_router.testing.providers import (
     WebSearch,
     serve,
 )
-from session_router_langchain.portability import convert, origin_in, repair, target_of
-from session_router_langchain.target import OriginOf
+from session_router_langchain.portability import convert
+from session_router_langchain.repairing import repair
+from session_router_langchain.target import OriginOf, origin_in, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

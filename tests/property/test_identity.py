@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from session_router import identity
 from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
 from session_router.errors import ConfigurationError
-from session_router.identity import SessionKey, key_from_file, key_from_text, new_key, normalised_namespace, session_id
+from session_router.identity import SessionNames, key_from_file, key_from_text, new_key, normalised_namespace, session_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ KEY = b"k" * 32
 # Few letters, and those that the encoding itself uses, so that near misses are common.
 NAMES = st.none() | st.text(alphabet="-+1:|a\ud800", max_size=4) | st.text(max_size=6)
 NAMESPACES = st.lists(st.text(alphabet="ab-", min_size=1, max_size=3), max_size=3).map("|".join)
-KEYS = st.builds(SessionKey, tenant=NAMES, principal=NAMES, thread=NAMES, namespace=NAMESPACES, agent=NAMES)
+KEYS = st.builds(SessionNames, tenant=NAMES, principal=NAMES, thread=NAMES, namespace=NAMESPACES, agent=NAMES)
 DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
 
 
@@ -37,18 +37,18 @@ TALK = opening_with(b"h" * DIGEST_BYTES)
 
 
 @given(KEYS, KEYS)
-@example(SessionKey(tenant="a", principal="b", thread="t"), SessionKey(tenant="ab", principal="", thread="t"))
-@example(SessionKey(tenant=None, principal="-", thread="t"), SessionKey(tenant="-", principal=None, thread="t"))
-@example(SessionKey(tenant="", thread="t"), SessionKey(tenant=None, thread="t"))
-@example(SessionKey(tenant="1:a", thread="t"), SessionKey(tenant="a", thread="t"))
-def test_two_tuples_of_names_share_an_id_only_if_they_are_equal(first: SessionKey, second: SessionKey) -> None:
+@example(SessionNames(tenant="a", principal="b", thread="t"), SessionNames(tenant="ab", principal="", thread="t"))
+@example(SessionNames(tenant=None, principal="-", thread="t"), SessionNames(tenant="-", principal=None, thread="t"))
+@example(SessionNames(tenant="", thread="t"), SessionNames(tenant=None, thread="t"))
+@example(SessionNames(tenant="1:a", thread="t"), SessionNames(tenant="a", thread="t"))
+def test_two_tuples_of_names_share_an_id_only_if_they_are_equal(first: SessionNames, second: SessionNames) -> None:
     one, other = session_id(KEY, first, TALK), session_id(KEY, second, TALK)
     if one is not None and other is not None:
         assert (one == other) is (first == second)
 
 
 @given(KEYS, st.sampled_from(["tenant", "principal", "thread", "agent"]), NAMES)
-def test_every_name_counts(names: SessionKey, field: str, value: str | None) -> None:
+def test_every_name_counts(names: SessionNames, field: str, value: str | None) -> None:
     changed = replace(names, **{field: value})
     one, other = session_id(KEY, names, TALK), session_id(KEY, changed, TALK)
     if one is not None and other is not None:
@@ -56,7 +56,7 @@ def test_every_name_counts(names: SessionKey, field: str, value: str | None) -> 
 
 
 @given(KEYS)
-def test_an_id_is_64_hex_digits_and_depends_on_the_key(names: SessionKey) -> None:
+def test_an_id_is_64_hex_digits_and_depends_on_the_key(names: SessionNames) -> None:
     made = session_id(KEY, replace(names, thread="t"), TALK)
     assert made is not None
     assert len(bytes.fromhex(made)) == 32
@@ -65,18 +65,18 @@ def test_an_id_is_64_hex_digits_and_depends_on_the_key(names: SessionKey) -> Non
 
 
 @given(KEYS, DIGESTS)
-def test_a_thread_outranks_the_history(names: SessionKey, digest: bytes) -> None:
+def test_a_thread_outranks_the_history(names: SessionNames, digest: bytes) -> None:
     named = replace(names, thread="t")
     assert session_id(KEY, named, TALK) == session_id(KEY, named, opening_with(digest)) == session_id(KEY, named, Transcript())
 
 
 @given(DIGESTS, DIGESTS, st.text(max_size=5), st.text(max_size=5))
 def test_without_a_thread_head_and_principal_stand_in(digest: bytes, other: bytes, principal: str, somebody: str) -> None:
-    mine = session_id(KEY, SessionKey(principal=principal), opening_with(digest))
+    mine = session_id(KEY, SessionNames(principal=principal), opening_with(digest))
     assert mine is not None
     later = opening_with(digest).extended([Step(role=Role.AI, digest=other, tokens=1), Step(role=Role.HUMAN, digest=other, tokens=1)])
-    assert session_id(KEY, SessionKey(principal=principal), later) == mine
-    theirs = session_id(KEY, SessionKey(principal=somebody), opening_with(other))
+    assert session_id(KEY, SessionNames(principal=principal), later) == mine
+    theirs = session_id(KEY, SessionNames(principal=somebody), opening_with(other))
     assert (theirs == mine) is ((principal, digest) == (somebody, other))
 
 
@@ -85,13 +85,13 @@ def test_a_thread_is_never_taken_for_a_head(digest: bytes) -> None:
     transcript = opening_with(digest)
     assert transcript.opening is not None
     head = transcript.opening.digest.hex()
-    implicit = session_id(KEY, SessionKey(principal="p"), transcript)
+    implicit = session_id(KEY, SessionNames(principal="p"), transcript)
     for thread in (head, f"head:{head}", f"thread:{head}"):
-        assert session_id(KEY, SessionKey(principal="p", thread=thread), transcript) != implicit
+        assert session_id(KEY, SessionNames(principal="p", thread=thread), transcript) != implicit
 
 
 @given(KEYS, DIGESTS)
-def test_who_cannot_be_told_apart_has_no_id(names: SessionKey, digest: bytes) -> None:
+def test_who_cannot_be_told_apart_has_no_id(names: SessionNames, digest: bytes) -> None:
     assert session_id(KEY, replace(names, thread=None, principal=None), opening_with(digest)) is None
     assert session_id(KEY, replace(names, thread=None, principal="p"), Transcript()) is None
     assert session_id(KEY, replace(names, thread=None, principal="p"), opening_with(digest, role=Role.AI)) is None
@@ -103,8 +103,8 @@ def test_task_ids_are_no_part_of_a_namespace(parts: list[tuple[str, str]]) -> No
     without = "|".join(name for name, _ in parts)
     assert normalised_namespace(with_ids) == without
     assert normalised_namespace(without) == without
-    assert session_id(KEY, SessionKey(thread="t", namespace=with_ids), TALK) == session_id(
-        KEY, SessionKey(thread="t", namespace=without), TALK
+    assert session_id(KEY, SessionNames(thread="t", namespace=with_ids), TALK) == session_id(
+        KEY, SessionNames(thread="t", namespace=without), TALK
     )
 
 

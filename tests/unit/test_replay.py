@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.need import Need
 from session_router.core.policy import Policy
+from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
 from session_router.recordings import Recording, SessionFile, recording_from_openai
@@ -166,6 +168,20 @@ def test_with_one_model_every_way_of_routing_costs_the_same() -> None:
     assert first > 0
     # The router is told when an answer was complete, the alternatives count from the call: warmth may differ, not by much.
     assert others == [pytest.approx(first, rel=0.01)] * 2
+
+
+def test_each_alternative_is_charged_for_what_its_own_provider_still_caches() -> None:
+    keeps_everything = {"small": replace(MODELS["small"], prompt_cache=PromptCache(minimum_tokens=0)), "large": MODELS["large"]}
+    costs = []
+    for models in (MODELS, keeps_everything):
+        seen = router(models=models)
+        comparison = Comparison(seen)
+        for one in replay_session(LOOP, seen):
+            comparison.add(one)
+        costs.append({name: spending.dollars for name, spending in comparison.spendings.items()})
+    without, kept = costs
+    assert kept["always small"] < without["always small"]
+    assert kept["always large"] == without["always large"]
 
 
 def test_what_nobody_may_see_is_refused_and_costs_nothing() -> None:

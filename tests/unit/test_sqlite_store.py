@@ -28,7 +28,7 @@ from session_router.core.pricing import Prices
 from session_router.core.session import Session, SessionId
 from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
-from session_router.identity import SessionKey, session_id
+from session_router.identity import SessionNames, session_id
 from session_router.router import Router
 from session_router.stores import connections
 from session_router.stores.sqlite import SQLiteSessionStore
@@ -108,7 +108,7 @@ def test_rows_are_json_that_anybody_can_read(store: SQLiteSessionStore) -> None:
 
 
 def test_no_name_of_a_caller_reaches_the_disk(path: Path) -> None:
-    names = SessionKey(tenant="acme-tenant", principal="alice@example.com", thread="thread-about-layoffs", agent="agent-hr")
+    names = SessionNames(tenant="acme-tenant", principal="alice@example.com", thread="thread-about-layoffs", agent="agent-hr")
     with SQLiteSessionStore(path) as store:
         session = session_id(store.key, names, Transcript())
         assert session is not None

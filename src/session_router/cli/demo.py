@@ -21,7 +21,11 @@ _NEEDED_TO_SIMULATE = ("langchain_openai", "langchain_anthropic", "starlette", "
 def demo(
     *,
     config: Annotated[
-        Path | None, typer.Option(help="Use the models of this configuration (.toml, .yaml) instead of simulated ones. Costs money.")
+        Path | None,
+        typer.Option(
+            envvar="SESSION_ROUTER_CONFIG",
+            help="Use the models of this configuration (.toml, .yaml) instead of simulated ones. Costs money.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the router's rows as lines of JSON, and nothing else.")] = False,
 ) -> None:

@@ -63,14 +63,14 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
             problems.append(_problem(layers, ("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'."))
     if problems:
         raise raised(problems)
-    return {name: _spec(section, settings, name, replacements) for name, section in known.items()}
+    return {name: _spec(section, settings, name, replacements, layers) for name, section in known.items()}
 
 
 def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> ConfigurationError:
     return ConfigurationError(key=dotted(path), value=value, rule=rule, source=layers.source_of(path))
 
 
-def _spec(section: ModelSection, settings: Settings, name: str, replacements: Mapping[str, Any]) -> ModelSpec:
+def _spec(section: ModelSection, settings: Settings, name: str, replacements: Mapping[str, Any], layers: Layers) -> ModelSpec:
     prices = section.prices or settings.prices[name]
     return ModelSpec(
         model=replacements.get(name, section.model),
@@ -84,6 +84,7 @@ def _spec(section: ModelSection, settings: Settings, name: str, replacements: Ma
         skill=section.skill,
         settings=section.settings,
         prompt_cache=PromptCache(**section.prompt_cache.model_dump()),
+        source=layers.source_of(("models", name, "model")) or "",
     )
 
 
@@ -110,7 +111,7 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
         ConfigurationError: `path` is missing where it is needed, or present where it means nothing.
     """
     section = settings.store
-    if section.kind == "memory":
+    if section.kind == "memory" or (section.kind is None and section.path is None):
         from session_router.stores.memory import MemorySessionStore
 
         if section.path is not None:

@@ -181,9 +181,9 @@ class ModelSection(Section):
 
 
 class StoreSection(Section):
-    """`[store]`: where sessions live."""
+    """`[store]`: where sessions live; a `path` alone means SQLite, nothing means this process's memory."""
 
-    kind: Literal["memory", "sqlite"] = "memory"
+    kind: Literal["memory", "sqlite"] | None = None
     path: Name | None = None
     maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
 

@@ -32,7 +32,8 @@ class Call:
         carried: The session when the framework carries it with its own checkpoint; the store is then not asked.
         agent: Which agent calls; `None` when there is only one.
         requires: What the model must be able to do.
-        bindings: What ties the request, rather than a message, to a provider (`previous_response_id`).
+        bindings: What ties the request, rather than a message, to a provider (`previous_response_id`). An account that
+            is not named is that of the current model.
         tag: Label of everything that carries no label of its own.
         purpose: What the call is for.
         only: The one model that the caller insists on.

@@ -199,6 +199,9 @@ def _under_lock(situation: Situation, lock: Lock) -> Decision:
     if holder is not None and not situation.eligible[holder].uncleared:
         if holder in situation.call.failed:
             return refuse(replace(situation, current=holder), lock=lock, locked_to=holder)
+        if situation.call.bindings & situation.eligible[holder].stuck:
+            # What the request refers to is another account's, and the loop is not: nobody can take both.
+            return refuse(replace(situation, current=holder), lock=lock, target=holder)
         return keep_locked(situation, holder, lock)
     # The holder may not see the payload, or is no route of ours: only a cleared model that can take a converted
     # history may go on.

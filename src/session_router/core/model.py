@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NewType
 
+from session_router.core.checking import check_kind, check_number
+from session_router.core.governance import Clearance
 from session_router.core.prefix import PromptCache
+from session_router.core.pricing import Prices
 from session_router.core.transcript import BindingReach
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_router.core.governance import Clearance
-    from session_router.core.pricing import Prices
     from session_router.core.transcript import Binding
 
 ModelName = NewType("ModelName", str)
@@ -55,6 +57,7 @@ class ModelSpec:
         skill: In [0, 1]: how hard a segment it can serve, for scorers without outcomes; `None` to rank by price.
         settings: Keyword arguments for building a chat model from a provider string.
         prompt_cache: How its provider caches prompts.
+        source: File that the route was read from, for errors; empty when it came from Python.
     """
 
     model: Any = None
@@ -68,13 +71,18 @@ class ModelSpec:
     skill: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     prompt_cache: PromptCache = field(default_factory=PromptCache)
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.context_window is not None and self.context_window <= 0:
-            raise ConfigurationError(key="context_window", value=self.context_window, rule="give a number of tokens above 0.")
-        if self.skill is not None and not 0 <= self.skill <= 1:
-            raise ConfigurationError(key="skill", value=self.skill, rule="give a number in [0, 1].")
+        if self.context_window is not None:
+            check_number(self.context_window, key="context_window", rule="give a number of tokens above 0.", low=1, whole=True)
+        if self.skill is not None:
+            check_number(self.skill, key="skill", rule="give a number in [0, 1].", high=1.0)
+        check_kind(self.prices, (Prices, NoneType), key="prices", rule="give `Prices(input=..., output=...)`.")
+        check_kind(self.clearance, (Clearance, NoneType), key="clearance", rule="give a `Clearance`.")
+        if self.capabilities is not None:
+            object.__setattr__(self, "capabilities", frozenset(map(_capability, self.capabilities)))
 
     def answers_as(self, provider_id: str) -> int:
         """How well `provider_id` fits this model: length of the id that matches, 0 for none."""
@@ -89,6 +97,14 @@ class ModelSpec:
             BindingReach.DIALECT: self.dialect,
         }[binding.reach]
         return bool(own) and binding.holder == own
+
+
+def _capability(value: str) -> Capability:
+    try:
+        return Capability(value)
+    except ValueError:
+        known = ", ".join(repr(one.value) for one in Capability)
+        raise ConfigurationError(key="capabilities", value=value, rule=f"choose among {known}.") from None
 
 
 def _is_dated(answered: str, asked: str) -> bool:

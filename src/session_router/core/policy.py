@@ -9,9 +9,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from math import inf, isfinite
+from math import inf
+from types import NoneType
 from typing import TYPE_CHECKING
 
+from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import TOP, Tag
 from session_router.errors import ConfigurationError
 
@@ -57,12 +59,11 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not (isfinite(self.stake) and self.stake >= 0):
-            raise ConfigurationError(key="policy.stake", value=self.stake, rule="give US dollars >= 0.")
-        if not 0 <= self.margin < 1:
-            raise ConfigurationError(key="policy.margin", value=self.margin, rule="give a share in [0, 1).")
-        if self.output_tokens < 0:
-            raise ConfigurationError(key="policy.output_tokens", value=self.output_tokens, rule="give a number of tokens >= 0.")
+        check_kind(self.default, (str, NoneType), key="policy.default", rule="give the name of a route.")
+        check_number(self.stake, key="policy.stake", rule="give US dollars >= 0.")
+        check_number(self.margin, key="policy.margin", rule="give a share in [0, 1).", below=1.0)
+        check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
+        check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))
         except ValueError:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING
 
-from session_router.errors import ConfigurationError
+from session_router.core.checking import check_number
 
 if TYPE_CHECKING:
     from session_router.core.session import Visit
@@ -30,10 +29,8 @@ class PromptCache:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not (isfinite(self.seconds_to_live) and self.seconds_to_live >= 0):
-            raise ConfigurationError(key="prompt_cache.seconds_to_live", value=self.seconds_to_live, rule="give seconds >= 0.")
-        if self.minimum_tokens < 0:
-            raise ConfigurationError(key="prompt_cache.minimum_tokens", value=self.minimum_tokens, rule="give a number of tokens >= 0.")
+        check_number(self.seconds_to_live, key="prompt_cache.seconds_to_live", rule="give seconds >= 0.")
+        check_number(self.minimum_tokens, key="prompt_cache.minimum_tokens", rule="give a number of tokens >= 0.", whole=True)
 
 
 def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache) -> int:

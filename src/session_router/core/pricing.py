@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import NewType
 
-from session_router.errors import ConfigurationError
+from session_router.core.checking import check_number
 
 USD = NewType("USD", float)
 """US dollars."""
@@ -39,8 +38,7 @@ class Prices:
             value = getattr(self, name)
             if value is None and name.startswith("cache"):
                 continue
-            if not isinstance(value, int | float) or not isfinite(value) or value < 0:
-                raise ConfigurationError(key=f"prices.{name}", value=value, rule="give US dollars per 1,000,000 tokens, >= 0.")
+            check_number(value, key=f"prices.{name}", rule="give US dollars per 1,000,000 tokens, >= 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import examine, payload_tag
 from session_router.core.prefix import cached_tokens
 from session_router.core.pricing import USD, Usage, call_cost
-from session_router.core.transcript import Role
+from session_router.core.transcript import BindingReach, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from session_router.core.need import Need
     from session_router.core.policy import Policy
     from session_router.core.session import Session
+    from session_router.core.transcript import Binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ class Situation:
     @classmethod
     def of(cls, call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None) -> Situation:
         """Look at `call`."""
+        current = _current(call, specs, session)
+        call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy)
-        return cls(call, specs, policy, session, _current(call, specs, session), tag, examine(call, specs, tag))
+        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag))
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
@@ -118,6 +121,18 @@ def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session 
     if session is not None and session.current in specs:
         return session.current
     return next((cast("ModelName", step.author) for step in answers if step.author in specs and _is_own(step.agent, call)), None)
+
+
+def _attributed(call: Call, spec: ModelSpec | None) -> Call:
+    """Give to the current model's account what the request refers to without saying whose it is."""
+    if spec is None or not any(_is_homeless(one) for one in call.bindings):
+        return call
+    bindings = frozenset(replace(one, holder=spec.account) if _is_homeless(one) else one for one in call.bindings)
+    return replace(call, bindings=bindings)
+
+
+def _is_homeless(binding: Binding) -> bool:
+    return binding.reach is BindingReach.ACCOUNT and not binding.holder
 
 
 def _is_own(agent: str | None, call: Call) -> bool:

@@ -15,7 +15,7 @@ from session_router.core.need import Question
 from session_router.core.pricing import USD, Usage, call_cost
 from session_router.core.transcript import Role, Transcript
 from session_router.errors import ConfigurationError
-from session_router.identity import SessionKey, session_id
+from session_router.identity import SessionNames, session_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Mapping
@@ -154,7 +154,7 @@ def _replay(
     recording: Recording, models: Mapping[ModelName, ModelSpec], key: bytes, pace: Pace
 ) -> Generator[_Request, Decision | None, None]:
     # The line is part of the name: two recordings of one session id are two sessions.
-    session = session_id(key, SessionKey(thread=f"{recording.line}:{recording.session_id}"), Transcript())
+    session = session_id(key, SessionNames(thread=f"{recording.line}:{recording.session_id}"), Transcript())
     transcript = Transcript()
     waiting: list[Step] = []
     requires = frozenset({Capability.TOOLS}) if recording.tools else frozenset[Capability]()

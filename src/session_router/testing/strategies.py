@@ -7,6 +7,7 @@ Raises:
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from session_router.core.call import Call
@@ -68,6 +69,17 @@ def tags() -> SearchStrategy[Tag]:
     )
 
 
+@st.composite
+def mild_tags(draw: DrawFn) -> Tag:
+    """Return labels that restrict one thing, or none: a model may often see a few of them together.
+
+    Of any labels at all hardly two together are permitted by any clearance at all, and a law about what is
+    permitted would say nothing.
+    """
+    name = draw(st.sampled_from([field.name for field in fields(Tag)]))
+    return Tag(**{name: getattr(draw(tags()), name)})
+
+
 def clearances() -> SearchStrategy[Clearance]:
     """Return clearances, known and unknown in every field."""
     return st.builds(
@@ -81,6 +93,20 @@ def clearances() -> SearchStrategy[Clearance]:
         retention_seconds=st.none() | st.floats(min_value=0),
         attested_until=st.none() | st.floats(),
     )
+
+
+@st.composite
+def generous_clearances(draw: DrawFn) -> Clearance:
+    """Return clearances that may see everything in Europe, but for one field, which may be anything."""
+    generous = Clearance(
+        max_level=Level.RESTRICTED,
+        categories=frozenset(_CATEGORIES),
+        processing_regions=frozenset({"eu"}),
+        trains=False,
+        retention_seconds=0.0,
+    )
+    name = draw(st.sampled_from([field.name for field in fields(Clearance)]))
+    return replace(generous, **{name: getattr(draw(clearances()), name)})
 
 
 def prices() -> SearchStrategy[Prices]:

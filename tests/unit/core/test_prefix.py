@@ -10,7 +10,8 @@ import pytest
 from session_router.core.prefix import PromptCache, cached_tokens
 from session_router.core.session import Session, Visit
 from session_router.core.transcript import Prefix, Transcript
-from values import SESSION, STRONG, human, system, tool, transcript
+from session_router.errors import ConfigurationError
+from values import FAST, SESSION, STRONG, call_of, human, router, spec, system, tool, transcript
 
 CACHE = PromptCache(seconds_to_live=300.0, minimum_tokens=1_000)
 LONG = transcript(human(tokens=900), tool("a", tokens=200))
@@ -56,3 +57,21 @@ def test_a_visit_to_nothing_is_the_head_alone() -> None:
     visit = Visit(steps=0, digest=head.head.digest, tokens=2_000, at=1_000.0)
     assert cached(head.extended([human()]), visit) == 2_000
     assert cached(LONG, replace(visit, steps=-1)) == 0
+
+
+@pytest.mark.parametrize("now", [1_010.0, 1_100.0])
+def test_each_model_s_prefix_lives_as_long_as_its_own_provider_says(now: float) -> None:
+    steps = (human(tokens=900), tool("a", tokens=200))
+    read = Session(id=SESSION, version=1).visited(FAST, transcript(*steps), at=1_000.0).visited(STRONG, transcript(*steps), at=1_000.0)
+    models = {FAST: spec(prompt_cache=PromptCache(seconds_to_live=60.0)), STRONG: spec(prompt_cache=PromptCache(seconds_to_live=3_600.0))}
+    decision = router(models).route(call_of(*steps, human("more"), now=now, carried=read))
+    assert {one.model: one.cached for one in decision.evidence.candidates} == {FAST: 1_100 if now < 1_060.0 else 0, STRONG: 1_100}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seconds_to_live", -1.0), ("seconds_to_live", math.nan), ("seconds_to_live", math.inf), ("minimum_tokens", -1)],
+)
+def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"`prompt_cache.{name}` is {value!r}; give"):
+        PromptCache(**{name: value})  # type: ignore[arg-type] -- one of the two, whichever its type

@@ -13,7 +13,9 @@ from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach
-from session_router_langchain.blocks import account_of, answers_of, asks_of, bindings_of, dialect_of
+from session_router_langchain.bindings import bindings_of
+from session_router_langchain.blocks import answers_of, asks_of
+from session_router_langchain.dialects import account_of, dialect_of
 from support.provider_messages import (
     APPROVAL,
     CODE,

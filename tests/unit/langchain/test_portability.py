@@ -25,7 +25,9 @@ from session_router_langchain.cache_markers import (
     strip_cache_markers_from_tools,
     without_cache_markers,
 )
-from session_router_langchain.portability import Change, Target, convert, origin_in, portability_report, repair, target_of
+from session_router_langchain.portability import Change, convert, portability_report
+from session_router_langchain.repairing import repair
+from session_router_langchain.target import Target, origin_in, target_of
 from support.provider_messages import (
     APPROVAL,
     CODE,

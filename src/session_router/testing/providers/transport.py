@@ -59,5 +59,5 @@ def delivered_events(events: Sequence[StreamEvent], fault: Fault) -> list[Stream
     else:
         # The first two events announce the call; the third is inside its arguments.
         calls = [at for at, part in enumerate(parts) if part == "tool_call"]
-        end = calls[2] + 1 if len(calls) > 2 else whole  # noqa: PLR2004
+        end = calls[2] + 1 if len(calls) > 2 else whole  # noqa: PLR2004 -- as above
     return list(events[:end])

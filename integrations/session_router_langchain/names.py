@@ -1,0 +1,69 @@
+"""Who is this session? One rule for every door: middleware, node, chat model, callback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from langgraph.config import get_config
+
+from session_router.identity import SessionNames
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.runnables import RunnableConfig
+
+
+def current_config() -> RunnableConfig:
+    """Return the config of the run that is going on in this context; empty outside of one."""
+    try:
+        return get_config()
+    except RuntimeError:
+        return {}
+
+
+def names_of(
+    config: RunnableConfig,
+    runtime: Any = None,  # noqa: ANN401 -- LangGraph's runtime; absent outside of graphs, partial in unit tests of users
+    *,
+    tenant: str | None,
+    principal: str | None,
+) -> SessionNames:
+    """Return the names that identify the session of a call.
+
+    What the application gives with the call itself comes before what the surrounding run says.
+
+    Args:
+        config: The config of the call, or of the run that makes it; what it lacks, its metadata tells.
+        runtime: LangGraph's runtime, where the door is given one. It says the same as the config of its run.
+        tenant: Whose deployment, if the router serves several.
+        principal: The user or service, as the application says; else the one that LangGraph Server authenticated.
+    """
+    configurable: Mapping[str, Any] = config.get("configurable") or {}
+    metadata: Mapping[str, Any] = config.get("metadata") or {}
+    execution = getattr(runtime, "execution_info", None)
+    return SessionNames(
+        tenant=tenant,
+        principal=principal or _user_in(configurable, runtime),
+        thread=_first(configurable.get("thread_id"), getattr(execution, "thread_id", None), metadata.get("thread_id")),
+        namespace=_first(getattr(execution, "checkpoint_ns", None), metadata.get("langgraph_checkpoint_ns")) or "",
+        agent=_first(metadata.get("lc_agent_name")),
+    )
+
+
+def _user_in(configurable: Mapping[str, Any], runtime: object) -> str | None:
+    """Name the user that LangGraph Server authenticated: it puts the user, and the id by itself, into the configurable."""
+    return _first(
+        _identity(getattr(getattr(runtime, "server_info", None), "user", None)),
+        _identity(configurable.get("langgraph_auth_user")),
+        configurable.get("langgraph_auth_user_id"),
+    )
+
+
+def _identity(user: object) -> object:
+    return cast("Mapping[str, object]", user).get("identity") if isinstance(user, dict) else getattr(user, "identity", None)
+
+
+def _first(*values: object) -> str | None:
+    """Return the first value that names something, as text: a thread may be numbered, from 0."""
+    return next((str(value) for value in values if value is not None and value != ""), None)

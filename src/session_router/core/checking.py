@@ -1,0 +1,63 @@
+"""Settings check themselves where they enter."""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import TYPE_CHECKING
+
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def check_number(
+    value: object,
+    *,
+    key: str,
+    rule: str,
+    low: float = 0.0,
+    high: float = inf,
+    below: float = inf,
+    whole: bool = False,
+) -> None:
+    """Refuse what is not a finite number in [low, high] and below `below`.
+
+    Args:
+        value: What was given.
+        key: Name of the setting.
+        rule: What is allowed, as the error says it.
+        low: The least allowed value.
+        high: The greatest allowed value.
+        below: What the value must be less than.
+        whole: Whether only whole numbers are allowed.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not isfinite(value) or not low <= value <= high or value >= below:
+        raise ConfigurationError(key=key, value=value, rule=rule)
+
+
+def check_kind(value: object, kind: type | tuple[type, ...], *, key: str, rule: str) -> None:
+    """Refuse what is not of `kind`.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, kind):
+        raise ConfigurationError(key=key, value=value, rule=rule)
+
+
+def check_methods(value: object, *names: str, key: str, rule: str) -> None:
+    """Refuse what lacks one of the methods `names`.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    method: Callable[..., object] | None
+    for name in names:
+        method = getattr(value, name, None)
+        if not callable(method):
+            raise ConfigurationError(key=key, value=value, rule=rule)

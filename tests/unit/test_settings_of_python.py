@@ -1,0 +1,72 @@
+"""A wrong setting from Python is an error of our tree that names the setting, the value and the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag
+from session_router.core.prefix import PromptCache
+from session_router.errors import ConfigurationError
+
+PRICES = Prices(input=1.0, output=2.0)
+ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [
+        (lambda: Policy(stake="x"), "policy.stake"),  # type: ignore[arg-type]
+        (lambda: Policy(stake=None), "policy.stake"),  # type: ignore[arg-type]
+        (lambda: Policy(stake=True), "policy.stake"),
+        (lambda: Policy(stake=float("nan")), "policy.stake"),
+        (lambda: Policy(stake=-1), "policy.stake"),
+        (lambda: Policy(margin="0.1"), "policy.margin"),  # type: ignore[arg-type]
+        (lambda: Policy(margin=1.0), "policy.margin"),
+        (lambda: Policy(output_tokens="x"), "policy.output_tokens"),  # type: ignore[arg-type]
+        (lambda: Policy(output_tokens=1.5), "policy.output_tokens"),  # type: ignore[arg-type]
+        (lambda: Policy(default=["x"]), "policy.default"),  # type: ignore[arg-type]
+        (lambda: Policy(unlabelled="top"), "policy.unlabelled"),  # type: ignore[arg-type]
+        (lambda: Policy(on_unportable="leave"), "policy.on_unportable"),  # type: ignore[arg-type]
+        (lambda: PromptCache(seconds_to_live="x"), "prompt_cache.seconds_to_live"),  # type: ignore[arg-type]
+        (lambda: PromptCache(minimum_tokens=-1), "prompt_cache.minimum_tokens"),
+        (lambda: Prices(input="1", output=1), "prices.input"),  # type: ignore[arg-type]
+        (lambda: Prices(input=1, output=-1), "prices.output"),
+        (lambda: ModelSpec(context_window="x"), "context_window"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(context_window=0), "context_window"),
+        (lambda: ModelSpec(skill="x"), "skill"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(skill=1.1), "skill"),
+        (lambda: ModelSpec(prices=(1, 2)), "prices"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(clearance="all"), "clearance"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(capabilities={"fly"}), "capabilities"),  # type: ignore[arg-type]
+        (lambda: Tag(level=9), "tag.level"),  # type: ignore[arg-type]
+        (lambda: Clearance(max_level=9), "clearance.max_level"),  # type: ignore[arg-type]
+        (lambda: Router({}), "routes"),
+        (lambda: Router(["openai:sim-fast"]), "routes"),  # type: ignore[arg-type]
+        (lambda: Router({"": ROUTES["fast"]}), "routes"),
+        (lambda: Router({"fast": None}), "routes.fast"),
+        (lambda: Router({"fast": "openai:sim-fast"}), "prices.fast"),
+        (lambda: Router(ROUTES, prices={"slow": PRICES}), "prices"),
+        (lambda: Router({"fast": "openai:sim-fast"}, prices={"fast": (1, 2)}), "prices"),  # type: ignore[dict-item]
+        (lambda: Router(ROUTES, policy={"stake": 1}), "policy"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, policy=Policy(default="slow")), "policy.default"),
+        (lambda: Router(ROUTES, key="k" * 40), "key"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, key=b"k"), "key"),
+        (lambda: Router(ROUTES, key=b""), "key"),
+        (lambda: Router(ROUTES, store="x.db"), "store"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, scorer=len), "scorer"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_setting_names_its_key_and_the_rule(make: Any, key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    assert caught.value.key == key
+    assert caught.value.rule
+
+
+def test_what_is_right_is_taken() -> None:
+    spec = ModelSpec(model="openai:x", prices=PRICES, capabilities={"tools"}, context_window=1, skill=1, clearance=Clearance(max_level=2))  # type: ignore[arg-type]
+    router = Router({"fast": spec}, policy=Policy(stake=0, default="fast"), key=b"k" * 16)
+    assert router.models["fast"].capabilities == {"tools"}  # type: ignore[index]
+    assert router.key == b"k" * 16
