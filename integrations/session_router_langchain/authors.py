@@ -23,6 +23,16 @@ def stamped_author(message: AIMessage) -> str | None:
     return author if isinstance(author, str) else None
 
 
+def stamped_agent(message: AIMessage) -> str | None:
+    """Return the agent whose call `message` answered, as this library wrote it down.
+
+    The message's own name is no evidence: a node may rename its messages in the middle of a loop.
+    """
+    stamp: object = message.response_metadata.get(STAMP)
+    agent = cast("Mapping[str, Any]", stamp).get("agent") if isinstance(stamp, Mapping) else None
+    return agent if isinstance(agent, str) else None
+
+
 def provider_id_of(message: AIMessage) -> str | None:
     """Return the id under which the provider answered."""
     provider_id = message.response_metadata.get("model_name") or message.response_metadata.get("model")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
 from session_router.core.call import Call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
-from session_router.core.transcript import Role
+from session_router.core.transcript import AskKind, BindingKind, Role
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
+from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_text
 from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
@@ -24,7 +27,7 @@ from session_router_langchain.target import Target, origin_in, target_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages import BaseMessage, SystemMessage
+    from langchain_core.messages import BaseMessage
 
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
@@ -36,6 +39,10 @@ NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 INTERNAL_CALL = "lc_internal_call"
 """Metadata key by which LangChain marks model calls of its middleware."""
+
+
+BEGINNING = "(The conversation begins.)"
+"""Stands before a greeting of the assistant where a human must speak first."""
 
 
 class Calls:
@@ -104,15 +111,21 @@ class Calls:
             internal=internal,
         )
 
-    def prepare(self, messages: Sequence[BaseMessage], reading: Reading, decision: Decision) -> Sequence[BaseMessage]:
+    def prepare(self, messages: Sequence[BaseMessage], reading: Reading, call: Call, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it: the very same list when it can take it as it is."""
-        prepared: Sequence[BaseMessage] = repair(messages) if reading.broken else messages
+        continued = any(binding.kind is BindingKind.PREVIOUS_RESPONSE for binding in call.bindings)
+        # By now nobody will run the calls that are still open: a model is about to be asked.
+        abandoned = any(ask.kind is not AskKind.SERVER_TOOL for ask in reading.position.open)
+        prepared: Sequence[BaseMessage] = messages
+        if reading.broken or abandoned:
+            prepared = repair(messages, continued=continued, abandoned=abandoned)
         target = self._target(decision.chosen())
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
         taken_up = target.thinking and _takes_up_a_loop(reading, target.name)
         if not (decision.evidence.blocked_by or decision.action is Action.FORCED_SWITCH or taken_up):
-            return prepared
-        return convert(prepared, target, origin=origin_in(self.models.specs))
+            return begun(prepared) if target.dialect == ANTHROPIC else prepared
+        prepared = convert(prepared, target, origin=origin_in(self.models.specs))
+        return begun(prepared) if target.dialect == ANTHROPIC else prepared
 
     def _target(self, name: ModelName) -> Target:
         target = self._targets.get(name)
@@ -131,6 +144,14 @@ class Calls:
         """Return `tools` as the chosen model can take them."""
         changed: Sequence[Any] = self.prepare_settings(decision, None, tools, {}).get("tools", tools)
         return changed
+
+
+def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return a history that a human begins, as Anthropic demands; the very same one when a human does."""
+    first = next((index for index, message in enumerate(messages) if not isinstance(message, SystemMessage)), None)
+    if first is None or not isinstance(messages[first], AIMessage):
+        return messages
+    return [*messages[:first], HumanMessage(BEGINNING), *messages[first:]]
 
 
 def _takes_up_a_loop(reading: Reading, name: str) -> bool:

@@ -4,8 +4,7 @@ The chosen model is called as the application would call it, with the applicatio
 name, with its own usage. Tools stay raw until the model is known, since every provider formats them differently.
 """
 
-# Keyword arguments, schemas and values are those of the base class.
-# ruff: noqa: ANN401
+# ruff: noqa: ANN401 -- keyword arguments, schemas and values are those of the base class
 
 from __future__ import annotations
 

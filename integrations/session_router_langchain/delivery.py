@@ -30,7 +30,7 @@ class DeliveryProbe(BaseCallbackHandler):
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002 -- as in the base class
         """See who is asked."""
-        name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.asked = name if isinstance(name, str) else None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
@@ -40,7 +40,7 @@ class DeliveryProbe(BaseCallbackHandler):
 
     def on_stream_event(self, event: Any, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See an event of the newer streaming protocol."""
-        kind = event.get("event") if isinstance(event, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        kind = event.get("event") if isinstance(event, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.delivered = self.delivered or kind in {"content-block-delta", "content-block-finish"}
 
 

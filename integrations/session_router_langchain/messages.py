@@ -12,14 +12,14 @@ import json
 import weakref
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
 from session_router.core.boundary import Position, advance
 from session_router.core.model import Capability
 from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Transcript
-from session_router_langchain.authors import author_of
+from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 
@@ -77,7 +77,7 @@ class MessageReader:
         self._read: dict[int, tuple[weakref.ref[BaseMessage], list[BaseMessage], Reading]] = {}
 
     def __len__(self) -> int:
-        """Return the number of histories that are remembered."""
+        """Return the number of readings that are remembered: two of each history, at its last message and before it."""
         return len(self._read)
 
     def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Reading:
@@ -95,9 +95,11 @@ class MessageReader:
             for index in range(known, len(messages)):
                 before = steps[-1] if steps else reading.transcript.steps[-1] if known else None
                 steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
-            reading = reading.extended(steps)
+            # Before the last message too: some applications put another reminder there at every call.
+            before_last = reading.extended(steps[:-1])
+            reading = before_last.extended(steps[-1:])
             if not steps[-1].partial:
-                self._remember(messages, reading, superseded)
+                self._remember(messages, before_last, reading, superseded)
         return reading.headed(head)
 
     def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, Reading, int | None]:
@@ -108,26 +110,35 @@ class MessageReader:
                 return count, entry[2], key
         return 0, Reading(), None
 
-    def _remember(self, messages: list[BaseMessage], reading: Reading, superseded: int | None) -> None:
+    def _remember(self, messages: list[BaseMessage], before_last: Reading, reading: Reading, superseded: int | None) -> None:
+        with self._guard:
+            if superseded is not None:
+                self._forget(superseded)
+            self._keep(messages, reading)
+            if len(messages) > 1:
+                self._keep(messages[:-1], before_last)
+
+    def _keep(self, messages: list[BaseMessage], reading: Reading) -> None:
         last = messages[-1]
-        key = id(last)
-        read = self._read
+        key, read = id(last), self._read
 
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        with self._guard:
-            if superseded is not None:
-                read.pop(superseded, None)
-            # Without the last one, or it would keep itself alive; with it go the others.
-            read[key] = (weakref.ref(last, forget), messages[:-1], reading)
+        # Without the last one, or it would keep itself alive; with it go the others.
+        read[key] = (weakref.ref(last, forget), messages[:-1], reading)
+
+    def _forget(self, key: int) -> None:
+        entry = self._read.pop(key, None)
+        if entry is not None and entry[1]:
+            self._read.pop(id(entry[1][-1]), None)
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:
     try:
         # Lists compare their elements by identity first: some nanoseconds a message.
         return known == messages
-    except RecursionError:
+    except Exception:  # noqa: BLE001 -- deep content, or arrays that refuse to be compared: then it is read afresh
         return False
 
 
@@ -143,14 +154,14 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
     content, tokens, needs = _fingerprint(message)
     if isinstance(message, AIMessage):
         author = author_of(message, specs)
-        spec = specs.get(author) if author is not None else None  # type: ignore[call-overload]
+        spec = specs.get(cast("ModelName", author)) if author is not None else None
         return Step(
             role=Role.AI,
             digest=content,
             tokens=tokens,
             asks=asks_of(message),
             author=author,
-            agent=message.name or None,
+            agent=stamped_agent(message),
             partial=last and isinstance(message, AIMessageChunk) and message.chunk_position != "last",
             bindings=bindings_of(
                 message, author=author, account="" if spec is None else spec.account, dialect="" if spec is None else spec.dialect
@@ -282,7 +293,7 @@ def _fingerprint_of_tool(tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- as 
 
 def _schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
     if isinstance(tool, dict):
-        return tool  # pyright: ignore[reportUnknownVariableType]
+        return tool  # pyright: ignore[reportUnknownVariableType] -- tools come untyped
     from langchain_core.utils.function_calling import convert_to_openai_tool
 
     try:

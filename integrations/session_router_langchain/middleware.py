@@ -147,7 +147,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         """Return the request for the chosen model."""
         name = decision.chosen()
         request = here.request
-        messages = self.calls.prepare(request.messages, here.reading, decision)
+        messages = self.calls.prepare(request.messages, here.reading, here.call, decision)
         overrides: dict[str, Any] = {"model": self.calls.models[name]}
         if messages is not request.messages:
             overrides["messages"] = list(messages)

@@ -79,7 +79,8 @@ def failure_of(error: BaseException, *, at: float) -> Outcome:
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
     """Return the facts that a message carries: enough to find its author again, no more."""
-    return {"model": answerer, "decision_id": decision.id, "decision": decision.action.value, "reason": decision.reason.value}
+    stamp = {"model": answerer, "decision_id": decision.id, "decision": decision.action.value, "reason": decision.reason.value}
+    return stamp if decision.agent is None else {**stamp, "agent": decision.agent}
 
 
 def stamped(message: Message, decision: Decision, answerer: ModelName | None) -> Message:

@@ -20,13 +20,18 @@ UNKNOWN_OUTCOME = "The outcome of this call is unknown: it may or may not have r
 _RUNS_ON_PROVIDER = frozenset({"server_tool_use", "mcp_tool_use", "server_tool_call"})
 
 
-def repair(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+def repair(messages: Sequence[BaseMessage], *, continued: bool = False, abandoned: bool = False) -> Sequence[BaseMessage]:
     """Return a history that every provider takes, for one request.
 
     - A call that nobody answered before the conversation went on gets a result that says so.
     - A result comes right behind its call, once; one whose call is gone becomes text.
     - A client block, or a provider's paused tool, that the conversation left behind becomes text.
     - Calls at the very end are left alone: the framework is about to run them.
+
+    Args:
+        messages: The history.
+        continued: Whether the provider holds what was before it: results at its beginning then answer calls over there.
+        abandoned: Whether the calls at the very end will not be run either: a model is about to be asked.
 
     Returns:
         The very same sequence when there is nothing to repair.
@@ -40,9 +45,10 @@ def repair(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
             end += 1
         first = messages[index]
         if isinstance(first, AIMessage):
-            repaired.extend(_exchange(first, messages[index + 1 : end], goes_on=end < len(messages), finished=finished))
+            goes_on = abandoned or end < len(messages)
+            repaired.extend(_exchange(first, messages[index + 1 : end], goes_on=goes_on, finished=finished))
         else:
-            repaired.extend(_unasked(message) for message in messages[index:end])
+            repaired.extend(messages[index:end] if continued else map(_unasked, messages[index:end]))
         index = end
     unchanged = len(repaired) == len(messages) and all(new is old for new, old in zip(repaired, messages, strict=True))
     return messages if unchanged else repaired

@@ -96,7 +96,7 @@ class Request:
 
     def prepared(self, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it."""
-        return self.calls.prepare(self.messages, self.reading, decision)
+        return self.calls.prepare(self.messages, self.reading, self.call, decision)
 
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
         """Return the chosen model with the tools as it takes them."""

@@ -1,7 +1,6 @@
 """Structured output of a model that is not known yet."""
 
-# Keyword arguments, schemas and values are those of the base class.
-# ruff: noqa: ANN401
+# ruff: noqa: ANN401 -- keyword arguments, schemas and values are those of the base class
 
 from __future__ import annotations
 

@@ -111,11 +111,11 @@ def test_no_uncleared_model_is_ever_chosen() -> None:
     chosen = Counter[str]()
 
     @settings(OURS, max_examples=200)
-    @given(LABELLED | calls(HISTORIES), CLEARED_ROUTES, NEEDS, policies())
+    @given(LABELLED, CLEARED_ROUTES, NEEDS, policies())
     def law(call: Call, models: dict[ModelName, ModelSpec], said: dict[ModelName, Need], policy: Policy) -> None:
         decision = router(models, said, policy).route(call)
         tag = label_of_all_that_is_sent(call, policy)
-        if decision.model is None or (not governed(call, models)):
+        if decision.model is None or not governed(call, models):
             return
         assert permits(tag, models[decision.model].clearance, now=call.now, purpose=call.purpose)
         others = [spec.clearance for spec in models.values()]
@@ -141,17 +141,24 @@ def label_of_all_that_is_sent(call: Call, policy: Policy) -> Tag:
 
 
 def test_every_decision_is_of_one_piece() -> None:
-    met = Counter[str]()
+    met = Counter[object]()
 
-    @settings(OURS, max_examples=200)
-    @given(LABELLED | calls(HISTORIES), CLEARED_ROUTES | ROUTES, NEEDS, policies())
-    def law(call: Call, models: dict[ModelName, ModelSpec], said: dict[ModelName, Need], policy: Policy) -> None:
+    def check(call: Call, models: dict[ModelName, ModelSpec], said: dict[ModelName, Need], policy: Policy) -> None:
         decision = router(models, said, policy).route(call)
         check_that_it_is_of_one_piece(decision, call, models)
-        met.update([decision.action, decision.reason, "locked" if decision.lock else "free", "switched" if decision.switched else "stayed"])
+        met.update([decision.action, decision.reason])
 
-    law()
-    assert min(met[Action.REFUSE], met[Action.KEEP], met[Reason.LOCKED], met["locked"], met["switched"]) >= 3, met
+    @OURS
+    @given(conversations(), ROUTES, NEEDS, policies())
+    def in_conversations(history: Transcript, models: dict[ModelName, ModelSpec], said: dict[ModelName, Need], policy: Policy) -> None:
+        for part in prefixes_before_ai(history):
+            check(call_on(part), models, said, policy)
+
+    OURS(given(LABELLED, CLEARED_ROUTES, NEEDS, policies())(check))()
+    assert met[Action.REFUSE] >= 5, met
+    in_conversations()
+    assert min(met[Action.KEEP], met[Reason.LOCKED]) >= 20, met
+    assert met[Action.SWITCH] >= 1, met
 
 
 def check_that_it_is_of_one_piece(decision: Decision, call: Call, models: dict[ModelName, ModelSpec]) -> None:

@@ -132,6 +132,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         at=call.now,
         internal=call.internal,
         carried=call.carried is not None,
+        agent=call.agent,
     )
 
 

@@ -149,6 +149,7 @@ class Decision:
         at: POSIX seconds.
         internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
         carried: Whether the framework, not the store, keeps the session.
+        agent: Which agent called; `None` when there is only one.
     """
 
     id: str
@@ -168,6 +169,7 @@ class Decision:
     at: float
     internal: bool = False
     carried: bool = False
+    agent: str | None = None
 
     @property
     def switched(self) -> bool:

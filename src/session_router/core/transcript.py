@@ -107,7 +107,7 @@ class Step:
         answers: Ids that this message answers (a tool message, or a human approval of a client block).
         author: Model name of an AI message; the provider's id when no route is known for it; `None` when
             no model wrote it (call limits, "need more steps", seeded examples).
-        agent: Name of the agent that an AI message belongs to (`AIMessage.name`); `None` when it has none.
+        agent: Agent whose call an AI message answered; `None` when nobody wrote it down.
         injected: A human message that no human typed (a summary, a notification, the media of a file tool).
         partial: A streamed chunk that is not the last one.
         needs: Capabilities that a model must have to read this message, such as `images`.

@@ -1,4 +1,4 @@
-"""One set of simulated providers a module, cleared before every test, and a recorder of callbacks."""
+"""A routing chat model over the simulated providers, and what watches it: callbacks and an observer."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from session_router import Policy, Prices, Router
 from session_router_langchain import SessionRouterChatModel
-from support.agents import RestlessScorer, Stage, staged
+from support.agents import RestlessScorer, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from langchain_core.messages import AIMessage
 
 UNSHARED: Any = {"default_headers": {"Connection": "close"}}
@@ -62,18 +60,6 @@ class Observations:
     def on_outcome(self, decision: Any, outcome: Any) -> None:
         del decision
         self.outcomes.append(outcome)
-
-
-@pytest.fixture(scope="module")
-def served_stage() -> Iterator[Stage]:
-    with staged() as stage:
-        yield stage
-
-
-@pytest.fixture
-def stage(served_stage: Stage) -> Stage:
-    served_stage.clear()
-    return served_stage
 
 
 @pytest.fixture

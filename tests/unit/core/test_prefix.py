@@ -74,4 +74,4 @@ def test_each_model_s_prefix_lives_as_long_as_its_own_provider_says(now: float) 
 )
 def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=f"`prompt_cache.{name}` is {value!r}; give"):
-        PromptCache(**{name: value})  # type: ignore[arg-type] -- one of the two, whichever its type
+        PromptCache(**{name: value})  # type: ignore[arg-type]

@@ -79,7 +79,14 @@ class TestIncrementalReading:
         for end in range(1, len(history) + 1):
             one.read(list(history[:end]))
         assert [id(message) for message in reads] == [id(message) for message in history]
-        assert len(one) == 1
+        assert len(one) == 2
+
+    def test_another_reminder_at_the_end_of_every_call_reads_nothing_twice(self, reads: list[BaseMessage]) -> None:
+        history, one = conversation(20), reader()
+        reminders = [HumanMessage(f"reminder {number}") for number in range(0, len(history), 2)]
+        for number, reminder in enumerate(reminders, start=1):
+            assert one.read([*history[: 2 * number], reminder]).transcript.turn >= 1
+        assert sorted(map(id, reads)) == sorted(map(id, [*history, *reminders]))
 
     def test_reading_bit_by_bit_gives_what_reading_at_once_gives(self) -> None:
         history, one = conversation(6), reader()
@@ -138,7 +145,7 @@ class TestMemory:
         del left
         gc.collect()
         assert gone() is None
-        assert len(one) == 1
+        assert len(one) == 2
         assert one.read(right) == reader().read(right)
 
     def test_a_tool_that_is_gone_is_forgotten(self) -> None:

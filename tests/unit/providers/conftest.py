@@ -1,7 +1,5 @@
 """Three small models, and ways to reach them."""
 
-# Fixtures and cases say what they are.
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator

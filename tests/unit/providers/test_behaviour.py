@@ -1,7 +1,6 @@
 """What simulated models say."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN002, ANN003, ANN201
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201 -- fixtures and cases say what they are
 
 import re
 
@@ -128,7 +127,7 @@ SCHEMAS = st.recursive(
 ITEM = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
 
 
-def holds(value, schema):  # noqa: PLR0911 - one line a kind
+def holds(value, schema):  # noqa: PLR0911 -- one line a kind
     """A small checker of the schemas above, written apart from the sampler."""
     if "$ref" in schema or "allOf" in schema:
         return holds(value, ITEM)

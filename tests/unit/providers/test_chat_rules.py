@@ -1,7 +1,6 @@
 """Each rule of the Chat Completions API bites, and its good counterpart passes."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN002, ANN201
+# ruff: noqa: ANN001, ANN002, ANN201 -- fixtures and cases say what they are
 
 import pytest
 

@@ -1,7 +1,6 @@
 """What was ordered goes wrong, and nothing else does."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201, ANN202 -- fixtures and cases say what they are
 
 import time
 
@@ -65,8 +64,8 @@ def collect(stream):
     seen = []
     try:
         for chunk in stream:
-            seen.append(chunk)  # noqa: PERF402 - what came before the error counts
-    except Exception as error:  # noqa: BLE001 - any error is a result here
+            seen.append(chunk)  # noqa: PERF402 -- what came before the error counts
+    except Exception as error:  # noqa: BLE001 -- any error is a result here
         return seen, error
     return seen, None
 

@@ -1,7 +1,6 @@
 """Whatever comes in, the answer is a provider's answer: 200 or 4xx, never a crash."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201, ANN202 -- fixtures and cases say what they are
 
 import json
 import time

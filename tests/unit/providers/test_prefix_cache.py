@@ -1,7 +1,6 @@
 """Caches account exactly. Every number here is worked out by hand: a text of n bytes is ceil(n / 4) tokens."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202 -- fixtures and cases say what they are
 
 import math
 

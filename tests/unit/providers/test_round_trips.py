@@ -1,7 +1,6 @@
 """Real clients talk to the simulators, and break no rule."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN201
+# ruff: noqa: ANN001, ANN201 -- fixtures and cases say what they are
 
 import threading
 import time

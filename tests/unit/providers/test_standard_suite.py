@@ -1,7 +1,6 @@
 """The parts of LangChain's standard suite that depend on what a model says. The whole suite passes; this is the quick part."""
 
-# Fixtures and cases say what they are.
-# ruff: noqa: ANN001, ANN201
+# ruff: noqa: ANN001, ANN201 -- fixtures and cases say what they are
 
 import warnings
 

@@ -81,7 +81,7 @@ class Faults:
         self._lock = threading.Lock()
         self._planned: deque[_Planned] = deque()
         self._random: list[_Random] = []
-        self._generator = random.Random(seed)  # noqa: S311 - reproducible draws, not secrets
+        self._generator = random.Random(seed)  # noqa: S311 -- reproducible draws, not secrets
 
     def next(self, fault: Fault, *, model: str | None = None, times: int = 1) -> None:
         """Queue `fault` for the next `times` requests to `model`, or to any model."""

@@ -40,6 +40,6 @@ def first_breach(rules: Iterable[Rule[Asked]], asked: Asked) -> Refusal | None:
 def listed(values: Iterable[str]) -> str:
     """Quote `values` as OpenAI does in its messages: `'a', 'b', and 'c'`."""
     quoted = [f"'{value}'" for value in values]
-    if len(quoted) <= 2:  # noqa: PLR2004 - two items take no comma
+    if len(quoted) <= 2:  # noqa: PLR2004 -- two items take no comma
         return " and ".join(quoted)
     return f"{', '.join(quoted[:-1])}, and {quoted[-1]}"

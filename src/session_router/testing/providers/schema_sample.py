@@ -36,11 +36,11 @@ class SchemaSampler:
         self._strings: Iterator[str] = iter(quoted_strings(text))
         self._numbers: Iterator[float] = iter([float(number) for number in _NUMBER.findall(text)])
 
-    def sample(self) -> Any:  # noqa: ANN401 - a JSON value
+    def sample(self) -> Any:  # noqa: ANN401 -- a JSON value
         """Return a value that satisfies the schema. `pattern` and `not` are not looked at."""
         return self._value(dict(self._root), "value", 0)
 
-    def _value(self, schema: JsonObject, name: str, depth: int) -> Any:  # noqa: ANN401
+    def _value(self, schema: JsonObject, name: str, depth: int) -> Any:  # noqa: ANN401 -- as above
         schema = self._resolved(schema)
         if "const" in schema:
             return schema["const"]
@@ -95,12 +95,12 @@ class SchemaSampler:
         rest = as_object(schema.get("items"))
         return [self._value(fixed[at] if at < len(fixed) else rest, name, depth + 1) for at in range(wanted)]
 
-    def _chosen(self, choices: list[Any]) -> Any:  # noqa: ANN401
+    def _chosen(self, choices: list[Any]) -> Any:  # noqa: ANN401 -- as above
         """Return the first choice that the text names, else the first."""
         text = self._text.casefold()
         return next((choice for choice in choices if as_text(choice) and as_text(choice).casefold() in text), choices[0])
 
-    def _scalar(self, kind: str, schema: JsonObject, name: str) -> Any:  # noqa: ANN401
+    def _scalar(self, kind: str, schema: JsonObject, name: str) -> Any:  # noqa: ANN401 -- as above
         if kind == "integer":
             return int(self._number(schema, whole=True))
         if kind == "number":
