@@ -64,6 +64,25 @@ class Reading:
         return self if head is None else Reading(self.transcript.headed(head), self.broken, self.position)
 
 
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """One reading, for as long as the last message of its history lives.
+
+    Attributes:
+        key: `id` of the last message.
+        last: The last message; a strong reference would keep it alive, and with it all the others.
+        before: The messages before it.
+        reading: What reading them gave.
+        spare: Whether it stands for a history whose last message may be another one next time.
+    """
+
+    key: int
+    last: weakref.ref[BaseMessage]
+    before: list[BaseMessage]
+    reading: Reading
+    spare: bool
+
+
 class MessageReader:
     """Reads histories into transcripts.
 
@@ -74,10 +93,10 @@ class MessageReader:
     def __init__(self, specs: Callable[[], Mapping[ModelName, ModelSpec]]) -> None:
         self._specs = specs
         self._guard = Lock()
-        self._read: dict[int, tuple[weakref.ref[BaseMessage], list[BaseMessage], Reading]] = {}
+        self._read: dict[int, _Remembered] = {}
 
     def __len__(self) -> int:
-        """Return the number of readings that are remembered: two of each history, at its last message and before it."""
+        """Return the number of readings that are remembered: one or two of each history."""
         return len(self._read)
 
     def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Reading:
@@ -88,50 +107,48 @@ class MessageReader:
             head: Digest and tokens of what is sent before it: system prompt and tools.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        known, reading, superseded = self._longest_known(messages)
+        known, found = self._longest_known(messages)
+        reading = found.reading if found else Reading()
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
             for index in range(known, len(messages)):
                 before = steps[-1] if steps else reading.transcript.steps[-1] if known else None
                 steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
-            # Before the last message too: some applications put another reminder there at every call.
-            before_last = reading.extended(steps[:-1])
-            reading = before_last.extended(steps[-1:])
+            # Some applications put another reminder last at every call: where the last message was not found again,
+            # the history before it is remembered as well.
+            spare = reading.extended(steps[:-1]) if found is None or found.spare else None
+            reading = reading.extended(steps) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
-                self._remember(messages, before_last, reading, superseded)
+                self._remember(messages, reading, spare=spare, superseded=found)
         return reading.headed(head)
 
-    def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, Reading, int | None]:
+    def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, _Remembered | None]:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
-            key = id(messages[count - 1])
-            entry = self._read.get(key)
-            if entry is not None and entry[0]() is messages[count - 1] and _are_the_same(entry[1], messages[: count - 1]):
-                return count, entry[2], key
-        return 0, Reading(), None
+            entry = self._read.get(id(messages[count - 1]))
+            if entry is not None and entry.last() is messages[count - 1] and _are_the_same(entry.before, messages[: count - 1]):
+                return count, entry
+        return 0, None
 
-    def _remember(self, messages: list[BaseMessage], before_last: Reading, reading: Reading, superseded: int | None) -> None:
+    def _remember(self, messages: list[BaseMessage], reading: Reading, *, spare: Reading | None, superseded: _Remembered | None) -> None:
         with self._guard:
             if superseded is not None:
-                self._forget(superseded)
+                self._read.pop(superseded.key, None)
+                if superseded.before:
+                    other = self._read.get(id(superseded.before[-1]))
+                    if other is not None and other.spare:
+                        del self._read[other.key]
             self._keep(messages, reading)
-            if len(messages) > 1:
-                self._keep(messages[:-1], before_last)
+            if spare is not None and len(messages) > 1:
+                self._keep(messages[:-1], spare, spare=True)
 
-    def _keep(self, messages: list[BaseMessage], reading: Reading) -> None:
-        last = messages[-1]
-        key, read = id(last), self._read
+    def _keep(self, messages: list[BaseMessage], reading: Reading, *, spare: bool = False) -> None:
+        key, read = id(messages[-1]), self._read
 
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        # Without the last one, or it would keep itself alive; with it go the others.
-        read[key] = (weakref.ref(last, forget), messages[:-1], reading)
-
-    def _forget(self, key: int) -> None:
-        entry = self._read.pop(key, None)
-        if entry is not None and entry[1]:
-            self._read.pop(id(entry[1][-1]), None)
+        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], reading, spare)
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:
@@ -189,12 +206,20 @@ def _is_injected(message: HumanMessage, before: Step | None) -> bool:
     if isinstance(message.additional_kwargs.get("lc_source"), str):
         return True
     in_loop = before is not None and (before.role is Role.TOOL or (before.injected and before.role is Role.HUMAN))
-    return in_loop and isinstance(message.content, list) and bool(message.content) and not message.text.strip()
+    return in_loop and isinstance(message.content, list) and bool(message.content) and not _text_of(message).strip()
 
 
 def typed_text(messages: Sequence[BaseMessage], transcript: Transcript) -> str:
     """Return what the user typed to open the turn; never tool output, an approval, or an injected message."""
-    return "" if transcript.typed_at is None else messages[transcript.typed_at].text
+    return "" if transcript.typed_at is None else _text_of(messages[transcript.typed_at])
+
+
+def _text_of(message: BaseMessage) -> str:
+    try:
+        return message.text
+    except (AttributeError, KeyError, TypeError):
+        # Content that was set in place to what is none. The provider's client will say what is wrong with it.
+        return ""
 
 
 def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
@@ -204,7 +229,9 @@ def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
     if isinstance(message.content, str):
         parts.append(_bytes(message.content))
     else:
-        media = [_MEDIA[kind] for block in message.content if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
+        # Content that was set in place may be anything.
+        blocks: list[object] = [*message.content] if isinstance(message.content, list | tuple) else []  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
+        media = [_MEDIA[kind] for block in blocks if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
         parts.append(_canonical(message.content))
     if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
         parts.append(_canonical([[call["id"], call["name"], call["args"]] for call in (*message.tool_calls, *message.invalid_tool_calls)]))
@@ -219,7 +246,7 @@ def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
         digest.update(part)
     if media:
         # Encoded media would count a million characters of base64 as text.
-        length = len(_bytes(message.text))
+        length = len(_bytes(_text_of(message)))
     tokens = TOKENS_OF_ENVELOPE - (-length // BYTES_PER_TOKEN) + len(media) * TOKENS_OF_MEDIUM
     return digest.digest(), tokens, frozenset(media)
 

@@ -181,17 +181,28 @@ def _decide(  # noqa: PLR0911 -- one line a rule, in the order in which they out
         # Nobody knows what is warm where: staying is the choice that cannot be wrong by much.
         return choose(situation, situation.current, Reason.NO_SESSION)
     scores = yield ScoreNeed(call.question, {name: specs[name] for name in names})
-    if scores is not None and not _are_complete(scores, names):
-        degraded.add("scorer")
-        scores = None
-    if scores is None:
+    needs = None if scores is None else _needs_of(scores, names)
+    if needs is None:
+        if scores is not None:
+            degraded.add("scorer")
         return choose(situation, situation.default(names), Reason.NO_SCORE)
-    return _by_money(situation, names, scores)
+    return _by_money(situation, names, needs)
 
 
-def _are_complete(scores: object, names: list[ModelName]) -> bool:
-    """Whether a scorer said what its port promises: a need for every model asked about."""
-    return isinstance(scores, Mapping) and all(isinstance(scores.get(name), Need) for name in names)  # pyright: ignore[reportUnknownMemberType] -- a scorer is the user's
+def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] | None:
+    """Read what a scorer said, once; `None` unless it is what its port promises: a need for every model asked about."""
+    if not isinstance(scores, Mapping):
+        return None
+    needs: dict[ModelName, Need] = {}
+    for name in names:
+        try:
+            need: object = scores[name]
+        except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
+            return None
+        if not isinstance(need, Need):
+            return None
+        needs[name] = need
+    return needs
 
 
 def _under_lock(situation: Situation, lock: Lock) -> Decision:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NewType
 
@@ -19,6 +20,9 @@ SessionId = NewType("SessionId", str)
 
 SCHEMA = 1
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
+
+_LARGEST_COUNT = 2**53 - 1  # whole numbers up to here survive every JSON reader
+_SESSION_ID = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +110,15 @@ def session_from_plain(plain: Mapping[str, Any]) -> Session:
         StoreCorrupt: It is not a session of a known schema.
     """
     try:
-        if plain["schema"] != SCHEMA:
-            msg = f"session row has schema {plain['schema']!r}, this release reads {SCHEMA}; it is treated as lost."
+        schema = plain["schema"]
+        if schema != SCHEMA:
+            found = f"schema {schema}" if isinstance(schema, int) and abs(schema) <= _LARGEST_COUNT else "no schema that is a number"
+            msg = f"session row has {found}, this release reads {SCHEMA}; it is treated as lost."
             raise StoreCorrupt(msg)
         return _read(plain)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        msg = f"session row does not have the shape of schema {SCHEMA} ({error!r}); it is treated as lost."
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        # Without what was found there: it can be nested too deep, or be too long, to be shown.
+        msg = f"session row does not have the shape of schema {SCHEMA} ({type(error).__name__}); it is treated as lost."
         raise StoreCorrupt(msg) from error
 
 
@@ -119,29 +126,47 @@ def _read(plain: Mapping[str, Any]) -> Session:
     lock = plain["lock"]
     visits: dict[ModelName, Visit] = {}
     for name, (steps, digest, tokens, at) in plain["visits"].items():
-        visits[ModelName(_text(name))] = Visit(steps=int(steps), digest=bytes.fromhex(digest), tokens=int(tokens), at=float(at))
+        visits[ModelName(_text(name))] = Visit(steps=_count(steps), digest=bytes.fromhex(digest), tokens=_count(tokens), at=float(at))
     return Session(
-        id=SessionId(_text(plain["id"])),
-        version=int(plain["version"]),
+        id=_session_id(plain["id"]),
+        version=_count(plain["version"]),
         current=None if plain["current"] is None else ModelName(_text(plain["current"])),
         lock=None
         if lock is None
         else Lock(
-            kind=LockKind(lock["kind"]),
+            kind=LockKind(_text(lock["kind"])),
             model=None if lock["model"] is None else _text(lock["model"]),
             waiting_for=tuple(map(_text, lock["waiting_for"])),
         ),
         closed=None if plain["closed"] is None else bytes.fromhex(plain["closed"]),
         visits=visits,
-        turn=int(plain["turn"]),
-        call=int(plain["call"]),
-        switches=int(plain["switches"]),
-        switched_at=None if plain["switched_at"] is None else int(plain["switched_at"]),
+        turn=_count(plain["turn"]),
+        call=_count(plain["call"]),
+        switches=_count(plain["switches"]),
+        switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
     )
+
+
+def _session_id(value: object) -> SessionId:
+    text = _text(value)
+    if not _SESSION_ID.fullmatch(text):
+        msg = "a session's id has 64 hex digits"
+        raise ValueError(msg)
+    return SessionId(text)
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        msg = f"{value!r} is not text"
+        msg = f"found {type(value).__name__} where text belongs"
         raise TypeError(msg)
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        msg = f"found {type(value).__name__} where a count belongs"
+        raise TypeError(msg)
+    if not 0 <= value <= _LARGEST_COUNT:
+        msg = "a count is 0 or more, and below 2**53"
+        raise ValueError(msg)
     return value

@@ -79,7 +79,7 @@ class TestIncrementalReading:
         for end in range(1, len(history) + 1):
             one.read(list(history[:end]))
         assert [id(message) for message in reads] == [id(message) for message in history]
-        assert len(one) == 2
+        assert len(one) == 1
 
     def test_another_reminder_at_the_end_of_every_call_reads_nothing_twice(self, reads: list[BaseMessage]) -> None:
         history, one = conversation(20), reader()
