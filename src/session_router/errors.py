@@ -113,7 +113,8 @@ class Unportable(SessionRouterError):
         self.model, self.bindings = model, tuple(bindings)
         super().__init__(
             f"`{model}` cannot take {', '.join(bindings)} of this history. "
-            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.'
+            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped; '
+            "what a provider holds can only go to a route of the same account."
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
+import io
 import json
 import os
 import re
@@ -11,14 +13,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from session_router.cli.row_shape import problem_of
+from session_router.cli.story import tell
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
 from session_router.core.boundary import LockKind
 from session_router.core.decision import Action, Reason
 from support.shared_data import shared_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; sys.argv[0] = 'session-router'; {before}; from session_router.cli import main; main()"
@@ -184,6 +192,113 @@ def test_explain_goes_on_after_rows_that_are_none(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [f"line {number}" in done.stderr for number in range(1, 7)] == [True] * 5 + [False]
     assert "in all 1 call" in done.stdout
+
+
+ROW: dict[str, Any] = {
+    "session_id": "s",
+    "message_index": 1,
+    "decision": "keep",
+    "reason": "first_call",
+    "model": "a",
+    "previous": "b",
+    "lock": {"kind": "stored", "model": "a", "waiting_for": 1},
+    "turn": 1,
+    "call": 1,
+    "policy": "p",
+    "evidence": {
+        "tokens": 1,
+        "candidates": [{"model": "a", "excluded": "no", "cost": 0.1, "p_success": 0.5, "expected": 0.2, "cached": 3}],
+        "tag": "t",
+        "blocked_by": ["thinking"],
+        "degraded": ["store"],
+    },
+    "source": "x",
+    "line": 1,
+    "recorded_model": "m",
+    "tokens": {"input": 1, "output": 2},
+    "dollars": 0.5,
+}
+STRANGE: list[Any] = [
+    None,
+    True,
+    5,
+    -1,
+    10**400,
+    float("inf"),
+    float("nan"),
+    "x",
+    "\ud800",
+    "[/]",
+    [],
+    [None],
+    [[5]],
+    {},
+    {"a": 1},
+    {"model": []},
+]
+
+
+def told_places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for name in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (*path, name)
+        yield from told_places(value[name], (*path, name))
+
+
+def test_a_row_with_anything_in_it_is_told_or_is_one_error() -> None:
+    outcomes = set[bool]()
+    for path in told_places(ROW):
+        for strange in STRANGE:
+            row: Any = copy.deepcopy(ROW)
+            target = row
+            for name in path[:-1]:
+                target = target[name]
+            target[path[-1]] = strange
+            problem = problem_of(row)
+            outcomes.add(problem is None)
+            if problem is None:
+                console = Console(file=io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), width=160)
+                tell(console, [row, row], turn=None)
+            else:
+                assert ".".join(map(str, path)).startswith(problem[0]) or problem[0].startswith(".".join(map(str, path)))
+                assert problem[1].startswith(("expected", "it is missing"))
+    assert problem_of(ROW) is None
+    assert outcomes == {True, False}
+
+
+def test_explain_needs_no_unicode_and_no_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({**ROW, "model": "mod\u00e8le"}) + "\n", encoding="utf-8")
+    done = run("explain", path, "--session", "s", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mod?le" in done.stdout
+    assert run("explain", path, "--session", "s\u00e8", PYTHONIOENCODING="ascii").returncode == 2
+
+
+@pytest.mark.parametrize("columns", ["0", "\u00b2", "9" * 5_000, "-3", "x"])
+def test_columns_that_are_none_are_not_believed(columns: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
+    told = run("explain", path, "--session", "s")
+    assert "in all 1 call" in told.stdout
+    done = run("explain", path, "--session", "s", COLUMNS=columns)
+    assert (done.returncode, done.stdout, done.stderr) == (0, told.stdout, "")
+    assert "explain" in run("--help", COLUMNS=columns).stdout
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_closed_stream_stops_no_command(stream: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
+    assert run("explain", path, "--session", "s", before=f"sys.{stream} = None").returncode == 0
+
+
+def test_rows_to_a_closed_standard_output_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.jsonl"
+    path.write_text(line("a"), encoding="utf-8")
+    done = run("replay", path, "--config", CONFIG, "--json", "-", before="sys.stdout = None")
+    assert done.returncode == 2
+    assert "standard output is closed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_bad_sessions_are_counted_and_the_rest_is_replayed(tmp_path: Path) -> None:

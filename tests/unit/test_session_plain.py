@@ -26,6 +26,13 @@ JSON = st.recursive(
 )
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 @given(sessions())
 def test_a_session_survives_json(session: Session) -> None:
     assert session_from_plain(json.loads(json.dumps(session_to_plain(session)))) == session
@@ -109,11 +116,40 @@ def test_a_changed_value_is_read_or_refused_but_never_crashes(path: tuple[Any, .
         ("version", "many"),
         ("version", float("inf")),
         ("turn", None),
+        ("id", ""),
+        ("id", "\ud800"),
+        ("id", "AB" * 32),
+        ("id", "ab" * 32 + "\n"),
+        ("id", nested(3_000)),
+        ("schema", nested(3_000)),
+        ("schema", 10**5_000),
+        ("version", 10**5_000),
+        ("version", "9" * 5_000),
+        ("version", 2**53),
+        ("version", True),
+        ("turn", -1),
+        ("switches", 1.5),
+        ("switched_at", -(10**20)),
+        ("current", nested(3_000)),
+        ("closed", nested(3_000)),
+        ("visits", {"fast": [10**400, "00", 1, 1.0]}),
+        ("visits", {"fast": [1, "00", 1, 10**400]}),
+        ("visits", {"fast": [1, nested(3_000), 1, 1.0]}),
+        ("lock", {"kind": nested(3_000), "model": None, "waiting_for": []}),
+        ("lock", {"kind": "stored", "model": nested(3_000), "waiting_for": []}),
+        ("lock", {"kind": "stored", "model": None, "waiting_for": [nested(3_000)]}),
     ],
+    ids=lambda value: value if isinstance(value, str) and value.isidentifier() else "value",
 )
 def test_a_value_of_the_wrong_kind_is_refused(field: str, value: object) -> None:
-    with pytest.raises(StoreCorrupt):
+    with pytest.raises(StoreCorrupt, match="treated as lost") as raised:
         session_from_plain({**session_to_plain(full_session(ID)), field: value})
+    assert len(str(raised.value)) < 200  # what was found is not shown: it may be of any size
+
+
+def test_the_largest_count_is_read() -> None:
+    plain = {**session_to_plain(full_session(ID)), "version": 2**53 - 1}
+    assert session_from_plain(plain).version == 2**53 - 1
 
 
 @given(sessions(), st.data())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import sys
 
 from session_router.errors import MissingExtra, SessionRouterError
@@ -15,6 +18,7 @@ def main() -> None:
 
     Exit codes: 0 for success, 1 when some input was bad, 2 when the command could not start, 130 when interrupted.
     """
+    _make_printable()
     try:
         for package in ("typer", "rich"):
             _require(package)
@@ -24,6 +28,16 @@ def main() -> None:
     except SessionRouterError as error:
         _print_error(error)
         raise SystemExit(WRONG_USE) from None
+
+
+def _make_printable() -> None:
+    # A command must not end over a dash that the stream's encoding does not have.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    # Rich and typer believe any digits: they print nothing in 0 columns, and stop at `²`.
+    if not re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", "")):
+        os.environ.pop("COLUMNS", None)
 
 
 def _require(package: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from session_router.cli.story import Row
+    from session_router.cli.row_shape import Row
 
 BAD_INPUT = 1
 REMEMBERED_SESSIONS = 50_000
@@ -52,7 +52,7 @@ def explain(
 
 def _read(path: Path, session: str) -> tuple[dict[int, list[Row]], set[str], list[str]]:
     """Read the rows of `session` by line of the recording; the names of the others; and what could not be read."""
-    from session_router.cli.story import problem_of
+    from session_router.cli.row_shape import problem_of
     from session_router.errors import RecordingError
     from session_router.recordings.lines import JSONLines
 

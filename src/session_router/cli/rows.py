@@ -6,7 +6,7 @@ import gzip
 import json
 import sys
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from session_router.errors import ConfigurationError
 
@@ -26,7 +26,7 @@ class RowFile:
         source: The file that is read meanwhile.
 
     Raises:
-        ConfigurationError: The file is the one that is read, or cannot be written.
+        ConfigurationError: The file is the one that is read, or cannot be written; or standard output is closed.
     """
 
     def __init__(self, path: Path | None, *, source: Path) -> None:
@@ -38,6 +38,9 @@ class RowFile:
         if path is None:
             return
         if self.standard_output:
+            # Python's name for a standard output that was closed before the command began.
+            if cast("object", sys.stdout) is None:
+                raise ConfigurationError(key="--json", value="-", rule="standard output is closed; name a file, or open it.")
             self._file = sys.stdout
             return
         if path.exists() and path.samefile(source):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING
 
 from session_router.cli.terminal import escaped
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
@@ -13,25 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-Row: TypeAlias = dict[str, Any]
+    from session_router.cli.row_shape import Row
 
-_REQUIRED = {"session_id": str, "message_index": int, "decision": str, "reason": str, "turn": int, "call": int, "evidence": dict}
 _SWITCHED = {Action.SWITCH.value, Action.FORCED_SWITCH.value}
-
-
-def problem_of(row: Row) -> tuple[str, str] | None:
-    """Say which field of `row` is not what `session-router replay` writes, and why; `None` when all are."""
-    for name, kind in _REQUIRED.items():
-        if name not in row:
-            return name, "it is missing; give a file that `session-router replay --json` wrote."
-        if not isinstance(row[name], kind):
-            return name, f"expected {kind.__name__}, found {type(row[name]).__name__}."
-    candidates = row["evidence"].get("candidates", [])
-    if not isinstance(candidates, list) or not all(isinstance(one, dict) for one in cast("list[object]", candidates)):
-        return "evidence.candidates", "expected a list of objects."
-    if not isinstance(row.get("lock"), dict | None):
-        return "lock", "expected an object or null."
-    return None
 
 
 def tell(console: Console, rows: Sequence[Row], *, turn: int | None) -> None:
@@ -39,7 +23,7 @@ def tell(console: Console, rows: Sequence[Row], *, turn: int | None) -> None:
 
     Args:
         console: Where.
-        rows: All its rows, oldest first; at least one.
+        rows: All its rows, oldest first; at least one. `row_shape.problem_of` found nothing wrong with them.
         turn: The only turn to tell; `None` for all. The totals cover the turns told.
     """
     told = [row for row in rows if turn is None or row["turn"] == turn]
@@ -75,9 +59,9 @@ def _tell_call(console: Console, row: Row) -> None:
     if evidence.get("tag"):
         console.print(f"      [dim]governance:[/] {_text(evidence['tag'])}")
     if evidence.get("blocked_by"):
-        console.print(f"      [yellow]to be converted or left out:[/] {escaped(', '.join(map(str, evidence['blocked_by'])))}")
-    for name in evidence.get("degraded", []):
-        console.print(f"      [yellow]degraded:[/] {escaped(in_words(str(name), DEGRADED))}")
+        console.print(f"      [yellow]to be converted or left out:[/] {escaped(', '.join(evidence['blocked_by']))}")
+    for name in evidence.get("degraded") or []:
+        console.print(f"      [yellow]degraded:[/] {escaped(in_words(name, DEGRADED))}")
     console.print(f"      [dim]{_tokens(row)}[/]")
 
 
@@ -91,7 +75,7 @@ def _why(row: Row) -> str:
 
 
 def _candidates(row: Row) -> list[str]:
-    candidates = row["evidence"].get("candidates", [])
+    candidates = row["evidence"].get("candidates") or []
     width = max((len(str(one.get("model"))) for one in candidates), default=0)
     return [_candidate(one, width, chosen=one.get("model") == row.get("model")) for one in candidates]
 
@@ -113,12 +97,11 @@ def _candidate(one: Row, width: int, *, chosen: bool) -> str:
 
 
 def _tokens(row: Row) -> str:
-    tokens = row.get("tokens")
-    if not isinstance(tokens, dict):
-        return f"{row['evidence'].get('tokens', 0)} tokens estimated"
-    counts = cast("Row", tokens)
+    counts = row.get("tokens")
+    if counts is None:
+        return f"{row['evidence'].get('tokens') or 0} tokens estimated"
     how = "recorded" if row.get("tokens_measured") else "estimated"
-    return f"{counts.get('input', 0)} tokens in, {counts.get('output', 0)} out ({how}); {_dollars(row.get('dollars'))} estimated"
+    return f"{counts.get('input') or 0} tokens in, {counts.get('output') or 0} out ({how}); {_dollars(row.get('dollars'))} estimated"
 
 
 def _totals(rows: Sequence[Row]) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 PIPED_WIDTH = 160
 """Columns where nobody looks at the width: in a pipe or a file, unless `COLUMNS` says otherwise."""
@@ -23,9 +27,11 @@ def error_console() -> Console:
 
 
 def _console(*, stderr: bool, colour: bool | None) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else PIPED_WIDTH
-    return Console(stderr=stderr, width=width, soft_wrap=not stream.isatty(), highlight=False, no_color=True if colour is False else None)
+    # Either is `None` when it was closed before the command began.
+    stream: TextIO | None = sys.stderr if stderr else sys.stdout
+    shown = stream is not None and stream.isatty()
+    width = None if shown or os.environ.get("COLUMNS", "").isdigit() else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, soft_wrap=not shown, highlight=False, no_color=True if colour is False else None)
 
 
 def escaped(text: str) -> str:

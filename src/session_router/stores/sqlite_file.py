@@ -62,7 +62,9 @@ def failure(error: sqlite3.Error, path: Path) -> StoreError:
         case sqlite3.SQLITE_READONLY:
             return StoreUnavailable(f"`{path}` cannot be written ({error}). Make the file and its directory writable for this user.")
         case sqlite3.SQLITE_FULL:
-            return StoreUnavailable(f"`{path}` cannot grow ({error}). Free space on its disk; until then nothing can be stored or forgotten.")
+            return StoreUnavailable(
+                f"`{path}` cannot grow ({error}). Free space on its disk; until then nothing can be stored or forgotten."
+            )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreUnavailable(f"`{path}` is held by another process ({error}). Find it, or raise `busy_timeout_seconds`.")
         case sqlite3.SQLITE_CANTOPEN:

@@ -68,7 +68,7 @@ class Broken:
     def __call__(self, *_: object) -> None:
         raise RuntimeError
 
-    load = commit = score = __call__
+    load = aload = commit = acommit = score = ascore = __call__
 
 
 def test_whatever_fails_in_watching_the_call_goes_on(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:

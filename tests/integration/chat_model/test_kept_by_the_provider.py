@@ -66,7 +66,7 @@ async def test_streamed_and_async_it_stays_too(build: Any, stage: Stage) -> None
 
 
 @pytest.mark.parametrize("way", ["bound", "bound with tools", "in extra_body"])
-def test_however_the_id_is_given(build: Any, stage: Stage, way: str) -> None:
+def test_however_the_id_is_given(build: Any, stage: Stage, observed: Any, way: str) -> None:
     model = build("claude", "responses", start=1)
     seeded = response_id(model.invoke("One"))
     bound = {
@@ -77,6 +77,8 @@ def test_however_the_id_is_given(build: Any, stage: Stage, way: str) -> None:
     for _ in range(2):
         assert provider_id(bound.invoke("And?")) == ANSWERS_AS[RESPONSES]
     assert stage.refused == []
+    # Nobody else was tried first.
+    assert [outcome.error for outcome in observed.outcomes] == [None] * 3
 
 
 @pytest.mark.parametrize("settings", [{}, RAISING], ids=["convert", "raise"])
@@ -117,7 +119,7 @@ def test_a_loop_of_another_provider_is_not_sent_the_id_either(build: Any, stage:
     assert stage.refused == []
 
 
-def test_a_container_stays_with_its_account(build: Any, stage: Stage) -> None:
+def test_a_container_stays_with_its_account(build: Any, stage: Stage, observed: Any) -> None:
     stage.witness.script = {"compute": [Reply(text="Done.", uses_container=True)]}
     model = build(start=ON_CLAUDE)
     answer = model.invoke("compute", THREAD)
@@ -125,6 +127,7 @@ def test_a_container_stays_with_its_account(build: Any, stage: Stage) -> None:
     for given in (container, {"id": container, "skills": []}):
         assert provider_id(model.invoke("And?", THREAD, container=given)) == ANSWERS_AS[CLAUDE]
     assert stage.refused == []
+    assert [outcome.error for outcome in observed.outcomes] == [None] * 3
 
 
 class Continuing(AgentMiddleware):

@@ -9,6 +9,7 @@ import pytest
 
 from session_router.core.decision import Action, Decision, Reason
 from session_router.core.flow import MAXIMUM_ATTEMPTS
+from session_router.core.model import ModelName
 from session_router.core.need import Need
 from session_router.core.policy import Policy
 from session_router.errors import StoreCorrupt, StoreUnavailable
@@ -108,6 +109,17 @@ def nan_need() -> Need:
     return Need(p_success=float("nan"))
 
 
+class Lazy(dict[ModelName, Need]):
+    """Scores that are computed when they are read, by a model that is gone."""
+
+    def __getitem__(self, name: ModelName) -> Need:
+        raise RuntimeError(name)
+
+    def get(self, name: ModelName, default: object = None) -> Any:
+        del default
+        return self[name]
+
+
 class TestScorer:
     @pytest.mark.parametrize(
         "say",
@@ -118,8 +130,9 @@ class TestScorer:
             lambda models: dict.fromkeys(models, 0.5),
             list,
             lambda _: nan_need(),
+            Lazy,
         ],
-        ids=["raises", "empty", "one missing", "not a need", "not a mapping", "not a number"],
+        ids=["raises", "empty", "one missing", "not a need", "not a mapping", "not a number", "raises when read"],
     )
     def test_a_scorer_that_does_not_say_what_it_should_is_no_scorer(self, say: Any) -> None:
         subject = router(scorer=Answers(say), policy=Policy(default=STRONG))

@@ -317,3 +317,25 @@ class TestAuthors:
     def test_by_stamp_by_id_and_by_dated_id(self, metadata: dict[str, Any], author: str | None) -> None:
         step = step_of(AIMessage("Yes.", response_metadata=metadata), SPECS)
         assert (step.role, step.author) == (Role.AI, author)
+
+
+@pytest.mark.parametrize("content", [None, 5, b"x", (), [None], [5], [["x"]], [b"x"], [{"type": "image"}, None]], ids=repr)
+@pytest.mark.parametrize(
+    "before", [(), (AIMessage("", tool_calls=[{"id": "c", "name": "n", "args": {}}]), ToolMessage("r", tool_call_id="c"))]
+)
+@pytest.mark.parametrize(
+    "message", [HumanMessage("x"), AIMessage("x"), ToolMessage("x", tool_call_id="d"), SystemMessage("x")], ids=lambda one: one.type
+)
+def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
+    content: Any, before: tuple[BaseMessage, ...], message: BaseMessage
+) -> None:
+    """The provider's client says what is wrong with it; routing has nothing to add."""
+    broken = message.model_copy()
+    broken.__dict__["content"] = content
+    history = [HumanMessage("why"), *before, broken, HumanMessage("and?")]
+    for messages in (history, history[:-1], [broken]):
+        transcript = reader().read(messages).transcript
+        assert len(transcript.steps) == len(messages)
+        assert typed_text(messages, transcript) in {"", "why", "and?"}
+    digests = [step_of(one, SPECS).digest for one in (broken, message)]
+    assert digests[0] != digests[1]

@@ -1,0 +1,73 @@
+"""What a row that `session-router explain` reads must look like: files are not trusted."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeAlias, cast
+
+Row: TypeAlias = dict[str, Any]
+_Shape: TypeAlias = "type | dict[str, _Shape] | list[_Shape]"
+
+_REQUIRED = ("session_id", "message_index", "decision", "reason", "turn", "call", "evidence")
+_CANDIDATE: _Shape = {"model": str, "excluded": str, "cost": float, "p_success": float, "expected": float, "cached": float}
+_ROW: dict[str, _Shape] = {
+    "session_id": str,
+    "message_index": int,
+    "decision": str,
+    "reason": str,
+    "turn": int,
+    "call": int,
+    "evidence": {"candidates": [_CANDIDATE], "tag": str, "blocked_by": [str], "degraded": [str], "tokens": int},
+    "model": str,
+    "previous": str,
+    "lock": {"kind": str, "model": str, "waiting_for": int},
+    "line": int,
+    "source": str,
+    "recorded_model": str,
+    "policy": str,
+    "tokens": {"input": int, "output": int},
+    "dollars": float,
+}
+"""Every field that is told, and its kind: `float` is any finite number, a list names the kind of its items."""
+
+
+def problem_of(row: Row) -> tuple[str, str] | None:
+    """Say which field of `row` is not what `session-router replay` writes, and why; `None` when all are."""
+    for name in _REQUIRED:
+        if row.get(name) is None:
+            return name, "it is missing; give a file that `session-router replay --json` wrote."
+    return _problem_in_table("", row, _ROW)
+
+
+def _problem_in_table(place: str, table: Row, shapes: dict[str, _Shape]) -> tuple[str, str] | None:
+    for name, shape in shapes.items():
+        value: object = table.get(name)
+        if value is not None and (problem := _problem_at(f"{place}{name}", value, shape)):
+            return problem
+    return None
+
+
+def _problem_at(place: str, value: object, shape: _Shape) -> tuple[str, str] | None:
+    if isinstance(shape, dict):
+        if isinstance(value, dict):
+            return _problem_in_table(f"{place}.", cast("Row", value), shape)
+        expected = "an object or null"
+    elif isinstance(shape, list):
+        if isinstance(value, list):
+            items = enumerate(cast("list[object]", value))
+            return next((problem for index, item in items if (problem := _problem_at(f"{place}.{index}", item, shape[0]))), None)
+        expected = "a list"
+    elif _is_a(value, shape):
+        return None
+    else:
+        expected = {str: "text", int: "a whole number", float: "a finite number"}[shape]
+    return place, f"expected {expected}, found {type(value).__name__}."
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if isinstance(value, bool):
+        return False
+    if kind is float:
+        # A whole number may be too large for a float; NaN compares to nothing.
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind)
