@@ -230,7 +230,7 @@ def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
         parts.append(_bytes(message.content))
     else:
         # Content that was set in place may be anything.
-        blocks: list[object] = [*message.content] if isinstance(message.content, list | tuple) else []  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
+        blocks = [*message.content] if isinstance(message.content, list | tuple) else list[str | dict[Any, Any]]()  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
         media = [_MEDIA[kind] for block in blocks if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
         parts.append(_canonical(message.content))
     if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):

@@ -60,7 +60,8 @@ def _tell_call(console: Console, row: Row) -> None:
         console.print(f"      [dim]governance:[/] {_text(evidence['tag'])}")
     if evidence.get("blocked_by"):
         console.print(f"      [yellow]to be converted or left out:[/] {escaped(', '.join(evidence['blocked_by']))}")
-    for name in evidence.get("degraded") or []:
+    degraded: list[str] = evidence.get("degraded") or []
+    for name in degraded:
         console.print(f"      [yellow]degraded:[/] {escaped(in_words(name, DEGRADED))}")
     console.print(f"      [dim]{_tokens(row)}[/]")
 
@@ -75,7 +76,7 @@ def _why(row: Row) -> str:
 
 
 def _candidates(row: Row) -> list[str]:
-    candidates = row["evidence"].get("candidates") or []
+    candidates: list[Row] = row["evidence"].get("candidates") or []
     width = max((len(str(one.get("model"))) for one in candidates), default=0)
     return [_candidate(one, width, chosen=one.get("model") == row.get("model")) for one in candidates]
 

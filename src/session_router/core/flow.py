@@ -196,7 +196,7 @@ def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] |
     needs: dict[ModelName, Need] = {}
     for name in names:
         try:
-            need: object = scores[name]
+            need: object = scores[name]  # pyright: ignore[reportUnknownVariableType] -- a scorer is the user's
         except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
             return None
         if not isinstance(need, Need):
