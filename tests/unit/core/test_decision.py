@@ -72,7 +72,8 @@ REFUSED: list[tuple[Reason, Candidate, dict[str, object], type[SessionRouterErro
         Unportable,
         (
             "`strong` cannot take container of this history. "
-            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped.'
+            'Set `on_unportable` to "stay" to keep the model, or to "convert" to strip what can be stripped; '
+            "what a provider holds can only go to a route of the same account."
         ),
     ),
 ]
