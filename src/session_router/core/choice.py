@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
 from session_router.core.policy import OnUnportable
-from session_router.core.session import Visit
+from session_router.core.session import Session, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_router.core.boundary import Lock
     from session_router.core.model import ModelName
-    from session_router.core.session import Session
     from session_router.core.situation import Situation
+    from session_router.core.transcript import Prefix
 
 
 _FORBIDDEN = "the policy forbids to convert the history"
@@ -101,6 +101,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
 ) -> Decision:
     call, policy, session = situation.call, situation.policy, situation.session
     transcript, known = call.transcript, priced or {}
+    prefix = transcript.prefix
     same_turn = session is not None and session.version > 0 and session.turn == transcript.turn
     number = session.call + 1 if session is not None and same_turn else 1
     evidence = Evidence(
@@ -115,7 +116,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         blocked_by=blocked,
     )
     return Decision(
-        id=_decision_id(situation, number, name),
+        id=_decision_id(situation, prefix, number, name),
         action=action,
         model=name,
         previous=situation.current,
@@ -124,11 +125,11 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         evidence=evidence,
         policy=policy.version,
         session_id=call.session,
-        session=_session_after(situation, action, name, number),
+        session=_session_after(situation, action, name, prefix, number),
         turn=transcript.turn,
         call=number,
         steps=len(transcript.steps),
-        prefix=transcript.prefix,
+        prefix=prefix,
         at=call.now,
         internal=call.internal,
         carried=call.carried is not None,
@@ -136,16 +137,19 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     )
 
 
-def _session_after(situation: Situation, action: Action, name: ModelName | None, number: int) -> Session | None:
+def _session_after(situation: Situation, action: Action, name: ModelName | None, prefix: Prefix, number: int) -> Session | None:
     call, session = situation.call, situation.session
     if session is None or name is None or call.internal:
         return session
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
-    return replace(
-        session,
+    # Spelled out: `dataclasses.replace` costs twice as much, and this runs at every call.
+    return Session(
+        id=session.id,
         version=session.version + 1,
         current=name,
-        visits={**session.visits, name: Visit.of(call.transcript, at=call.now)},
+        lock=session.lock,
+        closed=session.closed,
+        visits={**session.visits, name: Visit(steps=len(call.transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=call.now)},
         turn=call.transcript.turn,
         call=number,
         switches=session.switches + switched,
@@ -177,12 +181,12 @@ def _explained(
     return situation.priced(name, None, excluded="" if locked_to is None else f"the session is locked to `{locked_to}`")
 
 
-def _decision_id(situation: Situation, number: int, name: ModelName | None) -> str:
+def _decision_id(situation: Situation, prefix: Prefix, number: int, name: ModelName | None) -> str:
     call, session = situation.call, situation.session
     facts = (
         call.session or "",
         0 if session is None else session.version,
-        call.transcript.prefix.digest.hex(),
+        prefix.digest.hex(),
         situation.policy.version,
         repr(call.now),
         number,

@@ -7,9 +7,11 @@ that stands before it, so that "has this model read that far?" is one comparison
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from session_router.core.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -156,7 +158,7 @@ class Transcript:
     """A history as it will be sent, plus what is sent before it (system prompt and tools).
 
     Build it with `Transcript(head=...)` and `extended(...)`, which shares what is already there, so that the
-    cost of a new message does not depend on the messages before it (but for a copy of two tuples).
+    cost of a new message does not depend on the messages before it.
 
     Attributes:
         head: What is sent before the first message. It may change from call to call (a dynamic prompt).
@@ -171,8 +173,8 @@ class Transcript:
     """
 
     head: Prefix = NO_HEAD
-    steps: tuple[Step, ...] = ()
-    prefixes: tuple[Prefix, ...] = ()
+    steps: Trail[Step] = field(default_factory=Trail[Step])
+    prefixes: Trail[Prefix] = field(default_factory=Trail[Prefix])
     needs: frozenset[str] = frozenset()
     bindings: frozenset[Binding] = frozenset()
     turn: int = 0
@@ -201,8 +203,8 @@ class Transcript:
                 typed_at = len(self.steps) + len(prefixes) - 1
         return Transcript(
             head=self.head,
-            steps=self.steps + new,
-            prefixes=self.prefixes + tuple(prefixes),
+            steps=self.steps.extended(new),
+            prefixes=self.prefixes.extended(prefixes),
             needs=self.needs | needs if needs else self.needs,
             bindings=self.bindings | bindings if bindings else self.bindings,
             turn=turn,

@@ -26,6 +26,7 @@ from langchain_core.tools import tool
 from session_router.core.boundary import Phase
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices
+from session_router.core.trail import Trail
 from session_router.core.transcript import Role
 from session_router_langchain import messages as module
 from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_text
@@ -242,7 +243,7 @@ class TestHostileInput:
         assert one.read([*history, ToolMessage("y", tool_call_id="a")]).position.phase is Phase.ANSWERED
 
     def test_an_empty_history(self) -> None:
-        assert reader().read([]).transcript.steps == ()
+        assert reader().read([]).transcript.steps == Trail()
 
 
 class TestPartialChunks:

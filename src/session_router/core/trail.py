@@ -1,0 +1,74 @@
+"""A sequence that never changes and still grows in time proportional to what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from operator import is_
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+Item = TypeVar("Item")
+
+
+class Trail(Sequence[Item], Generic[Item]):
+    """An immutable sequence; `extended` copies nothing while a history only grows.
+
+    Trails that grew from one another share one list, of which each shows its own beginning. Only the longest can
+    grow in place; any other branches off with a copy. What a list holds at a place never changes, so that threads
+    need no lock.
+    """
+
+    __slots__ = ("_items", "_length")
+
+    def __init__(self, items: Iterable[Item] = (), *, _shared: tuple[list[Item], int] | None = None) -> None:
+        """Hold `items`."""
+        self._items, self._length = _shared or (own := list(items), len(own))
+
+    def extended(self, items: Iterable[Item]) -> Trail[Item]:
+        """Return this trail with `items` after it."""
+        shared, start, new = self._items, self._length, tuple(items)
+        if len(shared) == start:
+            # In one step; where another thread came first, its items stand at our places.
+            shared.extend(new)
+            if all(map(is_, new, shared[start : start + len(new)])):
+                return Trail(_shared=(shared, start + len(new)))
+        return Trail((*shared[:start], *new))
+
+    def __len__(self) -> int:
+        """Count the items."""
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Item, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
+        """Return one item, or a tuple of those in a slice."""
+        if isinstance(index, slice):
+            return tuple(self._items[: self._length][index])
+        place = index + self._length if index < 0 else index
+        if not 0 <= place < self._length:
+            msg = f"there is no item {index} among {self._length}"
+            raise IndexError(msg)
+        return self._items[place]
+
+    def __iter__(self) -> Iterator[Item]:
+        """Iterate from the first item on."""
+        return islice(self._items, self._length)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the items."""
+        return self is other or (isinstance(other, Trail) and self[:] == other[:])
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self[:])
+
+    def __repr__(self) -> str:
+        """Show the items."""
+        return f"Trail({list(self)!r})"
