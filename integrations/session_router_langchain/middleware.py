@@ -19,7 +19,7 @@ from langgraph.types import Command
 
 from session_router.core.boundary import Phase
 from session_router.core.model import Capability, route_of
-from session_router.core.session import session_to_plain
+from session_router.core.session_row import session_to_plain
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached

@@ -68,8 +68,14 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
         at=at,
         model=answerer_of(message, decision, specs),
         usage=usage_of(message),
+        counts_cached=_counts_cached(message),
         asks=asks_of(message),
     )
+
+
+def _counts_cached(message: AIMessage) -> bool:
+    counted = message.usage_metadata
+    return counted is not None and "cache_read" in (counted.get("input_token_details") or {})
 
 
 def failure_of(error: BaseException, *, at: float) -> Outcome:

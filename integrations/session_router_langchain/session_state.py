@@ -6,7 +6,8 @@ import logging
 import secrets
 from typing import TYPE_CHECKING, Any, cast
 
-from session_router.core.session import Session, SessionId, session_from_plain
+from session_router.core.session import Session, SessionId
+from session_router.core.session_row import session_from_plain
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.runtime import get_runtime
 from langgraph.types import Command
 
-from session_router.core.session import session_to_plain
+from session_router.core.session_row import session_to_plain
 from session_router.errors import ConfigurationError
 from session_router_langchain.calls import Calls
 from session_router_langchain.names import current_config, names_of

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from session_router.config import load_router
+    from session_router.config.litellm_prices import prices_from_litellm
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Action, Decision, Reason
     from session_router.core.governance import Clearance, Tag
@@ -34,6 +35,7 @@ _HOME = {
     "SessionRouterError": "errors",
     "Tag": "core.governance",
     "load_router": "config",
+    "prices_from_litellm": "config.litellm_prices",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "SessionRouterError",
     "Tag",
     "load_router",
+    "prices_from_litellm",
 ]
 
 

@@ -68,6 +68,11 @@ def session_id(key: bytes, names: SessionNames, transcript: Transcript) -> Sessi
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
 
 
+def population_id(key: bytes) -> SessionId:
+    """Derive the id under which a store keeps what all its sessions have in common. No names lead to it."""
+    return SessionId(hmac.new(key, b"population", hashlib.sha256).hexdigest())
+
+
 def _field(value: str | None) -> bytes:
     if value is None:
         return b"-"

@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
-from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, LoadSession, ScoreNeed, observe, route
+from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, observe, route
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
+from session_router.core.prior import Prior
 from session_router.errors import ConfigurationError, MissingExtra
-from session_router.identity import checked_key, new_key
+from session_router.identity import checked_key, new_key, population_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from session_router.core.call import Call, Outcome
     from session_router.core.pricing import Prices
+    from session_router.core.prior import Lesson
     from session_router.core.session import Session
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
+
+KEPT_LESSONS = 64
+"""Lessons that wait in the process at most; others learn them when a session begins."""
 
 logger = logging.getLogger("session_router")
 
@@ -91,6 +96,8 @@ class Router:
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)
         self.key = checked_key(key) if key is not None else new_key() if own is None else own
+        self._prior = Prior(population=population_id(self.key))
+        self._lessons: list[Lesson] = []
 
     def route(self, call: Call) -> Decision:
         """Decide who answers `call`.
@@ -98,13 +105,13 @@ class Router:
         Returns:
             The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
         """
-        decision = self._drive(route(call, self.models, self.policy))
+        decision = self._drive(route(call, self.models, self.policy, self._prior))
         self._tell("on_decision", decision)
         return decision
 
     async def aroute(self, call: Call) -> Decision:
         """Do what `route` does without blocking the event loop."""
-        decision = await self._adrive(route(call, self.models, self.policy))
+        decision = await self._adrive(route(call, self.models, self.policy, self._prior))
         self._tell("on_decision", decision)
         return decision
 
@@ -171,6 +178,8 @@ class Router:
                     return self.scorer.score(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
+                case Learn():
+                    return self._learn(effect.lesson)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
@@ -185,8 +194,18 @@ class Router:
                     return await self.scorer.ascore(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
+                case Learn():
+                    return self._learn(effect.lesson)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
+
+    def _learn(self, lesson: Lesson) -> list[Lesson]:
+        self._lessons.append(lesson)
+        if not lesson.first and len(self._lessons) < KEPT_LESSONS:
+            return []
+        # One commit a session, not one a boundary.
+        lessons, self._lessons = self._lessons, []
+        return lessons
 
     def _record(self, decision: Decision) -> None:
         if self.audit is not None:

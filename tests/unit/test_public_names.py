@@ -26,6 +26,7 @@ PUBLIC = {
         "SessionRouterError",
         "Tag",
         "load_router",
+        "prices_from_litellm",
     },
     session_router_langchain: {
         "SessionRouterCallbackHandler",

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_router.core.session import SCHEMA, Session, SessionId, session_from_plain, session_to_plain
+from session_router.core.session import Session, SessionId
+from session_router.core.session_row import SCHEMA, session_from_plain, session_to_plain
 from session_router.errors import ConfigurationError, StoreCorrupt
 from session_router.stores.rows import Row, RowCodec
 from session_router.testing.sessions import full_session, sessions

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag
+from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag, prices_from_litellm
 from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
 
@@ -31,6 +31,12 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: Policy(on_unportable="leave"), "policy.on_unportable"),  # type: ignore[arg-type]
         (lambda: PromptCache(seconds_to_live="x"), "prompt_cache.seconds_to_live"),  # type: ignore[arg-type]
         (lambda: PromptCache(minimum_tokens=-1), "prompt_cache.minimum_tokens"),
+        (lambda: PromptCache(minimum_tokens=10**400), "prompt_cache.minimum_tokens"),
+        (lambda: PromptCache(block_tokens=0), "prompt_cache.block_tokens"),
+        (lambda: PromptCache.least_recently_used(capacity_tokens=-1, tokens_per_second=1), "prompt_cache.capacity_tokens"),
+        (lambda: PromptCache.least_recently_used(capacity_tokens=1, tokens_per_second=0), "prompt_cache.tokens_per_second"),
+        (lambda: prices_from_litellm("nowhere.json", ["x"]), "price_file"),
+        (lambda: prices_from_litellm("nowhere.json", "x"), "names"),
         (lambda: Prices(input="1", output=1), "prices.input"),  # type: ignore[arg-type]
         (lambda: Prices(input=1, output=-1), "prices.output"),
         (lambda: ModelSpec(context_window="x"), "context_window"),  # type: ignore[arg-type]

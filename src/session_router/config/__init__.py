@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from session_router.config.building import build_key, build_models, build_policy, build_store
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
+from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
 from session_router.errors import ConfigurationError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Settings", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_prices", "load_router", "load_settings"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -96,6 +97,24 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         clock=clock,
         key=key,
     )
+
+
+def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> dict[str, Priced]:
+    """Read a configuration and find what each of its models costs, without building a router.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    layers = _layers(path, os.environ if environment is None else environment)
+    priced, problems = build_prices(_settings(layers), layers)
+    if problems:
+        raise raised(problems)
+    return priced
 
 
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:

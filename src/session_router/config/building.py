@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from session_router.config.environment import dotted
+from session_router.config.files import beside
+from session_router.config.prices import build_prices
 from session_router.config.problems import did_you_mean, raised
 from session_router.core.governance import Clearance, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
-from session_router.core.prefix import PromptCache
-from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
 from session_router.identity import key_from_text
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
+    from session_router.config.prices import Priced
     from session_router.config.schema import ModelSection, PolicySection, Settings
     from session_router.ports import SessionStore
 
@@ -31,6 +31,10 @@ def build_policy(section: PolicySection) -> Policy:
         default=section.default,
         stake=section.stake,
         margin=section.margin,
+        cooldown=section.cooldown,
+        patience=section.patience,
+        cap=section.cap,
+        handoff=section.handoff,
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
     )
@@ -44,37 +48,33 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
         ConfigurationError: A model has no price, two, or nothing behind it, or a name is unknown.
     """
     known, default = settings.models, settings.policy.default
-    stated: list[tuple[KeyPath, str, object]] = [(("prices", name), name, "(a table)") for name in settings.prices]
-    stated += [(("models", name), name, None) for name in replacements]
+    stated: list[tuple[KeyPath, str, object]] = [(("models", name), name, None) for name in replacements]
     stated += [] if default is None else [(("policy", "default"), default, default)]
     problems = [
         _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
         for path, name, value in stated
         if name not in known
     ]
-    for name, section in known.items():
-        if section.prices is None and name not in settings.prices:
-            rule = f"give [models.{name}.prices] with `input` and `output`, US dollars per 1,000,000 tokens."
-            problems.append(_problem(layers, ("models", name, "prices"), None, rule))
-        if section.prices is not None and name in settings.prices:
-            rule = f"[models.{name}.prices] states the prices too; keep one of the two."
-            problems.append(_problem(layers, ("prices", name), "(a table)", rule))
-        if section.model is None and name not in replacements:
-            problems.append(_problem(layers, ("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'."))
+    priced, wrong = build_prices(settings, layers)
+    problems += wrong
+    problems += [
+        _problem(layers, ("models", name, "model"), None, "give a string such as 'openai:gpt-5-mini'.")
+        for name, section in known.items()
+        if section.model is None and name not in replacements
+    ]
     if problems:
         raise raised(problems)
-    return {name: _spec(section, settings, name, replacements, layers) for name, section in known.items()}
+    return {name: _spec(section, priced[name], name, replacements, layers) for name, section in known.items()}
 
 
 def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> ConfigurationError:
     return ConfigurationError(key=dotted(path), value=value, rule=rule, source=layers.source_of(path))
 
 
-def _spec(section: ModelSection, settings: Settings, name: str, replacements: Mapping[str, Any], layers: Layers) -> ModelSpec:
-    prices = section.prices or settings.prices[name]
+def _spec(section: ModelSection, priced: Priced, name: str, replacements: Mapping[str, Any], layers: Layers) -> ModelSpec:
     return ModelSpec(
         model=replacements.get(name, section.model),
-        prices=Prices(**prices.model_dump()),
+        prices=priced.prices,
         context_window=section.context_window,
         capabilities=section.capabilities,
         clearance=None if section.clearance is None else Clearance(**section.clearance.model_dump()),
@@ -83,7 +83,7 @@ def _spec(section: ModelSection, settings: Settings, name: str, replacements: Ma
         account=section.account,
         skill=section.skill,
         settings=section.settings,
-        prompt_cache=PromptCache(**section.prompt_cache.model_dump()),
+        prompt_cache=priced.prompt_cache,
         source=layers.source_of(("models", name, "model")) or "",
     )
 
@@ -126,11 +126,5 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
         raise _problem(layers, ("store", "maximum_sessions"), section.maximum_sessions, "it is for `kind` 'memory' only.")
     from session_router.stores.sqlite import SQLiteSessionStore
 
-    store = SQLiteSessionStore(_beside(layers.source, section.path), key=key)
+    store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
     return store, store.key
-
-
-def _beside(source: str | None, path: str) -> Path:
-    """A relative path is relative to the file that states it, wherever the process was started."""
-    place = Path(path).expanduser()
-    return place if source is None else Path(source).parent / place

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 from session_router.errors import ConfigurationError, MissingExtra
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TOML, YAML = frozenset({".toml"}), frozenset({".yaml", ".yml"})
 
@@ -30,6 +28,12 @@ def read_table(path: Path) -> dict[str, Any]:
         raise _syntax(path, str(error), "correct the TOML syntax; a name may be stated only once.") from None
     except RecursionError:
         raise _syntax(path, "nested too deeply", "no setting is deeper than four tables.") from None
+
+
+def beside(source: str | None, path: str) -> Path:
+    """A relative path is relative to the file that states it, wherever the process was started."""
+    place = Path(path).expanduser()
+    return place if source is None else Path(source).parent / place
 
 
 def _text(path: Path) -> str:

@@ -69,7 +69,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def shown(path: Path, value: object, layers: Layers) -> object:
     """Return `value` as an error may show it: never a secret, never a whole table."""
-    if path in layers.hidden or "settings" in path or any(isinstance(part, str) and _SECRET.search(part) for part in path):
+    # `fast = "${MODEL}"` is short for a table: the reference stands one part higher than the value.
+    referred = any(path[:end] in layers.hidden for end in range(1, len(path) + 1))
+    if referred or "settings" in path or any(isinstance(part, str) and _SECRET.search(part) for part in path):
         return HIDDEN
     if isinstance(value, dict | list):
         return f"(a {'table' if isinstance(value, dict) else 'list'})"

@@ -78,6 +78,11 @@ def _unlabelled(value: object) -> object:
     return {} if value == "public" else value
 
 
+def _no_cap(value: object) -> object:
+    # TOML and the environment cannot say nothing.
+    return None if value == "none" else value
+
+
 def _model(value: object) -> object:
     return {"model": value} if isinstance(value, str) else value
 
@@ -109,10 +114,13 @@ class Section(BaseModel):
 
 
 class PromptCacheSection(Section):
-    """`[models.NAME.prompt_cache]`, see `PromptCache`."""
+    """`[models.NAME.prompt_cache]`, see `PromptCache`; with `capacity_tokens`, its `least_recently_used`."""
 
     seconds_to_live: Seconds = _CACHE.seconds_to_live
     minimum_tokens: Tokens = _CACHE.minimum_tokens
+    block_tokens: Annotated[Whole, Field(ge=1, description="tokens")] = _CACHE.block_tokens
+    capacity_tokens: Tokens | None = None
+    tokens_per_second: Annotated[Number, Field(gt=0, description="tokens a second")] | None = None
 
 
 class TagSection(Section):
@@ -159,6 +167,13 @@ class PolicySection(Section):
     default: Name | None = _POLICY.default
     stake: Dollars = _POLICY.stake
     margin: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1) that a switch must save")] = _POLICY.margin
+    cooldown: Annotated[Whole, Field(ge=0, description="turns")] = _POLICY.cooldown
+    patience: Annotated[Whole, Field(ge=0, description="boundaries")] = _POLICY.patience
+    cap: Annotated[
+        Annotated[Number, Field(ge=0, description="a share of what never switching would cost, or 'none'")] | None,
+        BeforeValidator(_no_cap),
+    ] = _POLICY.cap
+    handoff: Dollars = _POLICY.handoff
     output_tokens: Tokens = _POLICY.output_tokens
     on_unportable: OnUnportable = _POLICY.on_unportable
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
@@ -176,6 +191,7 @@ class ModelSection(Section):
     skill: Annotated[Number, Field(ge=0, le=1, description="a share in [0, 1]")] | None = None
     settings: dict[str, Any] = Field(default_factory=dict[str, Any], repr=False)
     prices: PricesSection | None = None
+    priced_as: Name | None = None
     prompt_cache: PromptCacheSection = PromptCacheSection()
     clearance: ClearanceSection | None = None
 
@@ -196,5 +212,6 @@ class Settings(Section):
         min_length=1, description="one table for each model, such as [models.fast]"
     )
     prices: dict[Name, PricesSection] = Field(default_factory=dict[str, PricesSection])
+    price_file: Name | None = None
     store: StoreSection = StoreSection()
     key: SecretStr | None = None

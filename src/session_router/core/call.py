@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from session_router.core.transcript import Ask, Binding, Transcript
 
 
+HELD_SHARE = 0.5
+"""Weight of the last call in what a provider was seen to cache."""
+
+LEAST_HELD = 0.05
+"""A provider that cached nothing so far is still expected to cache a little, or it could never prove otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One model request inside a turn.
@@ -64,6 +71,7 @@ class Outcome:
         at: POSIX seconds at which the answer was complete, or the error came.
         model: The model that really answered; `None` when it is not one of the routes.
         usage: Tokens, as the provider counted them; `None` when it did not.
+        counts_cached: Whether the provider says how many of the tokens were cached; one that says nothing may cache.
         asks: What the answer waits for.
         error: Name of the exception's type; `None` when there was an answer.
     """
@@ -71,6 +79,7 @@ class Outcome:
     at: float
     model: ModelName | None
     usage: Usage | None = None
+    counts_cached: bool = False
     asks: tuple[Ask, ...] = ()
     error: str | None = None
 
@@ -89,7 +98,10 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     if outcome.error is None:
         answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
-        visits[answered] = _visit(decision, outcome)
+        visits[answered] = _visit(session.visits.get(answered), answered, decision, outcome)
+    account = session.account
+    if account is not None and outcome.usage is not None and outcome.error is None:
+        account = account.answered(outcome.usage.output)
     if _is_superseded(session, decision):
         return replace(session, visits=visits)
     elsewhere = decision.previous is not None and answered != decision.previous
@@ -103,6 +115,7 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
         visits=visits,
         switches=switches,
         switched_at=None if switches == 0 else decision.turn if switched else session.switched_at,
+        account=account,
     )
 
 
@@ -113,9 +126,24 @@ def _is_superseded(session: Session, decision: Decision) -> bool:
     return (session.turn, session.call) != (decision.turn, decision.call)
 
 
-def _visit(decision: Decision, outcome: Outcome) -> Visit:
-    tokens = decision.prefix.tokens if outcome.usage is None else outcome.usage.input
-    return Visit(steps=decision.steps, digest=decision.prefix.digest, tokens=tokens, at=outcome.at)
+def _visit(before: Visit | None, answered: ModelName, decision: Decision, outcome: Outcome) -> Visit:
+    """Say what `answered` has read, and what its provider's counts tell of our estimates."""
+    scale, held = (1.0, 1.0) if before is None else (before.scale, before.held)
+    usage, estimate = outcome.usage, decision.prefix.tokens
+    if usage is not None and usage.input > 0 and estimate > 0:
+        scale = usage.input / estimate
+        expected = next((one.cached for one in decision.evidence.candidates if one.model == answered), 0)
+        if outcome.counts_cached and expected:
+            # `expected` was already short of what should have been there, by `held`.
+            held = max(LEAST_HELD, held + HELD_SHARE * (min(1.0, held * usage.cached / expected) - held))
+    return Visit(
+        steps=decision.steps,
+        digest=decision.prefix.digest,
+        tokens=estimate if usage is None else usage.input,
+        at=outcome.at,
+        scale=scale,
+        held=held,
+    )
 
 
 def _lock_left_by(model: ModelName, asks: tuple[Ask, ...]) -> Lock | None:

@@ -36,8 +36,15 @@ def check_number(
         ConfigurationError: It is something else.
     """
     kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not isfinite(value) or not low <= value <= high or value >= below:
+    if isinstance(value, bool) or not isinstance(value, kinds) or not _is_finite(value) or not low <= value <= high or value >= below:
         raise ConfigurationError(key=key, value=value, rule=rule)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def check_kind(value: object, kind: type | tuple[type, ...], *, key: str, rule: str) -> None:

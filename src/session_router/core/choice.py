@@ -14,8 +14,10 @@ from session_router.core.session import Session, Visit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.model import ModelName
+    from session_router.core.reckoning import Reckoning
     from session_router.core.situation import Situation
     from session_router.core.transcript import Prefix
 
@@ -23,19 +25,19 @@ if TYPE_CHECKING:
 _FORBIDDEN = "the policy forbids to convert the history"
 
 
-def choose(situation: Situation, name: ModelName, reason: Reason, *, priced: Mapping[ModelName, Candidate] | None = None) -> Decision:
+def choose(situation: Situation, name: ModelName, reason: Reason, *, reckoning: Reckoning | None = None) -> Decision:
     """Choose `name` at a boundary, or refuse when that needs a conversion that the policy forbids."""
     call, moved = situation.call, situation.current is not None and name != situation.current
     foreign = situation.eligible[name].foreign
     if foreign and name != situation.current and situation.policy.on_unportable is OnUnportable.RAISE:
-        return refuse(situation, target=name, priced=priced)
+        return refuse(situation, target=name, reckoning=reckoning)
     if call.failed and reason is not Reason.PINNED:
         reason = Reason.FALLBACK
     if call.internal:
         # The session stays where it is, whoever answers a middleware.
         reason, moved = Reason.INTERNAL_CALL, False
     action = Action.SWITCH if moved else Action.KEEP
-    return _decision(situation, action, name, reason, priced=priced, blocked=kinds_of(foreign))
+    return _decision(situation, action, name, reason, reckoning=reckoning, blocked=kinds_of(foreign))
 
 
 def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
@@ -59,7 +61,7 @@ def refuse(
     lock: Lock | None = None,
     locked_to: ModelName | None = None,
     target: ModelName | None = None,
-    priced: Mapping[ModelName, Candidate] | None = None,
+    reckoning: Reckoning | None = None,
 ) -> Decision:
     """Let nobody answer.
 
@@ -68,7 +70,7 @@ def refuse(
         lock: The lock that holds.
         locked_to: Its holder, when the refusal is that nobody else may take its place.
         target: The model that was about to be chosen and cannot take the history.
-        priced: What the candidates would cost.
+        reckoning: What the candidates would cost.
     """
     eligible = situation.eligible
     pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
@@ -84,7 +86,9 @@ def refuse(
     if reason is Reason.UNPORTABLE and target is not None:
         keep_all = lock is None and situation.policy.on_unportable is not OnUnportable.CONVERT
         bound = kinds_of(eligible[target].foreign if keep_all else eligible[target].stuck)
-    return _decision(situation, Action.REFUSE, None, reason, lock=lock, priced=priced, blocked=bound, locked_to=locked_to, target=target)
+    return _decision(
+        situation, Action.REFUSE, None, reason, lock=lock, reckoning=reckoning, blocked=bound, locked_to=locked_to, target=target
+    )
 
 
 def _decision(  # noqa: PLR0913 -- one place that builds decisions
@@ -94,13 +98,14 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     reason: Reason,
     *,
     lock: Lock | None = None,
-    priced: Mapping[ModelName, Candidate] | None = None,
+    reckoning: Reckoning | None = None,
     blocked: tuple[str, ...] = (),
     locked_to: ModelName | None = None,
     target: ModelName | None = None,
 ) -> Decision:
     call, policy, session = situation.call, situation.policy, situation.session
-    transcript, known = call.transcript, priced or {}
+    transcript = call.transcript
+    known: Mapping[ModelName, Candidate] = {} if reckoning is None else reckoning.candidates
     prefix = transcript.prefix
     same_turn = session is not None and session.version > 0 and session.turn == transcript.turn
     number = session.call + 1 if session is not None and same_turn else 1
@@ -112,6 +117,9 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         output_tokens=policy.output_tokens,
         stake=policy.stake,
         margin=policy.margin,
+        forecast=None if reckoning is None else reckoning.forecast,
+        trusted=None if reckoning is None else reckoning.trusted,
+        spent=None if reckoning is None else reckoning.account.spent,
         tag="" if situation.tag is None else situation.tag.describe(),
         blocked_by=blocked,
     )
@@ -125,7 +133,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         evidence=evidence,
         policy=policy.version,
         session_id=call.session,
-        session=_session_after(situation, action, name, prefix, number),
+        session=_session_after(situation, action, name, prefix, number, account=_account_after(situation, lock, reckoning)),
         turn=transcript.turn,
         call=number,
         steps=len(transcript.steps),
@@ -137,10 +145,28 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     )
 
 
-def _session_after(situation: Situation, action: Action, name: ModelName | None, prefix: Prefix, number: int) -> Session | None:
+def _account_after(situation: Situation, lock: Lock | None, reckoning: Reckoning | None) -> Account | None:
+    """Return what the session remembers for its economics once this call is made."""
+    transcript = situation.call.transcript
+    account = situation.session.account if situation.session is not None else None
+    if reckoning is not None:
+        return reckoning.account
+    if account is None:
+        # Without a choice by dollars there is nothing to account for yet.
+        return None
+    if lock is not None:
+        return account.continued(transcript)
+    # A move that no dollars decided: the ledger and the work function begin anew where the session is now.
+    return account.learned(account.ended(transcript)).unreckoned(transcript)
+
+
+def _session_after(
+    situation: Situation, action: Action, name: ModelName | None, prefix: Prefix, number: int, *, account: Account | None
+) -> Session | None:
     call, session = situation.call, situation.session
     if session is None or name is None or call.internal:
         return session
+    visit = session.visits.get(name)
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
     # Spelled out: `dataclasses.replace` costs twice as much, and this runs at every call.
     return Session(
@@ -149,11 +175,22 @@ def _session_after(situation: Situation, action: Action, name: ModelName | None,
         current=name,
         lock=session.lock,
         closed=session.closed,
-        visits={**session.visits, name: Visit(steps=len(call.transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=call.now)},
+        visits={
+            **session.visits,
+            name: Visit(
+                steps=len(call.transcript.steps),
+                digest=prefix.digest,
+                tokens=prefix.tokens,
+                at=call.now,
+                scale=situation.scale(name),
+                held=1.0 if visit is None else visit.held,
+            ),
+        },
         turn=call.transcript.turn,
         call=number,
         switches=session.switches + switched,
         switched_at=call.transcript.turn if switched else session.switched_at,
+        account=account,
     )
 
 

@@ -11,7 +11,9 @@ from session_router.errors import NoCapableModel, NoClearedModel, Unportable
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
     from session_router.core.model import ModelName
+    from session_router.core.offer import Offer
     from session_router.core.pricing import USD
+    from session_router.core.segment import Forecast
     from session_router.core.session import Session, SessionId
     from session_router.core.transcript import Prefix
 
@@ -36,6 +38,10 @@ class Reason(StrEnum):
     INTERNAL_CALL = "internal_call"
     STILL_BEST = "still_best"
     WITHIN_MARGIN = "within_margin"
+    COOLDOWN = "cooldown"
+    CAPPED = "capped"
+    SUSTAINED_LOW_NEED = "sustained_low_need"
+    WORK_FUNCTION = "work_function"
     LOWER_EXPECTED_COST = "lower_expected_cost"
     NO_SCORE = "no_score"
     CURRENT_NOT_ELIGIBLE = "current_not_eligible"
@@ -60,8 +66,7 @@ class Candidate:
         cached: Tokens of the request that its provider should still hold.
         cost: Dollars of the call.
         p_success: Need, in [0, 1]; `None` when nobody scored.
-        expected: Dollars of the call plus the stake times the chance that it is served badly; `None` when
-            nobody scored.
+        offer: Expected dollars of the segment, term by term, and of what follows; `None` when they were not asked for.
     """
 
     model: ModelName
@@ -71,7 +76,12 @@ class Candidate:
     cached: int = 0
     cost: USD | None = None
     p_success: float | None = None
-    expected: USD | None = None
+    offer: Offer | None = None
+
+    @property
+    def expected(self) -> USD | None:
+        """Expected dollars of the segment and of what follows; `None` when they were not asked for."""
+        return None if self.offer is None else self.offer.expected
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is not known is left out."""
@@ -82,9 +92,9 @@ class Candidate:
             "cached": self.cached or None,
             "cost": self.cost,
             "p_success": self.p_success,
-            "expected": self.expected,
         }
-        return {"model": self.model, **{key: value for key, value in known.items() if value is not None}}
+        offer = {} if self.offer is None else self.offer.to_plain()
+        return {"model": self.model, **{key: value for key, value in known.items() if value is not None}, **offer}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +104,13 @@ class Evidence:
     Attributes:
         candidates: Every model of the router, in the order of the routes.
         tokens: Estimated tokens of the request.
-        output_tokens: Output tokens assumed.
+        output_tokens: Output tokens that the dollars of the call assume.
         stake: Dollars that a badly served segment costs.
-        margin: Share of the current model's expected dollars that a switch must save.
+        margin: Share of the current model's expected dollars of the segment that a switch must save.
+        forecast: The segment that the expected dollars assume; `None` when they were not asked for.
+        trusted: Whether the predictions were followed; `None` when they were not asked for.
+        spent: Dollars of the session's ledger after this decision: its own, and those of never switching; `None`
+            when they were not asked for.
         tag: The label of the payload, as text; empty when governance is not in use.
         blocked_by: What the chosen model cannot take of this history and the integration must convert; what
             stood in the way, when refused.
@@ -108,19 +122,30 @@ class Evidence:
     output_tokens: int = 0
     stake: float = 0.0
     margin: float = 0.0
+    forecast: Forecast | None = None
+    trusted: bool | None = None
+    spent: tuple[USD, USD] | None = None
     tag: str = ""
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is empty is left out."""
-        lists = {"blocked_by": list(self.blocked_by), "degraded": list(self.degraded), "tag": self.tag}
+        lists = {
+            "forecast": None if self.forecast is None else self.forecast.to_plain(),
+            "spent": None if self.spent is None else list(self.spent),
+            "blocked_by": list(self.blocked_by),
+            "degraded": list(self.degraded),
+            "tag": self.tag,
+        }
+        trusted = {} if self.trusted is None else {"trusted": self.trusted}
         return {
             "tokens": self.tokens,
             "output_tokens": self.output_tokens,
             "stake": self.stake,
             "margin": self.margin,
             "candidates": [candidate.to_plain() for candidate in self.candidates],
+            **trusted,
             **{key: value for key, value in lists.items() if value},
         }
 

@@ -15,7 +15,8 @@ from session_router.core.call import settle
 from session_router.core.choice import choose, force, keep_locked, refuse
 from session_router.core.decision import Action, Reason
 from session_router.core.need import Need
-from session_router.core.policy import cheapest
+from session_router.core.prior import Prior, opened, taught
+from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
 from session_router.errors import StoreCorrupt
@@ -23,12 +24,14 @@ from session_router.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.policy import Policy
+    from session_router.core.prior import Lesson
     from session_router.core.session import SessionId
 
 MAXIMUM_ATTEMPTS = 16
@@ -71,16 +74,24 @@ class Failed:
     error: Exception
 
 
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Answered with the lessons that are now to be kept, or with nothing while they may wait."""
+
+    lesson: Lesson
 
 
-def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> Generator[Effect, Any, Decision]:
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
+
+
+def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, prior: Prior | None = None) -> Generator[Effect, Any, Decision]:
     """Decide who answers `call`.
 
     Args:
         call: The request.
         specs: Every model; at least one.
         policy: The settings.
+        prior: What other sessions tell; nothing unless given.
 
     Yields:
         Effects; send back their values, or `Failed`.
@@ -93,13 +104,16 @@ def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> G
         attempts += 1
         degraded: set[str] = set()
         session = yield from _load(call, degraded)
-        decision = yield from _decide(call, specs, policy, session, degraded)
+        situation = Situation.of(call, specs, policy, session)
+        decision, lesson = yield from _decide(situation, prior or Prior(), degraded)
         committed = yield from _commit(call, decision, degraded)
         if committed:
             break
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
+    if lesson is not None and prior is not None and prior.population is not None and not call.internal:
+        yield from _learn(lesson, prior.population)
     decision = _with_degraded(decision, degraded)
     recorded = yield AppendRecord(decision)
     return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
@@ -160,10 +174,52 @@ def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Eff
     return bool(committed)
 
 
-def _decide(  # noqa: PLR0911 -- one line a rule, in the order in which they outrank one another
-    call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None, degraded: set[str]
-) -> Generator[Effect, Any, Decision]:
-    situation = Situation.of(call, specs, policy, session)
+def _decide(situation: Situation, prior: Prior, degraded: set[str]) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
+    decision = _by_rule(situation, degraded)
+    if decision is not None:
+        return decision, None
+    names = situation.candidates()
+    scores = yield ScoreNeed(situation.call.question, {name: situation.specs[name] for name in names})
+    needs = None if scores is None else _needs_of(scores, names)
+    if needs is None or any(situation.specs[name].prices is None for name in names):
+        if needs is None and scores is not None:
+            degraded.add("scorer")
+        return choose(situation, situation.default(names), Reason.NO_SCORE), None
+    session = situation.session
+    account = None if session is None else session.account
+    if account is None:
+        account = opened((yield from _population(prior.population)))
+    reckoning = reckon(situation, account, names, needs, prior.experience)
+    decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
+    return decision, None if decision.refused else reckoning.lesson
+
+
+def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:
+    if row is None:
+        return None
+    stored = yield LoadSession(row)
+    # Habits are worth a guess: without a store, the defaults will do.
+    return None if stored is None or isinstance(stored, Failed) else stored.account
+
+
+def _learn(lesson: Lesson, row: SessionId) -> Generator[Effect, Any, None]:
+    lessons = yield Learn(lesson)
+    if not lessons or isinstance(lessons, Failed):
+        return
+    for _ in range(MAXIMUM_ATTEMPTS):
+        stored = yield LoadSession(row)
+        if isinstance(stored, Failed) and not isinstance(stored.error, StoreCorrupt):
+            return
+        population = Session(id=row) if stored is None or isinstance(stored, Failed) else stored
+        committed = yield CommitSession(replace(population.committed(), account=taught(population.account, lessons)))
+        if committed:
+            # Or failed: they are means over many sessions, and do without these.
+            return
+
+
+def _by_rule(situation: Situation, degraded: set[str]) -> Decision | None:  # noqa: PLR0911 -- one line a rule, in the order in which they outrank one another
+    """Decide without asking what anything costs, where that is not the question."""
+    call, session = situation.call, situation.session
     closed, stored = (None, None) if session is None else (session.closed, session.lock)
     lock = find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
     if lock is not None:
@@ -180,13 +236,7 @@ def _decide(  # noqa: PLR0911 -- one line a rule, in the order in which they out
     if "store" in degraded and situation.current is not None and situation.current in names:
         # Nobody knows what is warm where: staying is the choice that cannot be wrong by much.
         return choose(situation, situation.current, Reason.NO_SESSION)
-    scores = yield ScoreNeed(call.question, {name: specs[name] for name in names})
-    needs = None if scores is None else _needs_of(scores, names)
-    if needs is None:
-        if scores is not None:
-            degraded.add("scorer")
-        return choose(situation, situation.default(names), Reason.NO_SCORE)
-    return _by_money(situation, names, needs)
+    return None
 
 
 def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] | None:
@@ -228,19 +278,3 @@ def _reason_of_last_one(situation: Situation, name: ModelName) -> Reason:
     if situation.current is None:
         return Reason.FIRST_CALL
     return Reason.STILL_BEST if name == situation.current else Reason.CURRENT_NOT_ELIGIBLE
-
-
-def _by_money(situation: Situation, names: list[ModelName], scores: Mapping[ModelName, Need]) -> Decision:
-    current = situation.current
-    priced = {name: situation.priced(name, scores[name]) for name in names}
-    best = cheapest(list(priced.values()), current=current, margin=situation.policy.margin)
-    if current is None:
-        reason = Reason.FIRST_CALL
-    elif current not in names:
-        reason = Reason.CURRENT_NOT_ELIGIBLE
-    elif best.model != current:
-        reason = Reason.LOWER_EXPECTED_COST
-    else:
-        unbeaten = cheapest(list(priced.values()), current=current, margin=0.0)
-        reason = Reason.STILL_BEST if unbeaten.model == current else Reason.WITHIN_MARGIN
-    return choose(situation, best.model, reason, priced=priced)

@@ -1,7 +1,4 @@
-"""The stay-or-switch decision at a boundary.
-
-Today it prices the coming call: dollars of the call plus the stake times the chance that the answer is bad.
-"""
+"""Frozen settings; a policy has a version, and every decision names it."""
 
 from __future__ import annotations
 
@@ -9,19 +6,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from math import inf
 from types import NoneType
-from typing import TYPE_CHECKING
 
 from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import TOP, Tag
 from session_router.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from session_router.core.decision import Candidate
-    from session_router.core.model import ModelName
 
 
 class OnUnportable(StrEnum):
@@ -39,8 +28,14 @@ class Policy:
     Attributes:
         default: The model for calls that nothing else decides; `None` for the first route.
         stake: US dollars that a badly served segment costs the user.
-        margin: Share of the current model's expected dollars, in [0, 1), that a switch must save.
-        output_tokens: Output tokens that a call is assumed to have.
+        margin: Share of the current model's expected dollars of the segment, in [0, 1), that a switch must save.
+        cooldown: Turns after a switch in which no other follows, >= 0.
+        patience: Boundaries in a row at which a model with a cheaper loop would have been the best, after which the
+            session moves to it whatever margin and cooldown say; 0 for never.
+        cap: What switching may cost: expected dollars stay below 1 + `cap` times those of never switching, at every
+            boundary of a session; `None` for no cap.
+        handoff: US dollars that a switch costs besides what the new model reads.
+        output_tokens: Output tokens that a call is assumed to have while nobody has counted any.
         on_unportable: What to do when a better model cannot take the history as it is.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         version: Twelve hex digits over all other settings.
@@ -52,6 +47,10 @@ class Policy:
     default: str | None = None
     stake: float = 0.1
     margin: float = 0.05
+    cooldown: int = 0
+    patience: int = 3
+    cap: float | None = 0.5
+    handoff: float = 0.0
     output_tokens: int = 400
     on_unportable: OnUnportable = OnUnportable.CONVERT
     unlabelled: Tag = TOP
@@ -62,6 +61,11 @@ class Policy:
         check_kind(self.default, (str, NoneType), key="policy.default", rule="give the name of a route.")
         check_number(self.stake, key="policy.stake", rule="give US dollars >= 0.")
         check_number(self.margin, key="policy.margin", rule="give a share in [0, 1).", below=1.0)
+        check_number(self.cooldown, key="policy.cooldown", rule="give a number of turns >= 0.", whole=True)
+        check_number(self.patience, key="policy.patience", rule="give a number of boundaries >= 0.", whole=True)
+        if self.cap is not None:
+            check_number(self.cap, key="policy.cap", rule="give a share >= 0, or `None`.")
+        check_number(self.handoff, key="policy.handoff", rule="give US dollars >= 0.")
         check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
         try:
@@ -79,24 +83,3 @@ def _plain(value: object) -> list[str]:
         return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- `isinstance` cannot tell the elements' type
     msg = f"{value!r} has no place in a policy"
     raise TypeError(msg)
-
-
-def cheapest(candidates: Sequence[Candidate], *, current: ModelName | None, margin: float) -> Candidate:
-    """Choose among scored candidates.
-
-    The order of `candidates` is irrelevant: ties go to the current model, then to the first name.
-
-    Args:
-        candidates: At least one, each with `expected` dollars.
-        current: The session's model, or `None`.
-        margin: Share of the current model's expected dollars that a switch must save.
-
-    Returns:
-        The candidate with the least expected dollars, or the current one when the saving is within the margin.
-    """
-    # What nobody could price is chosen last, not first.
-    best = min(candidates, key=lambda one: (inf if one.expected is None else one.expected, one.model != current, one.model))
-    here = next((one for one in candidates if one.model == current), None)
-    if here is None or here.expected is None or best.expected is None:
-        return best
-    return best if here.expected - best.expected > margin * here.expected else here

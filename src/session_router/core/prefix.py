@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from session_router.core.checking import check_number
+from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.core.session import Visit
     from session_router.core.transcript import Transcript
+
+ENGINE_BLOCK_TOKENS = 16
+"""Tokens of a block in vLLM, unless it was started with another `--block-size`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCache:
     """How a model's provider caches prompts.
 
+    The defaults are those of a provider that keeps what it has read, to the last token, for five minutes from its last read.
+
     Attributes:
-        seconds_to_live: Seconds after the last read for which a prefix stays cached.
+        seconds_to_live: Seconds after the last read for which a prefix stays cached; 0 for a provider that caches nothing.
         minimum_tokens: Shorter prefixes are not cached.
+        block_tokens: What is cached is a whole number of blocks of this many tokens, and not less than `minimum_tokens`.
 
     Raises:
         ConfigurationError: A setting is out of its range.
@@ -26,11 +34,58 @@ class PromptCache:
 
     seconds_to_live: float = 300.0
     minimum_tokens: int = 1024
+    block_tokens: int = 1
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_number(self.seconds_to_live, key="prompt_cache.seconds_to_live", rule="give seconds >= 0.")
         check_number(self.minimum_tokens, key="prompt_cache.minimum_tokens", rule="give a number of tokens >= 0.", whole=True)
+        check_number(self.block_tokens, key="prompt_cache.block_tokens", rule="give a number of tokens >= 1.", low=1, whole=True)
+
+    @classmethod
+    def least_recently_used(
+        cls,
+        *,
+        capacity_tokens: int,
+        tokens_per_second: float,
+        block_tokens: int = ENGINE_BLOCK_TOKENS,
+        minimum_tokens: int = 0,
+    ) -> PromptCache:
+        """Describe an engine of one's own, such as vLLM, that drops what was read least recently when its cache is full.
+
+        It knows no time to live. A prefix is dropped once as many other tokens as the cache holds were read or written since
+        its last read. Under a steady load this takes `capacity_tokens / tokens_per_second` seconds: the characteristic time of
+        the cache, nearly the same for all that is in it (Che, Tung and Wang, "Hierarchical Web caching systems: modeling,
+        design and experimental results", IEEE Journal on Selected Areas in Communications 20(7), 2002).
+
+        Args:
+            capacity_tokens: Tokens that the cache holds.
+            tokens_per_second: Distinct tokens that the engine reads or writes in a second, over all its sessions: a token that
+                is read again while it is cached counts once.
+            block_tokens: As in `PromptCache`.
+            minimum_tokens: As in `PromptCache`; engines cache every whole block.
+
+        Raises:
+            ConfigurationError: A setting is out of its range.
+        """
+        key, rule = "prompt_cache.capacity_tokens", "give the number of tokens that the cache holds, >= 0."
+        check_number(capacity_tokens, key=key, rule=rule, whole=True)
+        key, rule = "prompt_cache.tokens_per_second", "give distinct tokens a second, > 0."
+        check_number(tokens_per_second, key=key, rule=rule)
+        seconds = capacity_tokens / tokens_per_second if tokens_per_second else inf
+        if seconds == inf:
+            # Nothing would ever be dropped.
+            raise ConfigurationError(key=key, value=tokens_per_second, rule=rule)
+        return cls(seconds_to_live=seconds, minimum_tokens=minimum_tokens, block_tokens=block_tokens)
+
+    def cacheable(self, tokens: int) -> int:
+        """Return how many of the first `tokens` tokens of a request are cached once it was read: whole blocks, or 0."""
+        blocks = tokens - tokens % self.block_tokens
+        return blocks if self.seconds_to_live and blocks >= self.minimum_tokens else 0
+
+    def keeps_for(self, seconds: float) -> bool:
+        """Whether a prefix is still cached `seconds` after its last read; never before it, or at a time that is no number."""
+        return 0 <= seconds < self.seconds_to_live
 
 
 def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache) -> int:
@@ -43,11 +98,10 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
         cache: How the model's provider caches.
 
     Returns:
-        Tokens in [0, transcript.tokens]; 0 when the history was rewritten below the visit.
+        Tokens in [0, transcript.tokens], a whole number of the provider's blocks; 0 when the history was rewritten below
+        the visit.
     """
-    if visit is None or not 0 <= now - visit.at <= cache.seconds_to_live:
+    if visit is None or not cache.keeps_for(now - visit.at):
         return 0
     prefix = transcript.prefix_at(visit.steps)
-    if prefix is None or prefix.digest != visit.digest or prefix.tokens < cache.minimum_tokens:
-        return 0
-    return prefix.tokens
+    return cache.cacheable(prefix.tokens) if prefix is not None and prefix.digest == visit.digest else 0

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from session_router.core.checking import check_number
 
+if TYPE_CHECKING:
+    from session_router.core.prefix import PromptCache
+
 USD = NewType("USD", float)
 """US dollars."""
+
+NOTHING = USD(0.0)
 
 TOKENS_PER_PRICE = 1_000_000
 
@@ -20,8 +25,8 @@ class Prices:
     Attributes:
         input: Reading what is not cached.
         output: Writing.
-        cached_input: Reading what the provider still caches; `None` means the same as `input`.
-        cache_write: Reading and putting into the cache; `None` means the same as `input`.
+        cached_input: Reading what the provider still caches; `None` means the same as `input`: no discount.
+        cache_write: Reading and putting into the cache; `None` means the same as `input`: no surcharge.
 
     Raises:
         ConfigurationError: A price is negative or not finite.
@@ -43,12 +48,16 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call, as the provider counted them.
+    """Tokens of one call: as the provider counted them, or as estimated.
+
+    Every input token has one price: `cached` of them that of cached input, `written` of them that of writing, and what is left
+    of `input` the plain one. A price of writing is the whole price of such a token and comes on top of nothing; OpenAI and
+    Anthropic bill so.
 
     Attributes:
-        input: All input tokens, cached ones included.
+        input: All input tokens, cached and written ones included.
         cached: Of `input`, those read from the provider's cache.
-        written: Of `input`, those written to the provider's cache.
+        written: Of `input`, those written to the provider's cache; 0 where writing has no price of its own.
         output: Output tokens, reasoning included.
     """
 
@@ -56,6 +65,23 @@ class Usage:
     cached: int = 0
     written: int = 0
     output: int = 0
+
+
+def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
+    """Return an estimated `usage` with what its provider would bill as written.
+
+    Where writing has a price, what a request adds to the cache is billed at it: all of it that is cacheable and was not cached.
+    This assumes that requests are cached to their end, as OpenAI does unasked since GPT-5.6 and as Anthropic does with a mark
+    on the last message.
+
+    Args:
+        usage: The estimate; its `written` is not read. What a provider reported needs no filling in.
+        prices: Of the model.
+        cache: How the model's provider caches.
+    """
+    written = 0 if prices.cache_write is None else max(0, cache.cacheable(usage.input) - usage.cached)
+    # Spelled out: `dataclasses.replace` costs several times as much, and this runs for every candidate of every call.
+    return Usage(input=usage.input, cached=usage.cached, written=written, output=usage.output)
 
 
 def call_cost(prices: Prices, usage: Usage) -> USD:

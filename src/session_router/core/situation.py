@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import examine, payload_tag
 from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import USD, Usage, call_cost
+from session_router.core.pricing import Usage, call_cost
 from session_router.core.transcript import BindingReach, Role
+from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need
+    from session_router.core.offer import Offer
     from session_router.core.policy import Policy
+    from session_router.core.pricing import Prices
     from session_router.core.session import Session
     from session_router.core.transcript import Binding
 
@@ -85,26 +88,60 @@ class Situation:
             return self.session.current
         return self.current if lock.model is None else None
 
+    def prices(self, name: ModelName) -> Prices:
+        """Return the prices of `name`.
+
+        Raises:
+            ConfigurationError: It has none.
+        """
+        prices = self.specs[name].prices
+        if prices is None:
+            raise ConfigurationError(key=f"prices.{name}", value=None, rule="the price is unknown; give its prices.")
+        return prices
+
+    def scale(self, name: ModelName) -> float:
+        """Tokens that the provider of `name` counts for one that we estimate; as others do, while it has counted none."""
+        if self.session is None or not self.session.visits:
+            return 1.0
+        visit = self.session.visits.get(name) or max(self.session.visits.values(), key=lambda one: one.at)
+        return visit.scale
+
+    def held(self, name: ModelName) -> float:
+        """Share of what should be cached that the provider of `name` was seen to have cached."""
+        visit = None if self.session is None else self.session.visits.get(name)
+        return 1.0 if visit is None else visit.held
+
+    def reading(self, name: ModelName) -> tuple[float, float]:
+        """Tokens of the request as the provider of `name` would count them; and of these, those that it should still hold."""
+        transcript, session = self.call.transcript, self.session
+        visit = None if session is None else session.visits.get(name)
+        cached = cached_tokens(transcript, visit, now=self.call.now, cache=self.specs[name].prompt_cache)
+        scale = self.scale(name)
+        return transcript.tokens * scale, 0.0 if visit is None else cached * scale * visit.held
+
     def priced(
-        self, name: ModelName, need: Need | None, *, excluded: str = "", uncleared: bool = False, unportable: bool = False
+        self,
+        name: ModelName,
+        need: Need | None,
+        *,
+        offer: Offer | None = None,
+        excluded: str = "",
+        uncleared: bool = False,
+        unportable: bool = False,
     ) -> Candidate:
         """Price the call on `name`; the rest is put into the candidate as it is."""
-        spec, policy, transcript = self.specs[name], self.policy, self.call.transcript
-        visit = None if self.session is None else self.session.visits.get(name)
-        cached = cached_tokens(transcript, visit, now=self.call.now, cache=spec.prompt_cache)
-        usage = Usage(input=transcript.tokens, cached=cached, output=policy.output_tokens)
-        cost = None if spec.prices is None else call_cost(spec.prices, usage)
-        p_success = None if need is None else need.p_success
-        expected = None if cost is None or p_success is None else USD(cost + policy.stake * (1 - p_success))
+        spec = self.specs[name]
+        tokens, cached = self.reading(name)
+        usage = Usage(input=round(tokens), cached=round(cached), output=self.policy.output_tokens)
         return Candidate(
             model=name,
             excluded=excluded,
             uncleared=uncleared,
             unportable=unportable,
-            cached=cached,
-            cost=cost,
-            p_success=p_success,
-            expected=expected,
+            cached=usage.cached,
+            cost=None if spec.prices is None else call_cost(spec.prices, usage),
+            p_success=None if need is None else need.p_success,
+            offer=offer,
         )
 
 

@@ -50,7 +50,8 @@ class Trail(Sequence[Item], Generic[Item]):
     def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
         """Return one item, or a tuple of those in a slice."""
         if isinstance(index, slice):
-            return tuple(self._items[: self._length][index])
+            start, stop, step = index.indices(self._length)
+            return tuple(self._items[start:stop:step] if step > 0 else self._items[: self._length][index])
         place = index + self._length if index < 0 else index
         if not 0 <= place < self._length:
             msg = f"there is no item {index} among {self._length}"

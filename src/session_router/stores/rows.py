@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_router.core.session import session_from_plain, session_to_plain
+from session_router.core.session_row import session_from_plain, session_to_plain
 from session_router.errors import StoreCorrupt
 from session_router.identity import checked_key
 

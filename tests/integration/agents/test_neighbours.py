@@ -17,7 +17,7 @@ from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from session_router.core.session import session_from_plain
+from session_router.core.session_row import session_from_plain
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
 from support.agents import ANSWERS_AS, CHAT, CLAUDE, DIALECTS, RESPONSES, THREAD, Stage, agent_of, asks, authors, call, session_in

@@ -1,0 +1,165 @@
+"""What each candidate would cost over the coming segment, and after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING
+
+from session_router.core.ledger import Ledger
+from session_router.core.offer import Offer
+from session_router.core.prefix import cached_tokens
+from session_router.core.pricing import USD
+from session_router.core.segment import Forecast, cold_premium, segment_price
+from session_router.core.switching import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from session_router.core.account import Account
+    from session_router.core.experience import Experience
+    from session_router.core.model import ModelName
+    from session_router.core.need import Need
+    from session_router.core.session import Visit
+    from session_router.core.situation import Situation
+
+TRUSTED_SEGMENTS = 3.0
+"""Segments of experience after which predictions are followed."""
+
+TRUSTED_SURPRISE = log(4)
+"""Segments that are, in the mean, four times as long or as short as predicted were not predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraisal:
+    """The candidates, priced.
+
+    Attributes:
+        offers: By model.
+        forecast: The coming segment.
+        standing: How the session stands.
+    """
+
+    offers: Mapping[ModelName, Offer]
+    forecast: Forecast
+    standing: Standing
+
+
+def appraise(
+    situation: Situation,
+    account: Account,
+    names: Sequence[ModelName],
+    needs: Mapping[ModelName, Need],
+    experience: Experience | None,
+) -> Appraisal:
+    """Price `names`.
+
+    Args:
+        situation: What the decision looks at.
+        account: What the session has learned and spent.
+        names: The candidates, at least one, each with a price.
+        needs: Of each candidate.
+        experience: Past sessions that the policy was fitted to, if any.
+    """
+    policy, tokens = situation.policy, situation.call.transcript.tokens
+    chances = {name: needs[name].p_success for name in names}
+    forecast = Forecast.of(account.habits, output=policy.output_tokens)
+    outlook = None if experience is None else experience.outlook(number=account.number + 1, tokens=tokens, chances=chances)
+    if outlook is not None:
+        forecast = forecast.blended(outlook.forecast, weight=account.habits.weight)
+    drafts = {name: _offer(situation, name, needs[name], forecast) for name in names}
+    afterwards = _the_same_again(situation, account, chances, forecast, drafts) if outlook is None else outlook.afterwards
+    offers = {name: draft.followed_by(afterwards[name]) for name, draft in drafts.items()}
+    return Appraisal(
+        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, trusted=outlook is not None)
+    )
+
+
+def _offer(situation: Situation, name: ModelName, need: Need, forecast: Forecast) -> Offer:
+    spec, policy = situation.specs[name], situation.policy
+    tokens, cached = situation.reading(name)
+    scaled = forecast.scaled(situation.scale(name))
+    price = segment_price(situation.prices(name), spec.prompt_cache, scaled, tokens=tokens, cached=cached)
+    moved = situation.current is not None and name != situation.current
+    return Offer(
+        model=name,
+        ingest=price.ingest,
+        loop=price.loop,
+        risk=USD(policy.stake * (1 - need.p_success)),
+        handoff=USD(policy.handoff if moved else 0.0),
+        afterwards=USD(0.0),
+        arrival=USD(cold_premium(situation.prices(name), tokens) + policy.handoff),
+    )
+
+
+def _the_same_again(
+    situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast, offers: Mapping[ModelName, Offer]
+) -> dict[ModelName, USD]:
+    """Expect, from each model, the cheaper of two plans for the segments that still follow: to stay, or to move once."""
+    policy, further = situation.policy, forecast.further
+    added = (forecast.calls - 1) * forecast.growth + forecast.between
+    stay: dict[ModelName, float] = {}
+    arrive: dict[ModelName, float] = {}
+    for name in offers:
+        scale = situation.scale(name)
+        prices, cache = situation.prices(name), situation.specs[name].prompt_cache
+        tokens = situation.call.transcript.tokens * scale
+        # In the middle of what follows; prices are linear in the tokens.
+        then = tokens + added * scale * (1 + further) / 2
+        read = max(0.0, then - forecast.between * scale)
+        price = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=read if read >= cache.minimum_tokens else 0.0)
+        chance = account.drift.expected(name, chances[name], further=further)
+        stay[name] = further * (price.ingest + price.loop + policy.stake * (1 - chance))
+        arrive[name] = cold_premium(prices, tokens + added * scale) + policy.handoff if further else 0.0
+    moved = {name: stay[name] + arrive[name] for name in offers}
+    return {name: USD(min([stay[name], *(moved[other] for other in offers if other != name)])) for name in offers}
+
+
+def _standing(situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, trusted: bool) -> Standing:
+    session, habits, transcript = situation.session, account.habits, situation.call.transcript
+    current = situation.current if situation.current in offers else None
+    ledger = account.ledger if account.ledger is not None and account.ledger.anchor in offers else None
+    if ledger is None and current is not None:
+        # There is no way back to the former anchor: the session is anchored where it is now.
+        ledger = Ledger(anchor=current)
+    switched_at = None if session is None else session.switched_at
+    # The work function is that of a history that only grows.
+    shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
+    return Standing(
+        current=current,
+        trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
+        since_switch=None if switched_at is None else transcript.turn - switched_at,
+        ledger=ledger,
+        unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
+        reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
+        work={} if shortened else account.work,
+        quiet=account.quiet,
+    )
+
+
+def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast) -> USD:
+    """Dollars of the segment on the anchor, had the session never left it.
+
+    Its cache would hold all that the session has read. What the last segment added beyond what was foreseen counts as
+    read fresh on either way: the reserve of the boundary before could not hold it.
+    """
+    name = anchor.model
+    spec, session = situation.specs[name], situation.session
+    tokens, cached = situation.reading(name)
+    last: Visit | None = max(session.visits.values(), key=lambda visit: visit.at, default=None) if session is not None else None
+    held = cached_tokens(situation.call.transcript, last, now=situation.call.now, cache=spec.prompt_cache)
+    foreseen = account.segment.foreseen_tokens if account.segment is not None else 0
+    kept = max(cached, min(held, foreseen) * situation.scale(name) * situation.held(name))
+    price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(situation.scale(name)), tokens=tokens, cached=kept)
+    return USD(price.ingest + price.loop + anchor.risk)
+
+
+def _reserve(situation: Situation, anchor: ModelName, forecast: Forecast) -> USD:
+    """At least what a return to the anchor at the next boundary costs above never having left it."""
+    tokens = foreseen_tokens(situation.call.transcript.tokens, forecast)
+    return USD(cold_premium(situation.prices(anchor), tokens * situation.scale(anchor)) + situation.policy.handoff)
+
+
+def foreseen_tokens(tokens: int, forecast: Forecast) -> int:
+    """Tokens of the last request of a segment, as foreseen."""
+    return tokens + round((forecast.calls - 1) * forecast.growth)

@@ -1,0 +1,77 @@
+"""A choice by dollars at a boundary, and what the session remembers of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from session_router.core.appraisal import appraise, foreseen_tokens
+from session_router.core.prior import Lesson
+from session_router.core.switching import decide
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from session_router.core.account import Account
+    from session_router.core.decision import Candidate, Reason
+    from session_router.core.experience import Experience
+    from session_router.core.model import ModelName
+    from session_router.core.need import Need
+    from session_router.core.segment import Forecast
+    from session_router.core.situation import Situation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoning:
+    """A choice by dollars, and what led to it.
+
+    Attributes:
+        model: The choice.
+        reason: Why.
+        candidates: The candidates, with their offers.
+        forecast: The segment that was assumed.
+        trusted: Whether the predictions were followed.
+        account: What the session remembers after it.
+        lesson: What other sessions learn from it; `None` when the same boundary was decided before.
+    """
+
+    model: ModelName
+    reason: Reason
+    candidates: Mapping[ModelName, Candidate]
+    forecast: Forecast
+    trusted: bool
+    account: Account
+    lesson: Lesson | None
+
+
+def reckon(
+    situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need], experience: Experience | None
+) -> Reckoning:
+    """Choose by dollars at a boundary.
+
+    Args:
+        situation: What the decision looks at.
+        before: The session's account.
+        names: The candidates, at least one, each with a price.
+        needs: Of each candidate.
+        experience: Past sessions that the policy was fitted to, if any.
+    """
+    transcript = situation.call.transcript
+    ended = before.ended(transcript)
+    account = before.learned(ended)
+    appraisal = appraise(situation, account, names, needs, experience)
+    verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
+    chances = {name: needs[name].p_success for name in names}
+    again, forecast = account.goes_on(transcript), appraisal.forecast
+    after = account.begun(
+        transcript, predicted_calls=forecast.calls, foreseen_tokens=foreseen_tokens(transcript.tokens, forecast)
+    ).reckoned(verdict, account.drift if again else account.drift.seen(chances))
+    return Reckoning(
+        model=verdict.model,
+        reason=verdict.reason,
+        candidates={name: situation.priced(name, needs[name], offer=appraisal.offers[name]) for name in names},
+        forecast=forecast,
+        trusted=appraisal.standing.trusted,
+        account=after,
+        lesson=None if again else Lesson(first=before.number == 0, ended=ended, deviations=account.drift.deviations(chances)),
+    )

@@ -1,0 +1,268 @@
+"""How long the coming segment will be, and what it costs on a model.
+
+A model chosen for a user turn is locked for the tool loop that follows: the loop is priced, not the turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log
+from typing import TYPE_CHECKING
+
+from session_router.core.pricing import TOKENS_PER_PRICE, USD
+from session_router.core.transcript import Role
+
+if TYPE_CHECKING:
+    from session_router.core.prefix import PromptCache
+    from session_router.core.pricing import Prices
+    from session_router.core.transcript import Transcript
+
+MEMORY = 0.9
+"""Weight of the past at every new segment: what is ten segments old counts for a third."""
+
+FURTHER_SHARE = 0.02
+"""Weight of a boundary in how many segments follow one: what is fifty sessions old counts for a third."""
+
+OTHER_WEIGHT = 8.0
+"""Segments that the segments of past sessions count for against a session's own."""
+
+PRIOR_WEIGHT = 3.0
+"""Segments that the population's habits count for in a session of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A segment as far as it has come.
+
+    Attributes:
+        start: Messages in its first request.
+        first_tokens: Estimated tokens of its first request.
+        last_tokens: Estimated tokens of its last request so far.
+        calls: Calls so far, >= 1.
+        output: Output tokens that providers counted.
+        counted: Of `calls`, those whose output tokens were counted.
+        predicted_calls: Calls that were predicted at its boundary, >= 1.
+        foreseen_tokens: Tokens of its last request that were predicted at its boundary.
+    """
+
+    start: int
+    first_tokens: int
+    last_tokens: int
+    calls: int = 1
+    output: int = 0
+    counted: int = 0
+    predicted_calls: float = 1.0
+    foreseen_tokens: int = 0
+
+    def ended(self, transcript: Transcript) -> Ended:
+        """Say what this segment has been like, now that `transcript` begins the next one."""
+        output: float | None = None
+        if self.counted:
+            output = self.output / self.counted
+        elif said := [step.tokens for step in transcript.steps[self.start :] if step.role is Role.AI]:
+            output = sum(said) / len(said)
+        between = transcript.tokens - self.last_tokens
+        grown = self.last_tokens - self.first_tokens
+        return Ended(
+            calls=self.calls,
+            growth=grown / (self.calls - 1) if self.calls > 1 and grown >= 0 else None,
+            output=output,
+            between=between if between >= 0 else None,
+            surprise=abs(log(self.calls / self.predicted_calls)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a segment has been like. `None` stands for what it says nothing about: a summary makes requests shrink.
+
+    Attributes:
+        calls: Its calls, >= 1.
+        growth: Tokens that its request grew by from call to call.
+        output: Output tokens of one of its calls, as providers counted them, else as estimated from the answers.
+        between: Tokens that the request has grown by since its last call.
+        surprise: |log(calls / predicted calls)|.
+    """
+
+    calls: int
+    growth: float | None
+    output: float | None
+    between: float | None
+    surprise: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """What segments have been like: exponentially forgotten means, learned online.
+
+    The defaults are rounded means over recorded customer-service, coding and dialogue sessions; they weigh nothing.
+
+    Attributes:
+        weight: Segments that the means stand for, the forgotten ones left out.
+        calls: Calls of a segment, >= 1.
+        pairs: Mean of n (n - 1) / 2 over segments of n calls: what the growth of a request adds up to.
+        growth: Tokens that a request grows by from call to call.
+        output: Output tokens of a call; 0 for not known.
+        between: Tokens that a request grows by from the last call of a segment to the first of the next.
+        further: Segments that still follow a segment, >= 0.
+        surprise: Mean of |log(calls / predicted calls)|.
+    """
+
+    weight: float = 0.0
+    calls: float = 2.0
+    pairs: float = 2.0
+    growth: float = 200.0
+    output: float = 0.0
+    between: float = 200.0
+    further: float = 4.0
+    surprise: float = 0.0
+
+    def as_prior(self) -> Habits:
+        """Return these habits as a session begins with them: it soon learns its own."""
+        return Habits(
+            weight=min(self.weight, PRIOR_WEIGHT),
+            calls=self.calls,
+            pairs=self.pairs,
+            growth=self.growth,
+            output=self.output,
+            between=self.between,
+            further=self.further,
+        )
+
+    def learned(self, ended: Ended) -> Habits:
+        """Return these habits after one more segment."""
+        share = 1 / (MEMORY * self.weight + 1)
+        n, output = ended.calls, ended.output
+        return Habits(
+            weight=MEMORY * self.weight + 1,
+            calls=self.calls + share * (n - self.calls),
+            pairs=self.pairs + share * (n * (n - 1) / 2 - self.pairs),
+            growth=self.growth if ended.growth is None else self.growth + share * (ended.growth - self.growth),
+            output=self.output if output is None else output if self.output == 0 else self.output + share * (output - self.output),
+            between=self.between if ended.between is None else self.between + share * (ended.between - self.between),
+            further=self.further,
+            surprise=self.surprise + share * (ended.surprise - self.surprise),
+        )
+
+    def told(self, *, first: bool) -> Habits:
+        """Return these habits after one more boundary of any session.
+
+        Nobody says when a session is over. Where the mean session has n segments, n - 1 boundaries that are not its first
+        raise `further` by as much as its first lowers it when `further` is n - 1.
+
+        Args:
+            first: Whether it is the first of its session.
+        """
+        return replace(self, further=self.further + FURTHER_SHARE * (-self.further if first else 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The coming segment, as predicted.
+
+    Attributes:
+        calls: Expected calls, >= 1.
+        pairs: Expected n (n - 1) / 2 for n calls, >= `calls - 1`.
+        growth: Tokens that the request grows by from call to call.
+        output: Output tokens of a call.
+        further: Expected number of segments that follow it.
+        between: Tokens that the request grows by from one segment to the next.
+    """
+
+    calls: float
+    pairs: float
+    growth: float
+    output: float
+    further: float = 0.0
+    between: float = 0.0
+
+    def scaled(self, scale: float) -> Forecast:
+        """Return this forecast for a provider that counts `scale` tokens for one that we estimate.
+
+        Output is as providers counted it.
+        """
+        if scale == 1:
+            return self
+        return replace(self, growth=self.growth * scale, between=self.between * scale)
+
+    def blended(self, other: Forecast, *, weight: float) -> Forecast:
+        """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
+        share = weight / (weight + OTHER_WEIGHT)
+        return Forecast(
+            calls=share * self.calls + (1 - share) * other.calls,
+            pairs=share * self.pairs + (1 - share) * other.pairs,
+            growth=share * self.growth + (1 - share) * other.growth,
+            output=share * self.output + (1 - share) * other.output,
+            further=self.further,
+            between=self.between,
+        )
+
+    def to_plain(self) -> dict[str, float]:
+        """Return JSON-ready values, rounded: they are a prediction."""
+        return {
+            "calls": round(self.calls, 2),
+            "growth": round(self.growth, 1),
+            "output": round(self.output, 1),
+            "further": round(self.further, 2),
+            "between": round(self.between, 1),
+        }
+
+    @classmethod
+    def of(cls, habits: Habits, *, output: int) -> Forecast:
+        """Expect more of the same; `output` tokens of a call where nobody has seen any."""
+        return cls(
+            calls=habits.calls,
+            pairs=max(habits.pairs, habits.calls - 1),
+            growth=habits.growth,
+            output=habits.output or float(output),
+            further=habits.further,
+            between=habits.between,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPrice:
+    """US dollars of a segment on one model.
+
+    Attributes:
+        ingest: Reading, at the first call, what the model has not cached, over reading it cached.
+        loop: All the rest: cached input, what the loop adds, output.
+    """
+
+    ingest: USD
+    loop: USD
+
+
+def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tokens: float, cached: float) -> SegmentPrice:
+    """Price a segment.
+
+    With r = E[n] - 1 calls after the first and q = E[n (n - 1) / 2], the later requests hold r * tokens + q * growth
+    tokens, of which r * growth are new: linear in what is forecast, so that means suffice.
+
+    Args:
+        prices: Of the model.
+        cache: How its provider caches.
+        forecast: The segment.
+        tokens: Of its first request.
+        cached: Of these, those that the provider should still hold.
+    """
+    fresh_price, cached_price = prices.input, prices.input
+    if tokens >= cache.minimum_tokens and cache.seconds_to_live > 0:
+        fresh_price, cached_price = _read_prices(prices)
+    later = forecast.calls - 1
+    new = later * forecast.growth
+    reread = later * tokens + forecast.pairs * forecast.growth - new
+    ingest = (tokens - cached) * (fresh_price - cached_price)
+    loop = tokens * cached_price + new * fresh_price + reread * cached_price + forecast.calls * forecast.output * prices.output
+    return SegmentPrice(ingest=USD(ingest / TOKENS_PER_PRICE), loop=USD(loop / TOKENS_PER_PRICE))
+
+
+def cold_premium(prices: Prices, tokens: float) -> USD:
+    """Dollars of reading `tokens` fresh over reading them cached."""
+    fresh_price, cached_price = _read_prices(prices)
+    return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
+
+
+def _read_prices(prices: Prices) -> tuple[float, float]:
+    fresh = prices.input if prices.cache_write is None else prices.cache_write
+    return fresh, prices.input if prices.cached_input is None else prices.cached_input

@@ -1,0 +1,219 @@
+"""A session as plain values, at rest and in a graph's state."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from session_router.core.account import Account
+from session_router.core.boundary import Lock, LockKind
+from session_router.core.drift import Drift
+from session_router.core.ledger import Ledger
+from session_router.core.model import ModelName
+from session_router.core.pricing import USD
+from session_router.core.segment import Habits, Segment
+from session_router.core.session import Session, SessionId, Visit
+from session_router.errors import StoreCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SCHEMA = 2
+"""Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
+
+_LARGEST_COUNT = 2**53 - 1  # whole numbers up to here survive every JSON reader
+_SESSION_ID = re.compile("[0-9a-f]{64}")
+
+
+def session_to_plain(session: Session) -> dict[str, Any]:
+    """Return `session` as JSON-ready values."""
+    lock = session.lock
+    return {
+        "schema": SCHEMA,
+        "id": session.id,
+        "version": session.version,
+        "current": session.current,
+        "lock": None if lock is None else {"kind": lock.kind.value, "model": lock.model, "waiting_for": list(lock.waiting_for)},
+        "closed": None if session.closed is None else session.closed.hex(),
+        "visits": {
+            name: [visit.steps, visit.digest.hex(), visit.tokens, visit.at, visit.scale, visit.held]
+            for name, visit in session.visits.items()
+        },
+        "turn": session.turn,
+        "call": session.call,
+        "switches": session.switches,
+        "switched_at": session.switched_at,
+        "account": None if session.account is None else _account_to_plain(session.account),
+    }
+
+
+def session_from_plain(plain: Mapping[str, Any]) -> Session:
+    """Read back what `session_to_plain` wrote.
+
+    Raises:
+        StoreCorrupt: It is not a session of a known schema.
+    """
+    try:
+        schema = plain["schema"]
+        if schema != SCHEMA:
+            found = f"schema {schema}" if isinstance(schema, int) and abs(schema) <= _LARGEST_COUNT else "no schema that is a number"
+            msg = f"session row has {found}, this release reads {SCHEMA}; it is treated as lost."
+            raise StoreCorrupt(msg)
+        return _read(plain)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        # Without what was found there: it can be nested too deep, or be too long, to be shown.
+        msg = f"session row does not have the shape of schema {SCHEMA} ({type(error).__name__}); it is treated as lost."
+        raise StoreCorrupt(msg) from error
+
+
+def _read(plain: Mapping[str, Any]) -> Session:
+    lock = plain["lock"]
+    visits: dict[ModelName, Visit] = {}
+    for name, (steps, digest, tokens, at, scale, held) in plain["visits"].items():
+        visits[ModelName(_text(name))] = Visit(
+            steps=_count(steps),
+            digest=bytes.fromhex(digest),
+            tokens=_count(tokens),
+            at=float(at),
+            scale=_amount(scale),
+            held=_amount(held),
+        )
+    return Session(
+        id=_session_id(plain["id"]),
+        version=_count(plain["version"]),
+        current=None if plain["current"] is None else ModelName(_text(plain["current"])),
+        lock=None
+        if lock is None
+        else Lock(
+            kind=LockKind(_text(lock["kind"])),
+            model=None if lock["model"] is None else _text(lock["model"]),
+            waiting_for=tuple(map(_text, lock["waiting_for"])),
+        ),
+        closed=None if plain["closed"] is None else bytes.fromhex(plain["closed"]),
+        visits=visits,
+        turn=_count(plain["turn"]),
+        call=_count(plain["call"]),
+        switches=_count(plain["switches"]),
+        switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
+        account=None if plain["account"] is None else _account(plain["account"]),
+    )
+
+
+def _account_to_plain(account: Account) -> dict[str, Any]:
+    habits, drift, segment = account.habits, account.drift, account.segment
+    return {
+        "habits": [
+            habits.weight,
+            habits.calls,
+            habits.pairs,
+            habits.growth,
+            habits.output,
+            habits.between,
+            habits.further,
+            habits.surprise,
+        ],
+        "drift": [drift.weight, drift.last, drift.variance, drift.covariance, dict(drift.chances)],
+        "number": account.number,
+        "segment": None
+        if segment is None
+        else [
+            segment.start,
+            segment.first_tokens,
+            segment.last_tokens,
+            segment.calls,
+            segment.output,
+            segment.counted,
+            segment.predicted_calls,
+            segment.foreseen_tokens,
+        ],
+        "ledger": None if account.ledger is None else account.ledger.to_plain(),
+        "work": dict(account.work),
+        "quiet": account.quiet,
+    }
+
+
+def _account(plain: Mapping[str, Any]) -> Account:
+    weight, calls, pairs, growth, output, between, further, surprise = map(_amount, plain["habits"])
+    habits = Habits(
+        weight=weight, calls=calls, pairs=pairs, growth=growth, output=output, between=between, further=further, surprise=surprise
+    )
+    weight, last, variance, covariance, chances = plain["drift"]
+    drift = Drift(
+        weight=_amount(weight),
+        last=_amount(last),
+        variance=_amount(variance),
+        covariance=_finite(covariance),
+        chances={ModelName(_text(name)): _amount(chance) for name, chance in chances.items()},
+    )
+    return Account(
+        habits=habits,
+        drift=drift,
+        number=_count(plain["number"]),
+        segment=None if plain["segment"] is None else _segment(plain["segment"]),
+        ledger=None if plain["ledger"] is None else Ledger.from_plain(plain["ledger"]),
+        work={ModelName(_text(name)): USD(_amount(dollars)) for name, dollars in plain["work"].items()},
+        quiet=_count(plain["quiet"]),
+    )
+
+
+def _segment(plain: Sequence[object]) -> Segment:
+    start, first, last, calls, output, counted, predicted, foreseen = plain
+    return Segment(
+        start=_count(start),
+        first_tokens=_count(first),
+        last_tokens=_count(last),
+        calls=_positive(calls),
+        output=_count(output),
+        counted=_count(counted),
+        predicted_calls=max(1.0, _amount(predicted)),
+        foreseen_tokens=_count(foreseen),
+    )
+
+
+def _session_id(value: object) -> SessionId:
+    text = _text(value)
+    if not _SESSION_ID.fullmatch(text):
+        msg = "a session's id has 64 hex digits"
+        raise ValueError(msg)
+    return SessionId(text)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        msg = f"found {type(value).__name__} where text belongs"
+        raise TypeError(msg)
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        msg = f"found {type(value).__name__} where a count belongs"
+        raise TypeError(msg)
+    if not 0 <= value <= _LARGEST_COUNT:
+        msg = "a count is 0 or more, and below 2**53"
+        raise ValueError(msg)
+    return value
+
+
+def _positive(value: object) -> int:
+    count = _count(value)
+    if count == 0:
+        msg = "a segment has one call or more"
+        raise ValueError(msg)
+    return count
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        msg = f"found {type(value).__name__} where a finite number belongs"
+        raise TypeError(msg)
+    return value
+
+
+def _amount(value: object) -> float:
+    amount = _finite(value)
+    if amount < 0:
+        msg = "an amount is 0 or more"
+        raise ValueError(msg)
+    return amount

@@ -1,0 +1,128 @@
+"""Stay or switch: which offer a session takes at a boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from session_router.core.decision import Reason
+from session_router.core.ledger import Ledger
+from session_router.core.pricing import NOTHING, USD
+from session_router.core.work_function import advanced, begun, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.model import ModelName
+    from session_router.core.offer import Offer
+    from session_router.core.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a session stands at a boundary.
+
+    Attributes:
+        current: The model that it is on; `None` when it is on none, or on one that cannot serve the call.
+        trusted: Whether the predictions have earned to be followed.
+        since_switch: Turns since its last switch; `None` before the first.
+        ledger: Its dollars, anchored on a model that is on offer; `None` when it has neither a ledger nor a current model.
+        unmoved: Expected dollars of the segment on the ledger's anchor, had the session never left it.
+        reserve: At least what a return to the anchor at the next boundary costs above never having left it.
+        work: Its work function; empty for none yet.
+        quiet: Boundaries in a row at which a model with a cheaper loop would have been the best.
+    """
+
+    current: ModelName | None
+    trusted: bool
+    since_switch: int | None = None
+    ledger: Ledger | None = None
+    unmoved: USD = NOTHING
+    reserve: USD = NOTHING
+    work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", USD])
+    quiet: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Which offer is taken.
+
+    Attributes:
+        model: Whose.
+        reason: Why.
+        ledger: The dollars after it.
+        work: The work function after it.
+        quiet: As in `Standing`, after it.
+    """
+
+    model: ModelName
+    reason: Reason
+    ledger: Ledger
+    work: Mapping[ModelName, USD]
+    quiet: int
+
+
+def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy) -> Verdict:
+    """Take an offer.
+
+    Predictions that have earned it are followed, as far as stability lets them; else the work function decides, whose
+    loss is bounded whatever comes. Over both stands the cap on what switching may cost.
+
+    Args:
+        offers: By model, at least one.
+        standing: How the session stands.
+        policy: The settings.
+    """
+    arrival = {name: offer.arrival for name, offer in offers.items()}
+    served = {name: offer.served for name, offer in offers.items()}
+    before = standing.work or begun(arrival, standing.current)
+    work = advanced(before, served, arrival)
+    best = _best(offers, standing.current)
+    here = None if standing.current is None else offers.get(standing.current)
+    if here is None:
+        reason = Reason.FIRST_CALL if standing.current is None else Reason.CURRENT_NOT_ELIGIBLE
+        return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=work, quiet=0)
+    quiet = standing.quiet + 1 if offers[best].loop < here.loop else 0
+    if standing.trusted:
+        model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet)
+    else:
+        model = chosen(before, served, arrival, here.model)
+        reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
+    ledger = standing.ledger or Ledger(anchor=here.model)
+    if policy.cap is not None:
+        allowed = _within_cap(offers, ledger, standing, policy.cap)
+        if model not in allowed:
+            model, reason = _best(allowed, here.model), Reason.CAPPED
+    ledger = ledger.charged(cost=offers[model].segment, unmoved=standing.unmoved)
+    return Verdict(model=model, reason=reason, ledger=ledger, work=work, quiet=0 if model != here.model else quiet)
+
+
+def _best(offers: Mapping[ModelName, Offer], current: ModelName | None) -> ModelName:
+    """Name the least expected dollars; ties go to the current model, then to the first name."""
+    return min(offers, key=lambda name: (offers[name].expected, name != current, name))
+
+
+def _anchored(offer: Offer) -> Ledger:
+    return Ledger(anchor=offer.model).charged(cost=offer.segment, unmoved=offer.segment)
+
+
+def _by_expectation(best: Offer, here: Offer, standing: Standing, policy: Policy, *, quiet: int) -> tuple[ModelName, Reason]:
+    if best.model == here.model:
+        return here.model, Reason.STILL_BEST
+    if policy.patience and quiet >= policy.patience:
+        # A small saving at every boundary is a large one in the end.
+        return best.model, Reason.SUSTAINED_LOW_NEED
+    if standing.since_switch is not None and standing.since_switch <= policy.cooldown:
+        return here.model, Reason.COOLDOWN
+    if here.expected - best.expected <= policy.margin * here.segment:
+        return here.model, Reason.WITHIN_MARGIN
+    return best.model, Reason.LOWER_EXPECTED_COST
+
+
+def _within_cap(offers: Mapping[ModelName, Offer], ledger: Ledger, standing: Standing, share: float) -> dict[ModelName, Offer]:
+    """Return the offers that the cap allows: the anchor's always is one."""
+    return {
+        name: offer
+        for name, offer in offers.items()
+        if ledger.allows(name, cost=offer.segment, unmoved=standing.unmoved, reserve=standing.reserve, share=share)
+    }
