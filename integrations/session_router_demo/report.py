@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from session_router import Action
+from session_router.core.appraisal import TRUSTED_SEGMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from session_router import Decision, Router
+    from session_router.core.offer import Offer
     from session_router_demo.calls import CallRow
     from session_router_demo.sessions import DemoSession, Typed
 
@@ -29,6 +31,14 @@ _HEADINGS: Final = (
     ("cached", 7),
     ("uncached", 9),
     ("dollars", 9),
+)
+_LEGEND: Final = (
+    ("dollars", "what each model was expected to cost [tokens that it should still have cached]: ingest, to read what it has not"),
+    ("", "cached; loop, all calls of the turn; risk, the stake times the chance of a bad answer; afterwards, what follows"),
+    (
+        "trust",
+        f"once about {TRUSTED_SEGMENTS:.0f} turns were seen, predictions decide; until then the work function, whose loss is bounded",
+    ),
 )
 _RIGHT: Final = frozenset({"turn", "call", "cached", "uncached", "dollars"})
 _MINUTE: Final = 60
@@ -55,8 +65,8 @@ def print_heading(console: Console, router: Router, where: str) -> None:
         _print_wrapped(console, f"{name:<8} {'; '.join(fact for fact in facts if fact)}", "", indent=2)
     rule = f"a badly served turn costs ${_price(policy.stake)}; a switch must save {policy.margin:.0%} of the expected dollars"
     _print_wrapped(console, f"{'policy':<8} {rule}", "", indent=2)
-    legend = "why:     expected dollars of an answer = the call + the risk that it is bad [tokens still cached]"
-    _print_wrapped(console, legend, "dim", indent=2)
+    for name, meaning in _LEGEND:
+        _print_wrapped(console, f"{name:<8} {meaning}", "dim", indent=2)
 
 
 class Report:
@@ -105,8 +115,9 @@ class Report:
         self._print(line)
         if bill.error:
             self._wrapped(f"error {bill.status or ''}: {bill.error}", "red", indent=14)
-        if decision is not None and decision.lock is None and (why := _expectations(decision)):
-            self._wrapped(why, "dim", indent=12)
+        if decision is not None and decision.lock is None:
+            for why in _expectations(decision):
+                self._wrapped(why, "dim", indent=12)
         if row.tools:
             self._wrapped(f"asks {_listed(row.tools)}{', in parallel' if len(row.tools) > 1 else ''}", "dim", indent=12)
 
@@ -148,14 +159,26 @@ def _style(name: str, decision: Decision | None, lock: str) -> str:
     return "green" if name == "lock" and lock else ""
 
 
-def _expectations(decision: Decision) -> str:
-    """Say what each candidate was expected to cost."""
-    parts = [
-        f"{one.model} {one.expected:.4f} = {one.cost:.4f} + {one.expected - one.cost:.4f}" + (f" [{one.cached:,}]" if one.cached else "")
-        for one in decision.evidence.candidates
-        if one.expected is not None and one.cost is not None
+def _expectations(decision: Decision) -> list[str]:
+    """Say what each candidate was expected to cost, term by term, and what that assumes."""
+    evidence = decision.evidence
+    offers = [(one, one.offer) for one in evidence.candidates if one.offer is not None]
+    if len(offers) < 2 or evidence.forecast is None:  # noqa: PLR2004 -- one candidate is no choice
+        return []
+    width = max(len(one.model) for one, _ in offers)
+    lines = [
+        f"{one.model:<{width}} {offer.expected:.4f} = {_terms(offer)}" + (f" [{one.cached:,}]" if one.cached else "")
+        for one, offer in offers
     ]
-    return f"why: {', '.join(parts)}" if len(parts) > 1 else ""
+    forecast = evidence.forecast
+    trust = "trusted" if evidence.trusted else "not trusted"
+    ahead = f"{forecast.calls:.1f} calls, {forecast.output:.0f} tokens out and {forecast.growth:.0f} more in at each"
+    return [*lines, f"predicted, {trust}: {ahead}; then {forecast.further:.1f} turns"]
+
+
+def _terms(offer: Offer) -> str:
+    terms = {"ingest": offer.ingest, "loop": offer.loop, "risk": offer.risk, "handoff": offer.handoff, "afterwards": offer.afterwards}
+    return " + ".join(f"{name} {dollars:.4f}" for name, dollars in terms.items() if dollars or name != "handoff")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, observe, route
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
-from session_router.core.prior import Prior
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from session_router.core.call import Call, Outcome
+    from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
-    from session_router.core.prior import Lesson
     from session_router.core.session import Session
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
 
@@ -89,6 +89,7 @@ class Router:
             check_methods(scorer, "score", "ascore", key="scorer", rule="give an object with `score` and `ascore`.")
         self.policy = policy or Policy()
         self.models: Mapping[ModelName, ModelSpec] = _specs(routes, prices or {}, self.policy)
+        _check_experience(self.models, self.policy)
         self.store: SessionStore = MemorySessionStore() if store is None else store
         self.scorer: Scorer = LexicalScorer() if scorer is None else scorer
         self.audit = audit
@@ -96,7 +97,7 @@ class Router:
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)
         self.key = checked_key(key) if key is not None else new_key() if own is None else own
-        self._prior = Prior(population=population_id(self.key))
+        self._population = population_id(self.key)
         self._lessons: list[Lesson] = []
 
     def route(self, call: Call) -> Decision:
@@ -105,13 +106,13 @@ class Router:
         Returns:
             The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
         """
-        decision = self._drive(route(call, self.models, self.policy, self._prior))
+        decision = self._drive(route(call, self.models, self.policy, self._population))
         self._tell("on_decision", decision)
         return decision
 
     async def aroute(self, call: Call) -> Decision:
         """Do what `route` does without blocking the event loop."""
-        decision = await self._adrive(route(call, self.models, self.policy, self._prior))
+        decision = await self._adrive(route(call, self.models, self.policy, self._population))
         self._tell("on_decision", decision)
         return decision
 
@@ -252,3 +253,12 @@ def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Poli
     if policy.default is not None and policy.default not in specs:
         raise ConfigurationError(key="policy.default", value=policy.default, rule=f"choose one of the routes {sorted(routes)!r}.")
     return specs
+
+
+def _check_experience(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> None:
+    if policy.experience is None or not policy.experience.basis:
+        return
+    changed = changed_since(policy.experience.basis, basis_of(specs, policy))
+    if changed:
+        rule = "these have changed since it was learned, and its dollars with them; run `session-router learn` again."
+        raise ConfigurationError(key="policy.experience", value=changed, rule=rule)

@@ -8,6 +8,7 @@ import typer
 
 from session_router.cli.demo import demo
 from session_router.cli.explain import explain
+from session_router.cli.learn import learn
 from session_router.cli.prices import prices
 from session_router.cli.replay import replay
 
@@ -42,4 +43,5 @@ def options(
 app.command()(demo)
 app.command()(replay)
 app.command()(explain)
+app.command()(learn)
 app.command()(prices)

@@ -18,6 +18,10 @@ BAD_INPUT = 1
 INTERRUPTED = 130
 SHOWN_ERRORS = 20
 
+KEPT_SESSIONS = 1_000
+"""Sessions are replayed one after the other, and each could be forgotten at its end. What all have in common is kept beside them,
+though, and written on once a session: fewer places, and sessions in which nothing is priced would push it out."""
+
 REPLAY_KEY = b"session-router replay: no secret"
 """Session identities of a replay leave no process, and the same replay gives the same ids."""
 
@@ -48,8 +52,8 @@ def replay(
     from session_router.replay import Pace, Summary
     from session_router.stores.memory import MemorySessionStore
 
-    router = load_router(config, store=MemorySessionStore(maximum_sessions=1), key=REPLAY_KEY)
-    pace = Pace(start=_posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
+    router = load_router(config, store=MemorySessionStore(maximum_sessions=KEPT_SESSIONS), key=REPLAY_KEY)
+    pace = Pace(start=posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
     file = SessionFile(sessions)
     summary = Summary(router)
     with RowFile(json, source=sessions) as rows:
@@ -101,7 +105,8 @@ def _replay_file(file: SessionFile, router: Router, pace: Pace, summary: Summary
     return bad, ""
 
 
-def _posix(start: datetime | None) -> float:
+def posix(start: datetime | None) -> float:
+    """Return POSIX seconds of `start` (UTC); of today's midnight for none."""
     from datetime import UTC, datetime
 
     # Midnight, so that two replays of one day give the same rows. Clearances expire by it.

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeAlias, cast
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Row: TypeAlias = dict[str, Any]
-_Shape: TypeAlias = "type | dict[str, _Shape] | list[_Shape]"
+_Shape: TypeAlias = "type | dict[str, _Shape] | list[_Shape] | tuple[_Shape, ...]"
 
 _REQUIRED = ("session_id", "message_index", "decision", "reason", "turn", "call", "evidence")
-_CANDIDATE: _Shape = {"model": str, "excluded": str, "cost": float, "p_success": float, "expected": float, "cached": float}
+_CANDIDATE: _Shape = {
+    "model": str,
+    "excluded": str,
+    "cost": float,
+    "p_success": float,
+    "cached": float,
+    "expected": float,
+    "ingest": float,
+    "loop": float,
+    "risk": float,
+    "handoff": float,
+    "afterwards": float,
+}
+_EVIDENCE: _Shape = {
+    "candidates": [_CANDIDATE],
+    "forecast": {"calls": float, "growth": float, "output": float, "further": float, "between": float},
+    "trusted": bool,
+    "spent": (float, float),
+    "tag": str,
+    "blocked_by": [str],
+    "degraded": [str],
+    "tokens": int,
+}
 _ROW: dict[str, _Shape] = {
     "session_id": str,
     "message_index": int,
@@ -17,7 +43,7 @@ _ROW: dict[str, _Shape] = {
     "reason": str,
     "turn": int,
     "call": int,
-    "evidence": {"candidates": [_CANDIDATE], "tag": str, "blocked_by": [str], "degraded": [str], "tokens": int},
+    "evidence": _EVIDENCE,
     "model": str,
     "previous": str,
     "lock": {"kind": str, "model": str, "waiting_for": int},
@@ -28,7 +54,7 @@ _ROW: dict[str, _Shape] = {
     "tokens": {"input": int, "output": int},
     "dollars": float,
 }
-"""Every field that is told, and its kind: `float` is any finite number, a list names the kind of its items."""
+"""Every field that is told, and its kind: `float` is any finite number, a list names the kind of its items, a tuple each item."""
 
 
 def problem_of(row: Row) -> tuple[str, str] | None:
@@ -48,25 +74,34 @@ def _problem_in_table(place: str, table: Row, shapes: dict[str, _Shape]) -> tupl
 
 
 def _problem_at(place: str, value: object, shape: _Shape) -> tuple[str, str] | None:
+    found = type(value).__name__
     if isinstance(shape, dict):
         if isinstance(value, dict):
             return _problem_in_table(f"{place}.", cast("Row", value), shape)
         expected = "an object or null"
-    elif isinstance(shape, list):
-        if isinstance(value, list):
-            items = enumerate(cast("list[object]", value))
-            return next((problem for index, item in items if (problem := _problem_at(f"{place}.{index}", item, shape[0]))), None)
-        expected = "a list"
+    elif isinstance(shape, (list, tuple)):
+        items = cast("list[object]", value) if isinstance(value, list) else []
+        if isinstance(value, list) and (isinstance(shape, list) or len(items) == len(shape)):
+            return _problem_in_list(f"{place}.", items, cycle(shape))
+        expected = "a list" if isinstance(shape, list) else f"a list of {len(shape)}"
+        found = f"{found} of {len(items)}" if isinstance(value, list) else found
     elif _is_a(value, shape):
         return None
     else:
-        expected = {str: "text", int: "a whole number", float: "a finite number"}[shape]
-    return place, f"expected {expected}, found {type(value).__name__}."
+        expected = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}[shape]
+    return place, f"expected {expected}, found {found}."
+
+
+def _problem_in_list(place: str, items: list[object], shapes: Iterable[_Shape]) -> tuple[str, str] | None:
+    for index, (item, shape) in enumerate(zip(items, shapes, strict=False)):
+        if problem := _problem_at(f"{place}{index}", item, shape):
+            return problem
+    return None
 
 
 def _is_a(value: object, kind: type) -> bool:
     if isinstance(value, bool):
-        return False
+        return kind is bool
     if kind is float:
         # A whole number may be too large for a float; NaN compares to nothing.
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from session_router.cli.offers import assumption_lines, candidate_lines, dollars_of, legend_lines, number_of
 from session_router.cli.terminal import escaped
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
 from session_router.core.decision import Action
@@ -43,6 +44,8 @@ def tell(console: Console, rows: Sequence[Row], *, turn: int | None) -> None:
             console.print(f"[bold]turn {at}[/]" if at else "[bold]before anybody typed[/]")
         _tell_call(console, row)
     console.print()
+    for line in legend_lines(told):
+        console.print(f"[dim]{line}[/]")
     console.print(_totals(told))
 
 
@@ -53,9 +56,9 @@ def _tell_call(console: Console, row: Row) -> None:
     verb = "begins" if action == Action.KEEP.value and not previous else in_words(action, ACTIONS)
     where = f" on {_text(model)}" if verb == "begins" else moved
     console.print(f"  call {row['call']} (message {row['message_index']})  [{colour}]{escaped(verb)}{where}[/]: {escaped(_why(row))}.")
-    for line in _candidates(row):
-        console.print(f"      {line}")
     evidence = row["evidence"]
+    for line in [*candidate_lines(row), *assumption_lines(row)]:
+        console.print(f"      {line}")
     if evidence.get("tag"):
         console.print(f"      [dim]governance:[/] {_text(evidence['tag'])}")
     if evidence.get("blocked_by"):
@@ -75,45 +78,23 @@ def _why(row: Row) -> str:
     return f"{reason} ({holder}: {in_words(str(lock.get('kind')), LOCKS)}{waiting})"
 
 
-def _candidates(row: Row) -> list[str]:
-    candidates: list[Row] = row["evidence"].get("candidates") or []
-    width = max((len(str(one.get("model"))) for one in candidates), default=0)
-    return [_candidate(one, width, chosen=one.get("model") == row.get("model")) for one in candidates]
-
-
-def _candidate(one: Row, width: int, *, chosen: bool) -> str:
-    name = escaped(str(one.get("model")).ljust(width))
-    mark = "[green]*[/]" if chosen else " "
-    facts = [f"{_dollars(one.get('cost'))} for the call"]
-    if (chance := _number(one.get("p_success"))) is not None:
-        facts.append(f"{chance:.1%} to serve it well (p_success)")
-    if one.get("expected") is not None:
-        facts.append(f"{_dollars(one['expected'])} expected")
-    if cached := _number(one.get("cached")):
-        facts.append(f"{cached:,.0f} tokens still cached")
-    if one.get("excluded"):
-        why = "not cleared" if one.get("uncleared") else "excluded"
-        facts.append(f"[red]{why}: {_text(one['excluded'])}[/]")
-    return f"{mark} {name}  {' · '.join(facts)}"
-
-
 def _tokens(row: Row) -> str:
     counts = row.get("tokens")
     if counts is None:
         return f"{row['evidence'].get('tokens') or 0} tokens estimated"
     how = "recorded" if row.get("tokens_measured") else "estimated"
-    return f"{counts.get('input') or 0} tokens in, {counts.get('output') or 0} out ({how}); {_dollars(row.get('dollars'))} estimated"
+    return f"{counts.get('input') or 0} tokens in, {counts.get('output') or 0} out ({how}); {dollars_of(row.get('dollars'))} estimated"
 
 
 def _totals(rows: Sequence[Row]) -> str:
     locked = sum(bool(row.get("lock")) for row in rows)
     switches = sum(row["decision"] in _SWITCHED for row in rows)
     refused = sum(row["decision"] == Action.REFUSE.value for row in rows)
-    dollars = sum(_number(row.get("dollars")) or 0.0 for row in rows)
+    dollars = sum(number_of(row.get("dollars")) or 0.0 for row in rows)
     models = {row["model"] for row in rows if row.get("model")}
     by_model = ", ".join(f"{name}: {sum(row.get('model') == name for row in rows)}" for name in sorted(map(str, models)))
     counts = f"{_plural(len(rows), 'call')} ({by_model}), {locked} locked, {_plural(switches, 'switch')}, {refused} refused"
-    return f"[bold]in all[/] {escaped(counts)}; about {_dollars(dollars)}"
+    return f"[bold]in all[/] {escaped(counts)}; about {dollars_of(dollars)}"
 
 
 def _plural(count: int, what: str) -> str:
@@ -122,15 +103,6 @@ def _plural(count: int, what: str) -> str:
 
 def _named(name: str, row: Row) -> str:
     return f"{name.replace('_', ' ')} {_text(row[name])}" if row.get(name) else ""
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def _dollars(value: object) -> str:
-    number = _number(value)
-    return "$?" if number is None else f"${number:,.5f}"
 
 
 def _text(value: object) -> str:

@@ -52,6 +52,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     *,
     models: Mapping[str, Any] | None = None,
     policy: Policy | None = None,
+    experienced: bool = True,
     store: SessionStore | None = None,
     scorer: Scorer | None = None,
     audit: AuditLog | None = None,
@@ -66,6 +67,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
         models: Chat models that take the place of the file's `model` strings, by name.
         policy: Instead of the file's `[policy]`.
+        experienced: Whether the file's `policy.experience` counts; if not, it is not read.
         store: Instead of the file's `[store]`, which is then not opened.
         scorer: As in `Router`.
         audit: As in `Router`.
@@ -89,7 +91,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         store, key = build_store(settings, key, layers)
     return Router(
         specs,
-        policy=build_policy(settings.policy) if policy is None else policy,
+        policy=build_policy(settings.policy, layers, experienced=experienced) if policy is None else policy,
         store=store,
         scorer=scorer,
         audit=audit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.prices import build_prices
 from session_router.config.problems import did_you_mean, raised
+from session_router.core.experience import Experience
 from session_router.core.governance import Clearance, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from session_router.ports import SessionStore
 
 
-def build_policy(section: PolicySection) -> Policy:
-    """Make the policy."""
+def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = True) -> Policy:
+    """Make the policy.
+
+    Raises:
+        ConfigurationError: The experience cannot be read.
+    """
     policy = Policy(
         default=section.default,
         stake=section.stake,
@@ -37,8 +43,21 @@ def build_policy(section: PolicySection) -> Policy:
         handoff=section.handoff,
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
+        experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
+
+
+def _experience(path: str, layers: Layers) -> Experience:
+    at = ("policy", "experience")
+    try:
+        return Experience.from_plain(json.loads(beside(layers.source, path).read_bytes()))
+    except OSError as error:
+        rule = f"it cannot be read ({error.strerror or error}); name a file that `session-router learn` wrote."
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if type(error) is ValueError else type(error).__name__
+        rule = f"{reason}; name a file that `session-router learn` wrote."
+    raise _problem(layers, at, path, rule)
 
 
 def build_models(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> dict[str, ModelSpec]:

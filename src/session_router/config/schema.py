@@ -176,6 +176,7 @@ class PolicySection(Section):
     handoff: Dollars = _POLICY.handoff
     output_tokens: Tokens = _POLICY.output_tokens
     on_unportable: OnUnportable = _POLICY.on_unportable
+    experience: Name | None = None
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
 
 

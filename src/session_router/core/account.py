@@ -63,14 +63,19 @@ class Account:
             predicted_calls=predicted_calls,
             foreseen_tokens=foreseen_tokens,
         )
-        number = self.number if self.goes_on(transcript) else self.number + 1
-        return replace(self, number=number, segment=segment)
+        return self._with(segment, number=self.number if self.goes_on(transcript) else self.number + 1)
 
     def continued(self, transcript: Transcript) -> Account:
         """Return this account after one more call of the segment, whose request is `transcript`."""
         if self.segment is None:
             return self.begun(transcript, predicted_calls=self.habits.calls)
-        return replace(self, segment=replace(self.segment, calls=self.segment.calls + 1, last_tokens=transcript.tokens))
+        return self._with(self.segment.continued(transcript.tokens), number=self.number)
+
+    def _with(self, segment: Segment, *, number: int) -> Account:
+        # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
+        return Account(
+            habits=self.habits, drift=self.drift, number=number, segment=segment, ledger=self.ledger, work=self.work, quiet=self.quiet
+        )
 
     def unreckoned(self, transcript: Transcript) -> Account:
         """Return this account after a choice that no dollars decided, whose request is `transcript`."""
@@ -79,7 +84,15 @@ class Account:
 
     def reckoned(self, verdict: Verdict, drift: Drift) -> Account:
         """Return this account after a choice by dollars."""
-        return replace(self, drift=drift, ledger=verdict.ledger, work=verdict.work, quiet=verdict.quiet)
+        return Account(
+            habits=self.habits,
+            drift=drift,
+            number=self.number,
+            segment=self.segment,
+            ledger=verdict.ledger,
+            work=verdict.work,
+            quiet=verdict.quiet,
+        )
 
     @property
     def spent(self) -> tuple[USD, USD] | None:
@@ -90,4 +103,4 @@ class Account:
         """Return this account after a provider counted the output tokens of a call."""
         if self.segment is None:
             return self
-        return replace(self, segment=replace(self.segment, output=self.segment.output + output, counted=self.segment.counted + 1))
+        return self._with(self.segment.answered(output), number=self.number)

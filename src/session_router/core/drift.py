@@ -23,7 +23,7 @@ class Drift:
     Attributes:
         weight: Segments that the means stand for, the forgotten ones left out.
         chances: Mean `p_success` by model.
-        last: Mean over the models of `p_success` in the last segment.
+        last: By how much `p_success` deviated from its mean in the last segment, in the mean over its candidates.
         variance: Sum of squared deviations from the mean, the forgotten ones left out.
         covariance: Sum of products of successive deviations, as above.
     """
@@ -49,11 +49,10 @@ class Drift:
 
         `None` while the mean rests on one segment.
         """
-        known = [self.chances[name] for name in chances if name in self.chances]
-        if self.weight <= 1 or not known:
+        now = [chance - self.chances[name] for name, chance in chances.items() if name in self.chances]
+        if self.weight <= 1 or not now:
             return None
-        mean = sum(known) / len(known)
-        return self.last - mean, sum(chances.values()) / len(chances) - mean
+        return self.last, sum(now) / len(now)
 
     def moved(self, before: float, now: float) -> Drift:
         """Return this drift after need deviated from its mean by `before` and then by `now`."""
@@ -68,7 +67,13 @@ class Drift:
         for name, chance in chances.items():
             before = means.get(name, chance)
             means[name] = before + share * (chance - before)
-        return replace(drift, weight=MEMORY * self.weight + 1, chances=means, last=sum(chances.values()) / len(chances))
+        return Drift(
+            weight=MEMORY * self.weight + 1,
+            chances=means,
+            last=sum(chance - means[name] for name, chance in chances.items()) / len(chances),
+            variance=drift.variance,
+            covariance=drift.covariance,
+        )
 
     def expected(self, name: ModelName, chance: float, *, further: float) -> float:
         """Expect the mean `p_success` over the segments that follow one.
@@ -81,6 +86,7 @@ class Drift:
         mean, rho = self.chances.get(name, chance), self.persistence
         if rho == 1 or further == 0:
             return chance
-        # The mean of rho, rho^2, ..., rho^further.
-        left: float = rho * (1 - rho**further) / (further * (1 - rho))
+        # The mean of rho, rho^2, ..., rho^further. Of fewer than one, that one: `further` may come close to nothing.
+        ahead = max(1.0, further)
+        left: float = rho * (1 - rho**ahead) / (ahead * (1 - rho))
         return mean + min(1.0, left) * (chance - mean)

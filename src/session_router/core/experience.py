@@ -8,18 +8,22 @@ likeness as in a nearest-neighbour forecast).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from heapq import nsmallest
-from math import exp, log
-from typing import TYPE_CHECKING
+from math import exp, isfinite, log
+from typing import TYPE_CHECKING, Any, cast
 
+from session_router.core.model import ModelName
 from session_router.core.pricing import USD
 from session_router.core.segment import Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from session_router.core.model import ModelName
+SCHEMA = 1
+"""Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
 NEIGHBOURS = 8
 LAST_NUMBER = 16
@@ -69,19 +73,68 @@ class Outlook:
 
 
 class Experience:
-    """Past boundaries, by the number of their segment.
+    """Past boundaries, by the number of their segment. It never changes.
 
     Args:
         marks: At least one; all of the same models.
+        basis: The settings that the dollars rest on, by name: the stake, the handoff, the prices. A router with others
+            refuses the experience.
+
+    Attributes:
+        fingerprint: Twelve hex digits over all of it.
     """
 
-    def __init__(self, marks: Sequence[Mark]) -> None:
+    def __init__(self, marks: Sequence[Mark], *, basis: Mapping[str, float] | None = None) -> None:
         self.marks = tuple(marks)
+        self.basis = dict(basis or {})
+        self.fingerprint = hashlib.blake2b(json.dumps(self.to_plain()).encode(), digest_size=6).hexdigest()
         self._models = tuple(self.marks[0].chances)
         self._places: dict[int, list[_Place]] = {}
-        for order, mark in enumerate(self.marks):
+        # Of marks that are equally like, some may be left out: which ones must not depend on how they were given.
+        for order, mark in enumerate(sorted(self.marks, key=lambda one: _row(one, self._models))):
             place = _Place(log(max(1, mark.tokens)), tuple(mark.chances[name] for name in self._models), order, mark)
             self._places.setdefault(min(mark.number, LAST_NUMBER), []).append(place)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all of it."""
+        return isinstance(other, Experience) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self.fingerprint)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values. No text of any session is in them."""
+        models = list(self.marks[0].chances)
+        return {
+            "schema": SCHEMA,
+            "basis": self.basis,
+            "models": models,
+            "marks": [_row(mark, models) for mark in self.marks],
+        }
+
+    @classmethod
+    def from_plain(cls, plain: object) -> Experience:
+        """Read back what `to_plain` wrote.
+
+        Raises:
+            ValueError: It is something else; the message says what.
+        """
+        table = cast("dict[str, Any]", plain) if isinstance(plain, dict) else {}
+        if table.get("schema") != SCHEMA:
+            msg = f"it is no experience of schema {SCHEMA}"
+            raise ValueError(msg)
+        try:
+            models = [ModelName(_text(name)) for name in table["models"]]
+            basis = {_text(key): _finite(value) for key, value in table["basis"].items()}
+            marks = [_mark(row, models) for row in table["marks"]]
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            msg = f"its shape is wrong ({type(error).__name__})"
+            raise ValueError(msg) from error
+        if not marks or not models:
+            msg = "it remembers no boundary"
+            raise ValueError(msg)
+        return cls(marks, basis=basis)
 
     def outlook(self, *, number: int, tokens: int, chances: Mapping[ModelName, float]) -> Outlook | None:
         """Look at the past boundaries that are most like this one.
@@ -132,3 +185,42 @@ class _Place:
         for index, chance in chances:
             apart += ((chance - self.chances[index]) / SCALE_OF_CHANCES) ** 2
         return apart
+
+
+def _row(mark: Mark, models: Sequence[ModelName]) -> list[Any]:
+    chances, afterwards = [mark.chances[name] for name in models], [mark.afterwards[name] for name in models]
+    return [mark.number, mark.tokens, mark.calls, mark.growth, mark.output, chances, afterwards]
+
+
+def _mark(row: Sequence[Any], models: Sequence[ModelName]) -> Mark:
+    number, tokens, calls, growth, output, chances, afterwards = row
+    return Mark(
+        number=_whole(number),
+        tokens=_whole(tokens),
+        calls=_whole(calls),
+        growth=_finite(growth),
+        output=_finite(output),
+        chances={name: _finite(chance) for name, chance in zip(models, chances, strict=True)},
+        afterwards={name: USD(_finite(dollars)) for name, dollars in zip(models, afterwards, strict=True)},
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        msg = f"found {value!r} where a name belongs"
+        raise ValueError(msg)
+    return value
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+        msg = f"found {value!r} where a finite number, 0 or more, belongs"
+        raise ValueError(msg)
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        msg = f"found {value!r} where a whole number, 0 or more, belongs"
+        raise ValueError(msg)
+    return value

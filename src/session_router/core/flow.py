@@ -15,7 +15,7 @@ from session_router.core.call import settle
 from session_router.core.choice import choose, force, keep_locked, refuse
 from session_router.core.decision import Action, Reason
 from session_router.core.need import Need
-from session_router.core.prior import Prior, opened, taught
+from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.policy import Policy
-    from session_router.core.prior import Lesson
+    from session_router.core.population import Lesson
     from session_router.core.session import SessionId
 
 MAXIMUM_ATTEMPTS = 16
@@ -84,14 +84,16 @@ class Learn:
 Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
 
 
-def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, prior: Prior | None = None) -> Generator[Effect, Any, Decision]:
+def route(
+    call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, population: SessionId | None = None
+) -> Generator[Effect, Any, Decision]:
     """Decide who answers `call`.
 
     Args:
         call: The request.
         specs: Every model; at least one.
         policy: The settings.
-        prior: What other sessions tell; nothing unless given.
+        population: Id under which the store keeps the account of the population; `None` for no population.
 
     Yields:
         Effects; send back their values, or `Failed`.
@@ -105,15 +107,15 @@ def route(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, prio
         degraded: set[str] = set()
         session = yield from _load(call, degraded)
         situation = Situation.of(call, specs, policy, session)
-        decision, lesson = yield from _decide(situation, prior or Prior(), degraded)
+        decision, lesson = yield from _decide(situation, population, degraded)
         committed = yield from _commit(call, decision, degraded)
         if committed:
             break
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if lesson is not None and prior is not None and prior.population is not None and not call.internal:
-        yield from _learn(lesson, prior.population)
+    if lesson is not None and population is not None and not call.internal:
+        yield from _learn(lesson, population)
     decision = _with_degraded(decision, degraded)
     recorded = yield AppendRecord(decision)
     return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
@@ -174,7 +176,9 @@ def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Eff
     return bool(committed)
 
 
-def _decide(situation: Situation, prior: Prior, degraded: set[str]) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
+def _decide(
+    situation: Situation, population: SessionId | None, degraded: set[str]
+) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
     decision = _by_rule(situation, degraded)
     if decision is not None:
         return decision, None
@@ -188,8 +192,8 @@ def _decide(situation: Situation, prior: Prior, degraded: set[str]) -> Generator
     session = situation.session
     account = None if session is None else session.account
     if account is None:
-        account = opened((yield from _population(prior.population)))
-    reckoning = reckon(situation, account, names, needs, prior.experience)
+        account = opened((yield from _population(population)))
+    reckoning = reckon(situation, account, names, needs)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
     return decision, None if decision.refused else reckoning.lesson
 
@@ -229,7 +233,7 @@ def _by_rule(situation: Situation, degraded: set[str]) -> Decision | None:  # no
         return refuse(situation)
     if call.only is not None:
         return choose(situation, call.only, Reason.PINNED)
-    if call.transcript.turn == 0:
+    if call.transcript.turn == 0 and situation.policy.default is not None:
         return choose(situation, situation.default(names), Reason.NO_HUMAN_MESSAGE)
     if len(names) == 1:
         return choose(situation, names[0], _reason_of_last_one(situation, names[0]))

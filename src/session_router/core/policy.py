@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import NoneType
 
 from session_router.core.checking import check_kind, check_number
+from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Tag
 from session_router.errors import ConfigurationError
 
@@ -26,7 +27,8 @@ class Policy:
     """Frozen settings. Two policies with the same settings have the same version.
 
     Attributes:
-        default: The model for calls that nothing else decides; `None` for the first route.
+        default: The model for calls before any human message, and for calls that nothing else decides; `None` for the
+            model with the least expected dollars and the first route.
         stake: US dollars that a badly served segment costs the user.
         margin: Share of the current model's expected dollars of the segment, in [0, 1), that a switch must save.
         cooldown: Turns after a switch in which no other follows, >= 0.
@@ -37,6 +39,7 @@ class Policy:
         handoff: US dollars that a switch costs besides what the new model reads.
         output_tokens: Output tokens that a call is assumed to have while nobody has counted any.
         on_unportable: What to do when a better model cannot take the history as it is.
+        experience: Past sessions, as `session-router learn` wrote them; `None` for none.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         version: Twelve hex digits over all other settings.
 
@@ -53,6 +56,7 @@ class Policy:
     handoff: float = 0.0
     output_tokens: int = 400
     on_unportable: OnUnportable = OnUnportable.CONVERT
+    experience: Experience | None = None
     unlabelled: Tag = TOP
     version: str = field(default="", init=False)
 
@@ -73,13 +77,18 @@ class Policy:
         except ValueError:
             allowed = ", ".join(repr(option.value) for option in OnUnportable)
             raise ConfigurationError(key="policy.on_unportable", value=self.on_unportable, rule=f"choose one of {allowed}.") from None
-        settings = {name: value for name, value in asdict(self).items() if name != "version"}
+        check_kind(self.experience, (Experience, NoneType), key="policy.experience", rule="give an `Experience`.")
+        settings = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "version"}
         plain = json.dumps(settings, sort_keys=True, default=_plain)
         object.__setattr__(self, "version", hashlib.blake2b(plain.encode(), digest_size=6).hexdigest())
 
 
-def _plain(value: object) -> list[str]:
+def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- `isinstance` cannot tell the elements' type
+    if isinstance(value, Tag):
+        return asdict(value)
+    if isinstance(value, Experience):
+        return value.fingerprint
     msg = f"{value!r} has no place in a policy"
     raise TypeError(msg)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.core.appraisal import appraise, foreseen_tokens
-from session_router.core.prior import Lesson
+from session_router.core.population import Lesson
 from session_router.core.switching import decide
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from session_router.core.account import Account
     from session_router.core.decision import Candidate, Reason
-    from session_router.core.experience import Experience
     from session_router.core.model import ModelName
     from session_router.core.need import Need
     from session_router.core.segment import Forecast
@@ -44,9 +43,7 @@ class Reckoning:
     lesson: Lesson | None
 
 
-def reckon(
-    situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need], experience: Experience | None
-) -> Reckoning:
+def reckon(situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
     """Choose by dollars at a boundary.
 
     Args:
@@ -54,12 +51,11 @@ def reckon(
         before: The session's account.
         names: The candidates, at least one, each with a price.
         needs: Of each candidate.
-        experience: Past sessions that the policy was fitted to, if any.
     """
     transcript = situation.call.transcript
     ended = before.ended(transcript)
     account = before.learned(ended)
-    appraisal = appraise(situation, account, names, needs, experience)
+    appraisal = appraise(situation, account, names, needs, situation.policy.experience)
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
     again, forecast = account.goes_on(transcript), appraisal.forecast

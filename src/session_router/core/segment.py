@@ -54,6 +54,27 @@ class Segment:
     predicted_calls: float = 1.0
     foreseen_tokens: int = 0
 
+    def continued(self, tokens: int) -> Segment:
+        """Return this segment after one more call, whose request has an estimated `tokens`."""
+        return self._with(calls=self.calls + 1, last_tokens=tokens, output=self.output, counted=self.counted)
+
+    def answered(self, output: int) -> Segment:
+        """Return this segment after a provider counted `output` tokens of a call."""
+        return self._with(calls=self.calls, last_tokens=self.last_tokens, output=self.output + output, counted=self.counted + 1)
+
+    def _with(self, *, calls: int, last_tokens: int, output: int, counted: int) -> Segment:
+        # Spelled out: `dataclasses.replace` costs several times as much, and this runs twice at every call.
+        return Segment(
+            start=self.start,
+            first_tokens=self.first_tokens,
+            last_tokens=last_tokens,
+            calls=calls,
+            output=output,
+            counted=counted,
+            predicted_calls=self.predicted_calls,
+            foreseen_tokens=self.foreseen_tokens,
+        )
+
     def ended(self, transcript: Transcript) -> Ended:
         """Say what this segment has been like, now that `transcript` begins the next one."""
         output: float | None = None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.account import Account
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.drift import Drift
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
-from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Session, SessionId, Visit
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from session_router.core.pricing import USD
 
 SCHEMA = 2
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
@@ -134,17 +135,14 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
 
 
 def _account(plain: Mapping[str, Any]) -> Account:
-    weight, calls, pairs, growth, output, between, further, surprise = map(_amount, plain["habits"])
+    weight, calls, pairs, growth, output, between, further, surprise = _amounts(plain["habits"])
     habits = Habits(
         weight=weight, calls=calls, pairs=pairs, growth=growth, output=output, between=between, further=further, surprise=surprise
     )
     weight, last, variance, covariance, chances = plain["drift"]
+    weight, variance = _amounts((weight, variance))
     drift = Drift(
-        weight=_amount(weight),
-        last=_amount(last),
-        variance=_amount(variance),
-        covariance=_finite(covariance),
-        chances={ModelName(_text(name)): _amount(chance) for name, chance in chances.items()},
+        weight=weight, last=_finite(last), variance=variance, covariance=_finite(covariance), chances=_amounts_by_model(chances)
     )
     return Account(
         habits=habits,
@@ -152,7 +150,7 @@ def _account(plain: Mapping[str, Any]) -> Account:
         number=_count(plain["number"]),
         segment=None if plain["segment"] is None else _segment(plain["segment"]),
         ledger=None if plain["ledger"] is None else Ledger.from_plain(plain["ledger"]),
-        work={ModelName(_text(name)): USD(_amount(dollars)) for name, dollars in plain["work"].items()},
+        work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
     )
 
@@ -217,3 +215,18 @@ def _amount(value: object) -> float:
         msg = "an amount is 0 or more"
         raise ValueError(msg)
     return amount
+
+
+def _amounts(values: Iterable[object]) -> list[float]:
+    # In one loop: this runs at every call of a session that travels with its graph's state.
+    amounts: list[float] = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
+            msg = f"found {type(value).__name__} where finite amounts, 0 or more, belong"
+            raise ValueError(msg)
+        amounts.append(value)
+    return amounts
+
+
+def _amounts_by_model(plain: Mapping[object, object]) -> dict[ModelName, float]:
+    return {ModelName(_text(name)): amount for name, amount in zip(plain, _amounts(plain.values()), strict=True)}

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from session_router.core.call import Call, Outcome
 from session_router.core.model import Capability
 from session_router.core.need import Question
-from session_router.core.pricing import USD, Usage, call_cost
+from session_router.core.prefix import cached_tokens
+from session_router.core.pricing import USD, Usage, billed, call_cost
+from session_router.core.session import Visit
 from session_router.core.transcript import Role, Transcript
 from session_router.errors import ConfigurationError
 from session_router.identity import SessionNames, session_id
@@ -62,7 +64,7 @@ class ReplayedCall:
         call: What the router was asked.
         decision: What it said.
         usage: Tokens of the call on the chosen model. `input` and `output` are the recorded ones where they exist;
-            `cached` is always an estimate.
+            `cached` and `written` are always estimates.
         measured: Whether `input` and `output` were recorded.
         dollars: Price of the call on the chosen model; 0 when refused.
     """
@@ -86,7 +88,7 @@ class ReplayedCall:
             "line": self.recording.line,
             "recorded_model": self.recording.model,
             "at": self.call.now,
-            "tokens": {"input": usage.input, "cached": usage.cached, "output": usage.output},
+            "tokens": {"input": usage.input, "cached": usage.cached, "written": usage.written, "output": usage.output},
             "tokens_measured": self.measured,
             "dollars": self.dollars,
         }
@@ -157,6 +159,7 @@ def _replay(
     session = session_id(key, SessionNames(thread=f"{recording.line}:{recording.session_id}"), Transcript())
     transcript = Transcript()
     waiting: list[Step] = []
+    visits: dict[ModelName, Visit] = {}
     requires = frozenset({Capability.TOOLS}) if recording.tools else frozenset[Capability]()
     text, now = "", pace.start
     for index, message in enumerate(recording.messages):
@@ -171,30 +174,53 @@ def _replay(
         call = Call(transcript=transcript, question=question, now=now, session=session, requires=requires)
         decision = yield call
         assert decision is not None  # noqa: S101 -- what a driver sends for a `Call`
-        replayed = _replayed(recording, index, message, call, decision, models)
+        replayed = _replayed(recording, index, message, call, decision, models, visits)
         yield replayed
         now += pace.call_seconds
         if decision.model is not None:
+            visits[decision.model] = Visit.of(transcript, at=call.now)
             usage = replayed.usage if replayed.measured else None
             yield _Observation(decision, Outcome(at=now, model=decision.model, usage=usage, asks=step.asks))
         waiting = [replace(step, author=decision.model)]
 
 
 def _replayed(
-    recording: Recording, index: int, message: RecordedMessage, call: Call, decision: Decision, models: Mapping[ModelName, ModelSpec]
+    recording: Recording,
+    index: int,
+    message: RecordedMessage,
+    call: Call,
+    decision: Decision,
+    models: Mapping[ModelName, ModelSpec],
+    visits: Mapping[ModelName, Visit],
 ) -> ReplayedCall:
     measured = message.usage is not None
     usage = message.usage or Usage(input=call.transcript.tokens, output=message.step.tokens)
     dollars = USD(0.0)
     if decision.model is not None:
-        cached = next(one.cached for one in decision.evidence.candidates if one.model == decision.model)
-        usage = with_cached(usage, cached, of=call.transcript.tokens)
-        prices = models[decision.model].prices
-        assert prices is not None  # noqa: S101 -- the router refuses a model without prices
-        dollars = call_cost(prices, usage)
+        spec = models[decision.model]
+        assert spec.prices is not None  # noqa: S101 -- the router refuses a model without prices
+        usage = usage_on(spec, usage, call, visits.get(decision.model))
+        dollars = call_cost(spec.prices, usage)
     return ReplayedCall(
         recording=recording, message_index=index, call=call, decision=decision, usage=usage, measured=measured, dollars=dollars
     )
+
+
+def usage_on(spec: ModelSpec, usage: Usage, call: Call, visit: Visit | None) -> Usage:
+    """Return `usage` with what the provider of a model would bill as cached and as written.
+
+    The decision's evidence says what the router expected. This is what the recorded call takes, by one rule for every model
+    and every way of routing: all that the model read at its last visit is cached while its provider keeps it.
+
+    Args:
+        spec: The model.
+        usage: Tokens of the call; its `cached` and `written` are not read.
+        call: The request.
+        visit: How far the model has read; `None` for not at all.
+    """
+    cached = cached_tokens(call.transcript, visit, now=call.now, cache=spec.prompt_cache)
+    usage = with_cached(usage, cached, of=call.transcript.tokens)
+    return usage if spec.prices is None else billed(usage, spec.prices, spec.prompt_cache)
 
 
 def with_cached(usage: Usage, cached: int, *, of: int) -> Usage:

@@ -6,8 +6,13 @@ import secrets
 
 from hypothesis import strategies as st
 
+from session_router.core.account import Account
 from session_router.core.boundary import Lock, LockKind
+from session_router.core.drift import Drift
+from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
+from session_router.core.pricing import USD
+from session_router.core.segment import Habits, Segment
 from session_router.core.session import Session, SessionId, Visit
 from session_router.core.transcript import DIGEST_BYTES
 
@@ -15,6 +20,11 @@ _COUNTS = st.integers(min_value=0, max_value=2**40)
 _DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
 _SECONDS = st.floats(min_value=0, max_value=4e9)
 _MODEL_NAMES = st.text(min_size=1, max_size=20).map(ModelName)
+_AMOUNTS = st.floats(min_value=0, max_value=1e12)
+_CHANCES = st.floats(min_value=0, max_value=1)
+_DEVIATIONS = st.floats(min_value=-1, max_value=1)
+_DOLLARS = _AMOUNTS.map(USD)
+_CALLS = st.floats(min_value=1, max_value=1e6)
 
 
 def fresh_session_id() -> SessionId:
@@ -32,13 +42,29 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
         lock=Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=strong, waiting_for=("call_1", "call_ü")),
         closed=b"\x00\xff" * (DIGEST_BYTES // 2),
         visits={
-            fast: Visit(steps=3, digest=b"\x01" * DIGEST_BYTES, tokens=1_200, at=1_750_000_000.125),
-            strong: Visit(steps=9, digest=b"\x02" * DIGEST_BYTES, tokens=2**40, at=1_750_000_060.1),
+            fast: Visit(steps=3, digest=b"\x01" * DIGEST_BYTES, tokens=1_200, at=1_750_000_000.125, scale=1.3, held=0.0),
+            strong: Visit(steps=9, digest=b"\x02" * DIGEST_BYTES, tokens=2**40, at=1_750_000_060.1, scale=0.75, held=0.525),
         },
         turn=4,
         call=2,
         switches=3,
         switched_at=1,
+        account=full_account(fast, strong),
+    )
+
+
+def full_account(fast: ModelName, strong: ModelName) -> Account:
+    """Return an account in which no field has its default."""
+    return Account(
+        habits=Habits(weight=3.4, calls=2.5, pairs=2.8, growth=181.25, output=96.5, between=40.1, further=1.75, surprise=0.3),
+        drift=Drift(weight=3.4, chances={fast: 0.1, strong: 0.9}, last=-0.05, variance=0.02, covariance=-0.01),
+        number=4,
+        segment=Segment(
+            start=7, first_tokens=900, last_tokens=1_100, calls=2, output=150, counted=1, predicted_calls=2.25, foreseen_tokens=1_127
+        ),
+        ledger=Ledger(anchor=fast, spent=USD(0.125), unmoved=USD(0.1)),
+        work={fast: USD(0.0), strong: USD(0.003)},
+        quiet=1,
     )
 
 
@@ -54,7 +80,59 @@ def locks() -> st.SearchStrategy[Lock]:
 
 def visits() -> st.SearchStrategy[Visit]:
     """Return visits."""
-    return st.builds(Visit, steps=_COUNTS, digest=_DIGESTS, tokens=_COUNTS, at=_SECONDS)
+    return st.builds(
+        Visit,
+        steps=_COUNTS,
+        digest=_DIGESTS,
+        tokens=_COUNTS,
+        at=_SECONDS,
+        scale=st.floats(min_value=1e-6, max_value=1e6),
+        held=_CHANCES,
+    )
+
+
+def accounts() -> st.SearchStrategy[Account]:
+    """Return accounts, of sessions and of the population."""
+    habits = st.builds(
+        Habits,
+        weight=_AMOUNTS,
+        calls=_CALLS,
+        pairs=_AMOUNTS,
+        growth=_AMOUNTS,
+        output=_AMOUNTS,
+        between=_AMOUNTS,
+        further=_AMOUNTS,
+        surprise=_AMOUNTS,
+    )
+    drift = st.builds(
+        Drift,
+        weight=_AMOUNTS,
+        chances=st.dictionaries(_MODEL_NAMES, _CHANCES, max_size=4),
+        last=_DEVIATIONS,
+        variance=_AMOUNTS,
+        covariance=_DEVIATIONS,
+    )
+    segment = st.builds(
+        Segment,
+        start=_COUNTS,
+        first_tokens=_COUNTS,
+        last_tokens=_COUNTS,
+        calls=st.integers(min_value=1, max_value=2**40),
+        output=_COUNTS,
+        counted=_COUNTS,
+        predicted_calls=_CALLS,
+        foreseen_tokens=_COUNTS,
+    )
+    return st.builds(
+        Account,
+        habits=habits,
+        drift=drift,
+        number=_COUNTS,
+        segment=st.none() | segment,
+        ledger=st.none() | st.builds(Ledger, anchor=_MODEL_NAMES, spent=_DOLLARS, unmoved=_DOLLARS),
+        work=st.dictionaries(_MODEL_NAMES, _DOLLARS, max_size=4),
+        quiet=_COUNTS,
+    )
 
 
 def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
@@ -71,4 +149,5 @@ def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
         call=_COUNTS,
         switches=_COUNTS,
         switched_at=st.none() | _COUNTS,
+        account=st.none() | accounts(),
     )

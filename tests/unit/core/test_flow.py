@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from session_router.core.account import Account
+from session_router.core.appraisal import TRUSTED_SEGMENTS
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.decision import Action, Decision, Reason
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.model import Capability
 from session_router.core.policy import Policy
+from session_router.core.segment import Habits
 from session_router.core.session import Session
 from session_router.errors import NoCapableModel, NoClearedModel, Unportable
 from values import (
@@ -42,6 +45,12 @@ def story(decision: Decision) -> tuple[Action, str | None, str | None, Reason]:
     return decision.action, decision.model, decision.previous, decision.reason
 
 
+def trusting() -> Session:
+    """A session whose predictions have earned to be followed."""
+    habits = Habits(weight=TRUSTED_SEGMENTS, calls=1.0, pairs=0.0, growth=0.0, output=10.0, between=20.0, further=0.0)
+    return Session(id=SESSION, version=3, account=Account(habits=habits, number=3))
+
+
 def excluded(decision: Decision) -> dict[str, str]:
     return {one.model: one.excluded for one in decision.evidence.candidates if one.excluded}
 
@@ -51,15 +60,26 @@ class TestAtABoundary:
         assert story(router(wants=STRONG).route(call_of(human()))) == (Action.KEEP, STRONG, None, Reason.FIRST_CALL)
 
     def test_a_cheaper_model_is_switched_to(self) -> None:
+        """Nobody has seen a segment of this session or of another: predictions are not trusted yet."""
         decision = router(wants=STRONG).route(call_of(human(), ai(), human()))
+        assert story(decision) == (Action.SWITCH, STRONG, FAST, Reason.WORK_FUNCTION)
+        assert decision.evidence.trusted is False
+
+    def test_predictions_that_have_earned_it_are_followed(self) -> None:
+        decision = router(wants=STRONG).route(call_of(human(), ai(), human(), carried=trusting()))
         assert story(decision) == (Action.SWITCH, STRONG, FAST, Reason.LOWER_EXPECTED_COST)
+        assert decision.evidence.trusted is True
 
     def test_the_best_model_is_kept(self) -> None:
         assert story(router().route(call_of(human(), ai(), human()))) == (Action.KEEP, FAST, FAST, Reason.STILL_BEST)
 
     def test_a_saving_within_the_margin_is_left(self) -> None:
-        subject = router({FAST: spec(1.0), STRONG: spec(1.01)}, stake=0.0, policy=Policy(stake=0.0, margin=0.05))
-        assert story(subject.route(call_of(human(), ai(by=STRONG), human()))) == (Action.KEEP, STRONG, STRONG, Reason.WITHIN_MARGIN)
+        subject = router({FAST: spec(1.0), STRONG: spec(1.01)}, policy=Policy(stake=0.0, margin=0.05))
+        decision = subject.route(call_of(human(), ai(by=STRONG), human(), carried=trusting()))
+        assert story(decision) == (Action.KEEP, STRONG, STRONG, Reason.WITHIN_MARGIN)
+        tight = router({FAST: spec(1.0), STRONG: spec(1.01)}, policy=Policy(stake=0.0, margin=0.0))
+        decision = tight.route(call_of(human(), ai(by=STRONG), human(), carried=trusting()))
+        assert story(decision) == (Action.SWITCH, FAST, STRONG, Reason.LOWER_EXPECTED_COST)
 
     def test_without_a_human_message_the_default_answers(self) -> None:
         subject = router(wants=FAST, policy=Policy(default=STRONG))

@@ -12,6 +12,7 @@ from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.session import Session
 from session_router.errors import Unportable
+from session_router.identity import population_id
 from values import (
     FAST,
     SESSION,
@@ -59,7 +60,7 @@ class TestUnportable:
 
     def test_convert_switches_and_says_what_must_be_converted(self) -> None:
         decision = router(wants=STRONG, policy=self.policy("convert")).route(call_of(*self.bound))
-        assert story(decision) == (Action.SWITCH, STRONG, FAST, Reason.LOWER_EXPECTED_COST)
+        assert story(decision) == (Action.SWITCH, STRONG, FAST, Reason.WORK_FUNCTION)
         assert decision.evidence.blocked_by == ("signed_thinking",)
 
     def test_convert_stays_where_nothing_can_be_converted(self) -> None:
@@ -160,7 +161,9 @@ class TestCounting:
         subject = router(store=store)
         decision = subject.route(call_of(human(), carried=Session(id=SESSION)))
         session = subject.observe(decision, answered(FAST, "a"))
-        assert store.commits == 0
+        assert store.kept.load(SESSION) is None
+        # What all sessions have in common is kept by the store, whoever keeps the sessions.
+        assert set(store.kept._sessions) == {population_id(subject.key)}
         assert session is not None
         assert (session.version, session.current) == (2, FAST)
         again = subject.route(call_of(human(), ai("a"), carried=replace(session)))

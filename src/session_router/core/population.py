@@ -1,4 +1,7 @@
-"""What a decision knows besides its session: the habits of all sessions, and past ones that it was fitted to."""
+"""The population: what all sessions have in common, from which a new one takes its habits.
+
+Its account is kept in the store like a session's, so that whoever shares the store decides alike.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,7 @@ from session_router.core.account import Account
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from session_router.core.experience import Experience
     from session_router.core.segment import Ended
-    from session_router.core.session import SessionId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior:
-    """What a decision knows besides its session.
-
-    Attributes:
-        population: Id under which the store keeps the account of the population, from which new sessions take their
-            habits: whoever shares the store decides alike. `None` for no population.
-        experience: Past sessions that the policy was fitted to; `None` for none.
-    """
-
-    population: SessionId | None = None
-    experience: Experience | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
