@@ -33,12 +33,9 @@ _HEADINGS: Final = (
     ("dollars", 9),
 )
 _LEGEND: Final = (
-    ("dollars", "what each model was expected to cost [tokens that it should still have cached]: ingest, to read what it has not"),
-    ("", "cached; loop, all calls of the turn; risk, the stake times the chance of a bad answer; afterwards, what follows"),
-    (
-        "trust",
-        f"once about {TRUSTED_SEGMENTS:.0f} turns were seen, predictions decide; until then the work function, whose loss is bounded",
-    ),
+    "beneath a decision: what each model was expected to cost = ingest, to read what it has not cached + loop, all calls of the "
+    "turn + risk, the stake times the chance of a bad answer + afterwards, what follows [tokens that it should have cached]. "
+    f"Predictions are trusted once about {TRUSTED_SEGMENTS:.0f} turns were seen; until then the work function decides when to switch."
 )
 _RIGHT: Final = frozenset({"turn", "call", "cached", "uncached", "dollars"})
 _MINUTE: Final = 60
@@ -65,8 +62,7 @@ def print_heading(console: Console, router: Router, where: str) -> None:
         _print_wrapped(console, f"{name:<8} {'; '.join(fact for fact in facts if fact)}", "", indent=2)
     rule = f"a badly served turn costs ${_price(policy.stake)}; a switch must save {policy.margin:.0%} of the expected dollars"
     _print_wrapped(console, f"{'policy':<8} {rule}", "", indent=2)
-    for name, meaning in _LEGEND:
-        _print_wrapped(console, f"{name:<8} {meaning}", "dim", indent=2)
+    _print_wrapped(console, _LEGEND, "dim", indent=2)
 
 
 class Report:
@@ -172,8 +168,8 @@ def _expectations(decision: Decision) -> list[str]:
     ]
     forecast = evidence.forecast
     trust = "trusted" if evidence.trusted else "not trusted"
-    ahead = f"{forecast.calls:.1f} calls, {forecast.output:.0f} tokens out and {forecast.growth:.0f} more in at each"
-    return [*lines, f"predicted, {trust}: {ahead}; then {forecast.further:.1f} turns"]
+    ahead = f"{forecast.calls:.1f} calls (+{forecast.growth:.0f} tokens in at each, {forecast.output:.0f} out)"
+    return [*lines, f"predicted, {trust}: {ahead}, then {forecast.further:.1f} turns"]
 
 
 def _terms(offer: Offer) -> str:

@@ -9,9 +9,8 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.types import Command
 
-from session_router import Call
 from session_router.core.need import Question
-from session_router.core.transcript import EMPTY_DIGEST, Role, Step, Transcript
+from session_router.core.pricing import Usage, billed, call_cost
 from session_router_langchain import SessionRouterMiddleware, convert
 from session_router_langgraph import create_router_node
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from session_router import Router
+    from session_router.core.model import ModelName
     from session_router_langchain.target import Target
 
 Chooser = Callable[["Sequence[BaseMessage]", "Sequence[Any]"], str]
@@ -122,16 +122,24 @@ def always(name: str) -> Chooser:
 
 
 def single_turn(router: Router) -> Chooser:
-    """Choose by the same scorer, prices and policy, but judge each request by itself.
+    """Choose by the same scorer, prices and stake, but judge each request by itself.
 
     That is what published single-turn routers do: they look at the last message, whoever wrote it, and know of
-    no session. So there is no lock, no current model and no warm prefix.
+    no session. So there is no lock, no current model, no warm prefix and no segment: the price of the request, and the risk.
     """
+    policy = router.policy
 
     def choose(messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
         tokens = count_tokens_approximately(messages, tools=list(tools))
-        request = Transcript().extended([Step(role=Role.HUMAN, digest=EMPTY_DIGEST, tokens=tokens)])
         question = Question(text=messages[-1].text, turn=1, history_tokens=tokens, tools=len(tools))
-        return router.route(Call(transcript=request, question=question, now=router.clock.now())).chosen()
+        needs = router.scorer.score(question, router.models)
+        estimated = Usage(input=tokens, output=policy.output_tokens)
+
+        def expected(name: ModelName) -> float:
+            spec = router.models[name]
+            assert spec.prices is not None  # noqa: S101 -- the router refuses a model without prices
+            return call_cost(spec.prices, billed(estimated, spec.prices, spec.prompt_cache)) + policy.stake * (1 - needs[name].p_success)
+
+        return min(router.models, key=expected)
 
     return choose

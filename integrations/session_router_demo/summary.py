@@ -98,9 +98,11 @@ def _findings(runs: Mapping[str, Totals], sessions: Sequence[DemoSession]) -> li
     ours, single, strong = runs[ROUTER], runs[SINGLE_TURN], runs[ALWAYS_STRONG]
     lines: list[str] = []
     difference = 1 - ours.dollars() / strong.dollars() if strong.dollars() else 0.0
+    more = ours.dollars() + ours.risk - strong.dollars() - strong.risk
     lines.append(
         f"Beside always strong, session-router spent {abs(difference):.0%} {'less' if difference >= 0 else 'more'} "
-        f"and {'added' if ours.risk >= strong.risk else 'saved'} ${abs(ours.risk - strong.risk):.4f} of predicted risk."
+        f"and {'added' if ours.risk >= strong.risk else 'saved'} ${abs(ours.risk - strong.risk):.4f} of predicted risk: in sum "
+        f"${abs(more):.4f} {'more' if more > 0 else 'less'}."
     )
     if refused := single.refused:
         first = refused[0]
@@ -134,7 +136,7 @@ def _notes(stake: float) -> tuple[str, str]:
         "scorer guesses by length and keywords; nobody measured the quality."
     )
     single_turn = (
-        "Single turn: the same scorer, prices and policy, but each request judged by its last message alone, without session, locks or "
-        "converted histories."
+        "Single turn: the same scorer, prices and stake, but each request judged by its last message alone, without session, locks, "
+        "warm caches or converted histories."
     )
     return risk, single_turn

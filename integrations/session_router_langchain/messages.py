@@ -22,9 +22,12 @@ from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Tra
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
+from session_router_langchain.cache_markers import MARKER
+from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from session_router.core.model import ModelName, ModelSpec
 
@@ -226,30 +229,79 @@ def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
     """Digest, estimated tokens and needs of everything that a provider would read of `message`."""
     parts: list[bytes] = [message.type.encode()]
     media: list[Capability] = []
+    calls = (*message.tool_calls, *message.invalid_tool_calls) if isinstance(message, AIMessage) else ()
     if isinstance(message.content, str):
         parts.append(_bytes(message.content))
+        length = len(parts[-1])
     else:
         # Content that was set in place may be anything.
         blocks = [*message.content] if isinstance(message.content, list | tuple) else list[str | dict[Any, Any]]()  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
         media = [_MEDIA[kind] for block in blocks if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
-        parts.append(_canonical(message.content))
-    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
-        parts.append(_canonical([[call["id"], call["name"], call["args"]] for call in (*message.tool_calls, *message.invalid_tool_calls)]))
+        parts.append(_canonical(_unmarked(blocks), stands_for=message.content))
+        length = _length_of_blocks(blocks, {str(call["id"]) for call in calls if call["id"]})
+    if calls:
+        parts.append(_canonical([[call["id"], call["name"], call["args"]] for call in calls]))
+        length += len(parts[-1]) - sum(len(str(call["id"] or "")) for call in calls)
     elif isinstance(message, ToolMessage):
         parts.append(_bytes(f"{message.tool_call_id}|{message.status}"))
     if message.name:
         parts.append(_bytes(message.name))
-    length = sum(map(len, parts))
+        length += len(parts[-1])
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         digest.update(b"%d:" % len(part))
         digest.update(part)
-    if media:
-        # Encoded media would count a million characters of base64 as text.
-        length = len(_bytes(_text_of(message)))
     tokens = TOKENS_OF_ENVELOPE - (-length // BYTES_PER_TOKEN) + len(media) * TOKENS_OF_MEDIUM
     return digest.digest(), tokens, frozenset(media)
 
+
+def _unmarked(blocks: Sequence[object]) -> Sequence[object]:
+    """Drop cache markers: they say what to cache, and move on from request to request, but what is read stays the same."""
+    return [{key: block[key] for key in block if key != MARKER} if is_block(block) and MARKER in block else block for block in blocks]
+
+
+def _length_of_blocks(blocks: Sequence[object], calls: AbstractSet[str]) -> int:
+    """Bytes of the content blocks that a model reads, without media and without `calls`, which are counted by themselves."""
+    length = 0
+    for block in blocks:
+        if is_block(block) and (
+            str(block.get("type")) in _MEDIA or not calls.isdisjoint({str(block.get("id")), str(block.get("call_id"))})
+        ):
+            continue
+        # Too deep, or a number of too many digits: an estimate is never worth the call.
+        with contextlib.suppress(RecursionError, ValueError):
+            length += _length(block)
+    return length
+
+
+def _length(value: object) -> int:
+    """Bytes of the texts and numbers in `value`: what stands around them is the client's, not the model's."""
+    if isinstance(value, str):
+        return len(_bytes(value))
+    if is_block(value):
+        return sum(_length(inner) for key, inner in value.items() if key not in _UNREAD)
+    if isinstance(value, list | tuple):
+        return sum(map(_length, cast("Sequence[object]", value)))
+    return len(str(value)) if isinstance(value, int | float) else 0
+
+
+_UNREAD = frozenset(
+    {
+        "annotations",
+        "cache_control",
+        "call_id",
+        "encrypted_content",
+        "extras",
+        "id",
+        "index",
+        "signature",
+        "status",
+        "tool_call_id",
+        "tool_use_id",
+        "type",
+    }
+)
+"""Keys of a block under which there is nothing that a model reads as text."""
 
 _MEDIA = {
     "image": Capability.IMAGES,
@@ -267,13 +319,13 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _canonical(value: object) -> bytes:
+def _canonical(value: object, *, stands_for: object = None) -> bytes:
     try:
         return _bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr))
     except (RecursionError, TypeError, ValueError):
         # Too deep, or keys that do not compare. The call must go through; a history that cannot be recognised
         # again only loses its warmth.
-        return b"unreadable:" + str(id(value)).encode()
+        return b"unreadable:" + str(id(value if stands_for is None else stands_for)).encode()
 
 
 class HeadReader:

@@ -25,7 +25,8 @@ STATE_KEY = "session_router"
 def carried_session(state: Mapping[str, Any]) -> Session | None:
     """Read the session that travels in a graph's state; a broken one counts as lost."""
     plain: object = state.get(STATE_KEY)
-    if not isinstance(plain, dict):
+    # LangGraph begins a channel that merges with an empty dictionary: nothing is lost then.
+    if not isinstance(plain, dict) or not plain:
         return None
     try:
         return session_from_plain(cast("dict[str, Any]", plain))

@@ -33,7 +33,7 @@ def figure(
         value: What was measured; `None` when it could not be.
         unit: Of `value`.
         n: How many observations it rests on.
-        target: Such as `<= 150`; `met` is computed from it.
+        target: Such as `<= 150` or `within [0.95, 1.05]`; `met` is computed from it.
         peer: What others, or a limit, showed in the same run.
         low: Lower end of an interval.
         high: Upper end of an interval.
@@ -45,7 +45,11 @@ def figure(
     met: bool | None = None
     if target is not None and value is not None:
         relation, _, limit = target.partition(" ")
-        met = bool(_RELATIONS[relation](value, float(limit)))
+        if relation == "within":
+            least, most = json.loads(limit)
+            met = least <= value <= most
+        else:
+            met = bool(_RELATIONS[relation](value, float(limit)))
     line: dict[str, Any] = {"figure": name, "value": value, "unit": unit, "n": n, "target": target, "met": met, "peer": peer or {}}
     line |= {key: end for key, end in (("low", low), ("high", high)) if end is not None}
     print(json.dumps({**line, "note": note}), flush=True)

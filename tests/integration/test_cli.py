@@ -12,17 +12,26 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
 
+from session_router import MemorySessionStore, load_router
+from session_router.cli.offers import TERMS
+from session_router.cli.replay import KEPT_SESSIONS, REPLAY_KEY
 from session_router.cli.row_shape import problem_of
 from session_router.cli.story import tell
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
 from session_router.core.boundary import LockKind
 from session_router.core.decision import Action, Reason
+from session_router.core.model import ModelName
+from session_router.core.offer import Offer
+from session_router.core.pricing import USD
+from session_router.recordings import Recording, SessionFile
+from session_router.replay import replay_session
 from support.shared_data import shared_data
 
 if TYPE_CHECKING:
@@ -138,6 +147,60 @@ def test_explain_tells_every_call(replayed: tuple[subprocess.CompletedProcess[st
     assert turn.stdout.count("(message ") == sum(row["turn"] == own[-1]["turn"] for row in own)
 
 
+def told(*rows: dict[str, Any]) -> str:
+    assert [problem_of(row) for row in rows] == [None] * len(rows)
+    console = Console(file=io.StringIO(), width=160, no_color=True)
+    tell(console, rows, turn=None)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_explain_tells_the_dollars_of_each_candidate_and_what_was_assumed(replayed: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    rows = [row for row in rows_of(replayed[1]) if "forecast" in row["evidence"]]
+    assert {row["evidence"]["trusted"] for row in rows} == {True, False}
+    for row in rows:
+        story, evidence = told(row), row["evidence"]
+        for one in evidence["candidates"]:
+            line = next(line for line in story.splitlines() if line.lstrip(" *").startswith(one["model"] + " "))
+            amounts = [float(word) for word in line.split() if re.fullmatch(r"\d+\.\d{5}", word)]
+            assert amounts[-1] == pytest.approx(one["expected"], abs=6e-6)
+            assert sum(amounts[:-1]) == pytest.approx(amounts[-1], abs=3e-5)
+            assert all(f"{one[term]:.5f}" in line for term in TERMS if term in one)
+        forecast = evidence["forecast"]
+        assert f"a segment of {forecast['calls']:.1f} calls, {forecast['output']:,.0f} output tokens a call" in story
+        assert f"{forecast['further']:.1f} segments after it" in story
+        assert f"{evidence['spent'][0]:.5f} for all segments; ${evidence['spent'][1]:.5f} had the session never switched" in story
+        assert ("not trusted" in story) != evidence["trusted"]
+        assert ("the work function decided" in story) == (not evidence["trusted"] and row["reason"] in {"still_best", "work_function"})
+
+
+def test_every_term_of_an_offer_is_told_and_explained() -> None:
+    offer = Offer(
+        model=ModelName("a"), ingest=USD(1.0), loop=USD(2.0), risk=USD(3.0), handoff=USD(4.0), afterwards=USD(5.0), arrival=USD(0.0)
+    )
+    assert {*TERMS, "expected"} == set(offer.to_plain())
+    story = told(ROW)
+    assert all(f"\n{term}: {meaning}\n" in story for term, meaning in TERMS.items())
+
+
+def test_rows_of_earlier_releases_are_told() -> None:
+    candidates = [{"model": "a", "cost": 0.1, "p_success": 0.5, "expected": 0.2}]
+    story = told({**ROW, "evidence": {"tokens": 1, "candidates": candidates}})
+    assert "$0.10000 for the call \u00b7 $0.20000 expected \u00b7 50.0% to serve it well (p_success)" in story
+    assert not [word for word in (*TERMS, "assumed", "predictions", "expected so far") if f"{word}:" in story]
+
+
+def test_what_all_sessions_have_in_common_outlives_them_in_a_replay() -> None:
+    def trusted_from_the_start(maximum_sessions: int) -> int:
+        router = load_router(CONFIG, store=MemorySessionStore(maximum_sessions=maximum_sessions), key=REPLAY_KEY)
+        sessions = [item for item in islice(SessionFile(shared_data(TAU2)), 10) if isinstance(item, Recording)]
+        calls = [call for session in sessions for call in replay_session(session, router)]
+        return sum(call.decision.evidence.trusted is True for call in calls if call.decision.turn == 1)
+
+    assert trusted_from_the_start(KEPT_SESSIONS) > 0
+    assert trusted_from_the_start(1) == 0
+
+
 def test_explain_says_what_was_excluded_and_degraded(tmp_path: Path) -> None:
     row: dict[str, Any] = {
         "session_id": "s\x1b[31m[bold]",
@@ -207,7 +270,24 @@ ROW: dict[str, Any] = {
     "policy": "p",
     "evidence": {
         "tokens": 1,
-        "candidates": [{"model": "a", "excluded": "no", "cost": 0.1, "p_success": 0.5, "expected": 0.2, "cached": 3}],
+        "candidates": [
+            {
+                "model": "a",
+                "excluded": "no",
+                "cost": 0.1,
+                "p_success": 0.5,
+                "cached": 3,
+                "expected": 0.31,
+                "ingest": 0.01,
+                "loop": 0.02,
+                "risk": 0.03,
+                "handoff": 0.05,
+                "afterwards": 0.2,
+            }
+        ],
+        "forecast": {"calls": 2.5, "growth": 120.0, "output": 80.0, "further": 4.0, "between": 50.0},
+        "trusted": True,
+        "spent": [0.4, 0.5],
         "tag": "t",
         "blocked_by": ["thinking"],
         "degraded": ["store"],
@@ -274,14 +354,19 @@ def test_explain_needs_no_unicode_and_no_columns(tmp_path: Path) -> None:
     assert run("explain", path, "--session", "s\u00e8", PYTHONIOENCODING="ascii").returncode == 2
 
 
-@pytest.mark.parametrize("columns", ["0", "\u00b2", "9" * 5_000, "-3", "x"])
-def test_columns_that_are_none_are_not_believed(columns: str, tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
+@pytest.fixture(scope="module")
+def one_row(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
-    told = run("explain", path, "--session", "s")
-    assert "in all 1 call" in told.stdout
+    return path, run("explain", path, "--session", "s").stdout
+
+
+@pytest.mark.parametrize("columns", ["0", "\u00b2", "9" * 5_000, "-3", "x"])
+def test_columns_that_are_none_are_not_believed(columns: str, one_row: tuple[Path, str]) -> None:
+    path, story = one_row
+    assert "in all 1 call" in story
     done = run("explain", path, "--session", "s", COLUMNS=columns)
-    assert (done.returncode, done.stdout, done.stderr) == (0, told.stdout, "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, story, "")
     assert "explain" in run("--help", COLUMNS=columns).stdout
 
 
@@ -379,7 +464,7 @@ def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert [row["session_id"] for row in rows_of(rows)] == ["s0", "s1", "s2"]
-    assert "interrupted after the session of line 3" in stdout
+    assert re.search("interrupted (after|in) the session of line 3", stdout)
     assert "Traceback" not in stderr
 
 

@@ -55,9 +55,7 @@ def test_the_price_of_a_segment_is_the_sum_over_its_calls(
         assert warm.loop == price.loop
 
 
-@given(
-    prices=prices(), calls=st.lists(CALLS, min_size=1, max_size=5), tokens=st.integers(2_000, 200_000), growth=FEW, output=FEW, cold=FEW
-)
+@given(prices=prices(), calls=st.lists(CALLS, min_size=1, max_size=5), tokens=st.integers(2_000, 200_000), growth=FEW, output=FEW, cold=FEW)
 def test_means_suffice(prices: Prices, calls: list[int], tokens: int, growth: int, output: int, cold: int) -> None:
     cache, cached = PromptCache(), max(0, tokens - cold)
     price = segment_price(prices, cache, forecast_of(*calls, growth=growth, output=output), tokens=tokens, cached=cached)

@@ -46,12 +46,14 @@ CALLS = st.tuples(wishes, replicas, st.sampled_from(SHAPES), st.sampled_from(FAT
 
 
 class SessionMachine(RuleBasedStateMachine):
-    @initialize(governed=st.sampled_from((True, True, False)), opened=st.sampled_from((True, True, True, False)))
-    def begin(self, *, governed: bool, opened: bool) -> None:
+    @initialize(
+        governed=st.sampled_from((True, True, False)), opened=st.sampled_from((True, True, True, False)), cap=st.sampled_from((None, 0.5))
+    )
+    def begin(self, *, governed: bool, opened: bool, cap: float | None) -> None:
         clearances = (Clearance(), Clearance(max_level=Level.RESTRICTED)) if governed else (None, None)
         self.specs = {FAST: spec(1.0, clearance=clearances[0]), STRONG: spec(10.0, clearance=clearances[1])}
         self.specs[OTHER] = spec(3.0, clearance=clearances[1])
-        self.governed, self.policy = governed, Policy(stake=1.0)
+        self.governed, self.policy = governed, Policy(stake=1.0, cap=cap)
         self.scorer, self.store = Prefers(), OneCommitPerVersion()
         self.routers = [self.router(self.store) for _ in range(2)]
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": "question"}] if opened else []

@@ -12,10 +12,12 @@ from session_router.core.model import ModelSpec
 from session_router.core.need import Need
 from session_router.core.policy import Policy
 from session_router.core.prefix import PromptCache
-from session_router.core.pricing import Prices
+from session_router.core.pricing import Prices, call_cost
 from session_router.errors import ConfigurationError
 from session_router.recordings import Recording, SessionFile, recording_from_openai
-from session_router.replay import Comparison, Pace, Summary, areplay_session, replay_session
+from session_router.regret.accounting import ScorerChances, SessionCosts
+from session_router.regret.comparison import Comparison
+from session_router.replay import Pace, Summary, areplay_session, replay_session
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
 from support.shared_data import shared_data
@@ -29,10 +31,8 @@ FILES = [
     "sessions_sgd_train_sample.jsonl.gz",
     "sessions_mint_gsm8k_mmlu_mbpp_alfworld.jsonl.gz",
 ]
-MODELS = {
-    "small": ModelSpec(model="x", prices=Prices(input=1, output=2, cached_input=0.1)),
-    "large": ModelSpec(model="y", prices=Prices(input=10, output=20, cached_input=1)),
-}
+PRICES = {"small": Prices(input=1, output=2, cached_input=0.1), "large": Prices(input=10, output=20, cached_input=1)}
+MODELS = {"small": ModelSpec(model="x", prices=PRICES["small"]), "large": ModelSpec(model="y", prices=PRICES["large"])}
 
 
 class WantsToSwitch:
@@ -140,45 +140,62 @@ def test_no_switch_inside_a_tool_loop_however_much_the_scorer_wants_it(name: str
 
 def test_the_summary_adds_up() -> None:
     seen = router()
-    summary = Summary(seen)
+    summary, comparison, dollars = Summary(), Comparison(seen), 0.0
     for session in recorded(FILES[2], 20):
-        for one in replay_session(session, seen):
-            summary.add(one)
+        calls = list(replay_session(session, seen))
+        dollars += sum(one.dollars for one in calls)
+        summary.add(calls)
+        comparison.add(calls)
     assert summary.sessions == 20
     for counts in (summary.actions, summary.reasons, summary.chosen):
         assert counts.total() == summary.calls
     assert summary.locks.total() == summary.locked == summary.reasons[Reason.LOCKED]
-    spendings = summary.comparison.spendings
-    assert set(spendings) == {"session-router", "single turn", "always small", "always large"}
-    assert spendings["session-router"].switches == summary.actions[Action.SWITCH]
-    assert spendings["session-router"].unsafe_switches == 0
-    assert spendings["single turn"].unsafe_switches > 0
-    assert spendings["always small"].dollars < spendings["session-router"].dollars < spendings["always large"].dollars
-    assert spendings["always small"].switches == spendings["always large"].switches == 0
+    assert summary.switches == summary.actions[Action.SWITCH] > 0
+    assert summary.trusted > summary.untrusted > 0
+    bills = comparison.bills
+    assert list(bills) == ["session-router", "single turn", "sticky", "locks only", "always small", "always large"]
+    assert bills["session-router"].dollars == pytest.approx(dollars)
+    assert bills["session-router"].switches == summary.switches
+    assert bills["session-router"].unsafe_switches == bills["locks only"].unsafe_switches == 0
+    assert bills["single turn"].unsafe_switches > 0
+    assert bills["always small"].dollars < bills["session-router"].dollars < bills["always large"].dollars
+    assert bills["always small"].switches == bills["always large"].switches == 0
 
 
 def test_with_one_model_every_way_of_routing_costs_the_same() -> None:
-    one_model = {"small": MODELS["small"]}
-    seen = router(models=one_model)
+    seen = router(models={"small": MODELS["small"]})
     comparison = Comparison(seen)
     for session in recorded(FILES[0], 5):
-        for one in replay_session(session, seen):
-            comparison.add(one)
-    first, *others = (spending.dollars for spending in comparison.spendings.values())
+        comparison.add(list(replay_session(session, seen)))
+    first, *others = (bill.dollars for bill in comparison.bills.values())
     assert first > 0
-    # The router is told when an answer was complete, the alternatives count from the call: warmth may differ, not by much.
-    assert others == [pytest.approx(first, rel=0.01)] * 2
+    assert others == [first] * 4
 
 
-def test_each_alternative_is_charged_for_what_its_own_provider_still_caches() -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_rows_are_priced_as_every_routing_is(name: str) -> None:
+    # Writing to the cache has a price, so that what is estimated must be filled in.
+    models = {model: replace(spec, prices=replace(PRICES[model], cache_write=2 * PRICES[model].input)) for model, spec in MODELS.items()}
+    seen, written = router(models=models), 0
+    for session in recorded(name, 8):
+        calls = list(replay_session(session, seen))
+        costs = SessionCosts(calls, seen, ScorerChances(seen))
+        charges = costs.charges([one.decision.model for one in calls])
+        assert [one.dollars for one in charges] == [one.dollars for one in calls]
+        assert [one.cached for one in charges] == [one.usage.cached for one in calls]
+        without = [call_cost(models[one.decision.model].prices, replace(one.usage, written=0)) for one in calls]
+        written += [one.dollars for one in calls] != without
+    assert written
+
+
+def test_each_routing_is_charged_for_what_its_own_provider_still_caches() -> None:
     keeps_everything = {"small": replace(MODELS["small"], prompt_cache=PromptCache(minimum_tokens=0)), "large": MODELS["large"]}
     costs = []
     for models in (MODELS, keeps_everything):
         seen = router(models=models)
         comparison = Comparison(seen)
-        for one in replay_session(LOOP, seen):
-            comparison.add(one)
-        costs.append({name: spending.dollars for name, spending in comparison.spendings.items()})
+        comparison.add(list(replay_session(LOOP, seen)))
+        costs.append({name: bill.dollars for name, bill in comparison.bills.items()})
     without, kept = costs
     assert kept["always small"] < without["always small"]
     assert kept["always large"] == without["always large"]
@@ -187,13 +204,15 @@ def test_each_alternative_is_charged_for_what_its_own_provider_still_caches() ->
 def test_what_nobody_may_see_is_refused_and_costs_nothing() -> None:
     models = {name: ModelSpec(model="x", prices=Prices(input=1, output=1), clearance=Clearance()) for name in ("a", "b")}
     seen = router(models=models, policy=Policy(unlabelled=Tag(level=Level.RESTRICTED)))
-    summary = Summary(seen)
-    for one in replay_session(LOOP, seen):
-        assert one.decision.action is Action.REFUSE
-        assert one.dollars == 0
-        summary.add(one)
+    summary, comparison = Summary(), Comparison(seen)
+    calls = list(replay_session(LOOP, seen))
+    summary.add(calls)
+    comparison.add(calls)
+    assert {one.decision.action for one in calls} == {Action.REFUSE}
+    assert {one.dollars for one in calls} == {0.0}
     assert summary.actions == {"refuse": 4}
-    assert all(spending.impossible == 4 for spending in summary.comparison.spendings.values())
+    assert comparison.refused == 4
+    assert {bill.total for bill in comparison.bills.values()} == {0.0}
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])

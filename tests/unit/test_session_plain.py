@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_router.core.session import Session, SessionId
+from session_router.core.account import Account
+from session_router.core.drift import Drift
+from session_router.core.segment import Habits, Segment
+from session_router.core.session import Session, SessionId, Visit
 from session_router.core.session_row import SCHEMA, session_from_plain, session_to_plain
 from session_router.errors import ConfigurationError, StoreCorrupt
 from session_router.stores.rows import Row, RowCodec
@@ -46,26 +51,68 @@ def test_a_session_survives_sealing(session: Session) -> None:
 
 def test_the_plain_form_is_known() -> None:
     """Whoever changes this form raises `SCHEMA`."""
-    assert SCHEMA == 1
+    assert SCHEMA == 2
     assert session_to_plain(full_session(ID)) == {
-        "schema": 1,
+        "schema": 2,
         "id": "ab" * 32,
         "version": 1,
         "current": "stärk-模型-🧠",
         "lock": {"kind": "tool_calls_unanswered", "model": "stärk-模型-🧠", "waiting_for": ["call_1", "call_ü"]},
         "closed": "00ff" * 8,
         "visits": {
-            "fast": [3, "01" * 16, 1200, 1_750_000_000.125],
-            "stärk-模型-🧠": [9, "02" * 16, 2**40, 1_750_000_060.1],
+            "fast": [3, "01" * 16, 1200, 1_750_000_000.125, 1.3, 0.0],
+            "stärk-模型-🧠": [9, "02" * 16, 2**40, 1_750_000_060.1, 0.75, 0.525],
         },
         "turn": 4,
         "call": 2,
         "switches": 3,
         "switched_at": 1,
+        "account": {
+            "habits": [3.4, 2.5, 2.8, 181.25, 96.5, 40.1, 1.75, 0.3],
+            "drift": [3.4, -0.05, 0.02, -0.01, {"fast": 0.1, "stärk-模型-🧠": 0.9}],
+            "number": 4,
+            "segment": [7, "03" * 16, "stärk-模型-🧠", 900, 900, 1, 150, 1, 2.25, 1127],
+            "ledger": ["fast", 0.125, 0.1],
+            "work": {"fast": 0.0, "stärk-模型-🧠": 0.003},
+            "quiet": 1,
+            "before": {
+                "habits": [2.7, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
+                "drift": [0.0, 0.0, 0.0, 0.0, {}],
+                "number": 3,
+                "segment": [3, "00" * 16, None, 500, 700, 2, 0, 0, 1.0, 0],
+                "ledger": ["fast", 0.1, 0.09],
+                "work": {},
+                "quiet": 0,
+                "before": None,
+            },
+        },
     }
 
 
-@pytest.mark.parametrize("schema", [0, 2, None, "1", [1]])
+def test_no_field_of_the_full_session_has_its_default() -> None:
+    """Else a field that is not written would seem to survive."""
+    full = full_session(ID)
+    assert full.account is not None
+    assert full.account.segment is not None
+    bare = Segment(start=0, first_tokens=0, last_tokens=0)
+    pairs: list[tuple[Any, Any]] = [
+        (full, Session(id=ID)),
+        *((visit, Visit(steps=0, digest=b"", tokens=0, at=0.0)) for visit in full.visits.values()),
+        (full.account, Account()),
+        (full.account.habits, Habits()),
+        (full.account.drift, Drift()),
+        (full.account.segment, bare),
+    ]
+    same = {
+        (type(value).__name__, field.name)
+        for value, other in pairs
+        for field in fields(value)
+        if getattr(value, field.name) == getattr(other, field.name)
+    }
+    assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as `before` is kept
+
+
+@pytest.mark.parametrize("schema", [0, 1, 3, None, "2", [2]])
 def test_other_schemas_are_refused(schema: object) -> None:
     with pytest.raises(StoreCorrupt, match="schema"):
         session_from_plain({**session_to_plain(full_session(ID)), "schema": schema})
@@ -103,7 +150,7 @@ def test_a_changed_value_is_read_or_refused_but_never_crashes(path: tuple[Any, .
         read = session_from_plain(plain[""])
     except StoreCorrupt:
         return
-    assert session_from_plain(session_to_plain(read)) == read or "nan" in repr(read)
+    assert session_from_plain(json.loads(json.dumps(session_to_plain(read), allow_nan=False))) == read
 
 
 @pytest.mark.parametrize(
@@ -133,9 +180,11 @@ def test_a_changed_value_is_read_or_refused_but_never_crashes(path: tuple[Any, .
         ("switched_at", -(10**20)),
         ("current", nested(3_000)),
         ("closed", nested(3_000)),
-        ("visits", {"fast": [10**400, "00", 1, 1.0]}),
-        ("visits", {"fast": [1, "00", 1, 10**400]}),
-        ("visits", {"fast": [1, nested(3_000), 1, 1.0]}),
+        ("visits", {"fast": [10**400, "00", 1, 1.0, 1.0, 1.0]}),
+        ("visits", {"fast": [1, "00", 1, 10**400, 1.0, 1.0]}),
+        ("visits", {"fast": [1, nested(3_000), 1, 1.0, 1.0, 1.0]}),
+        ("account", nested(3_000)),
+        ("account", []),
         ("lock", {"kind": nested(3_000), "model": None, "waiting_for": []}),
         ("lock", {"kind": "stored", "model": nested(3_000), "waiting_for": []}),
         ("lock", {"kind": "stored", "model": None, "waiting_for": [nested(3_000)]}),
@@ -146,6 +195,103 @@ def test_a_value_of_the_wrong_kind_is_refused(field: str, value: object) -> None
     with pytest.raises(StoreCorrupt, match="treated as lost") as raised:
         session_from_plain({**session_to_plain(full_session(ID)), field: value})
     assert len(str(raised.value)) < 200  # what was found is not shown: it may be of any size
+
+
+NO_NUMBERS: dict[str, Any] = {
+    "nan": math.nan,
+    "infinite": math.inf,
+    "minus infinite": -math.inf,
+    "negative": -1.5,
+    "huge": 1e300,
+    "a huge whole number": 10**400,
+    "text": "1",
+    "a truth": True,
+    "nothing": None,
+    "a list": [1.0],
+    "deep": nested(3_000),
+}
+SIGNED = {("drift", 1), ("drift", 3)}
+"""By how much need deviates, and how two deviations vary together, may be below 0."""
+
+
+def numbers() -> Iterator[tuple[Any, ...]]:
+    """Paths of every number of the account, that of before left out, and of the last three fields of a visit."""
+    plain = session_to_plain(full_session(ID))
+    for path in places(plain):
+        value = at(plain, path)
+        of_account = path[:1] == ("account",) and "before" not in path
+        if isinstance(value, int | float) and (of_account or (path[0] == "visits" and path[-1] >= 3)):
+            yield path
+
+
+def at(plain: Any, path: tuple[Any, ...]) -> Any:
+    for name in path:
+        plain = plain[name]
+    return plain
+
+
+def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    plain = copy.deepcopy(session_to_plain(full_session(ID)))
+    at(plain, path[:-1])[path[-1]] = value
+    return plain
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+@pytest.mark.parametrize("path", list(numbers()), ids=lambda path: ".".join(map(str, path)).encode("ascii", "replace").decode())
+def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind: str) -> None:
+    if kind == "negative" and (path[1:] in SIGNED or (path[0] == "visits" and path[-1] == 3)):
+        assert session_from_plain(changed(path, -0.5)) != full_session(ID)
+        return
+    with pytest.raises(StoreCorrupt, match="treated as lost") as raised:
+        session_from_plain(changed(path, NO_NUMBERS[kind]))
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("visits", "fast", 4), 0.0),  # no provider counts no tokens
+        (("visits", "fast", 5), 1.01),
+        (("account", "habits", 1), 0.99),  # no segment is without a call
+        (("account", "segment", 5), 0),
+        (("account", "segment", 8), 0.5),
+        (("account", "drift", 4, "fast"), 1.01),
+        (("account", "drift", 1), -1.5),
+        (("account", "segment", 1), "zz"),
+        (("account", "segment", 1), None),
+        (("account", "segment", 2), 5),
+        (("account", "ledger", 0), None),
+    ],
+    ids=str,
+)
+def test_what_no_session_can_hold_is_refused(path: tuple[Any, ...], value: Any) -> None:
+    with pytest.raises(StoreCorrupt, match="treated as lost"):
+        session_from_plain(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    "path", [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger")], ids=str
+)
+def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:
+    row = at(session_to_plain(full_session(ID)), path)
+    for other in (row[:-1], [*row, row[-1]], [], "text", {}):
+        with pytest.raises(StoreCorrupt, match="treated as lost"):
+            session_from_plain(changed(path, other))
+
+
+@pytest.mark.parametrize("field", sorted(session_to_plain(full_session(ID))["account"]))
+def test_every_field_of_an_account_is_required(field: str) -> None:
+    plain = session_to_plain(full_session(ID))
+    del plain["account"][field]
+    with pytest.raises(StoreCorrupt):
+        session_from_plain(plain)
+
+
+def test_an_account_remembers_one_boundary_and_not_the_one_before() -> None:
+    plain = session_to_plain(full_session(ID))
+    plain["account"]["before"]["before"] = copy.deepcopy(plain["account"]["before"])
+    with pytest.raises(StoreCorrupt):
+        session_from_plain(plain)
 
 
 def test_the_largest_count_is_read() -> None:

@@ -10,6 +10,7 @@ from session_router.cli.demo import demo
 from session_router.cli.explain import explain
 from session_router.cli.learn import learn
 from session_router.cli.prices import prices
+from session_router.cli.regret import regret
 from session_router.cli.replay import replay
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def options(
 
 app.command()(demo)
 app.command()(replay)
+app.command()(regret)
 app.command()(explain)
 app.command()(learn)
 app.command()(prices)

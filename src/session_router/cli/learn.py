@@ -55,7 +55,7 @@ def learn(
     _write(out, json.dumps(experience.to_plain()))
     output_console().print(
         f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {out}\n"
-        f'Put `experience = "{out.name}"` into `\[policy]` of the configuration beside it.'
+        rf'Put `experience = "{out.name}"` into `\[policy]` of the configuration beside it.'
     )
     if bad and not lenient:
         raise typer.Exit(BAD_INPUT)

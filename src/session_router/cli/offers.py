@@ -29,7 +29,7 @@ def candidate_lines(row: Row) -> list[str]:
     """Tell every candidate: a table of dollars where the segment was priced, else a line each."""
     candidates: list[Row] = row["evidence"].get("candidates") or []
     width = max((len(str(one.get("model"))) for one in candidates), default=0)
-    # A term that is zero is left out of a row; in releases before 0.2 all of them were.
+    # A term that is zero is left out of a row; rows of earlier releases have none at all.
     terms = [term for term in TERMS if any(one.get(term) is not None for one in candidates)]
     lines = [_candidate(one, width, terms, chosen=one.get("model") == row.get("model")) for one in candidates]
     if not terms:

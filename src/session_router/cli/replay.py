@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from session_router.cli.rows import RowFile
-    from session_router.recordings import SessionFile
-    from session_router.replay import Pace, Summary
-    from session_router.router import Router
+    from session_router.recordings import Recording
+    from session_router.replay import ReplayedCall
 
 BAD_INPUT = 1
 INTERRUPTED = 130
-SHOWN_ERRORS = 20
 
 KEPT_SESSIONS = 1_000
 """Sessions are replayed one after the other, and each could be forgotten at its end. What all have in common is kept beside them,
@@ -44,65 +41,41 @@ def replay(
     Nothing is sent anywhere, and the configured store is not touched. Exit code 1 when a session could not be
     replayed (the others are), 2 when the replay could not start, 130 when interrupted.
     """
+    from session_router.cli.reading import take_sessions
     from session_router.cli.rows import RowFile
     from session_router.cli.summary_table import print_summary
     from session_router.cli.terminal import error_console, output_console
     from session_router.config import load_router
     from session_router.recordings import SessionFile
-    from session_router.replay import Pace, Summary
+    from session_router.regret.comparison import Comparison
+    from session_router.replay import Pace, Summary, replay_session
     from session_router.stores.memory import MemorySessionStore
 
     router = load_router(config, store=MemorySessionStore(maximum_sessions=KEPT_SESSIONS), key=REPLAY_KEY)
     pace = Pace(start=posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
     file = SessionFile(sessions)
-    summary = Summary(router)
+    summary, comparison = Summary(), Comparison(router)
     with RowFile(json, source=sessions) as rows:
-        bad, stopped = _replay_file(file, router, pace, summary, rows, limit)
+
+        def take(recording: Recording) -> int:
+            calls: list[ReplayedCall] = []
+            for replayed in replay_session(recording, router, pace=pace):
+                if rows.wanted:
+                    rows.write(replayed.to_plain())
+                calls.append(replayed)
+            comparison.add(calls)
+            summary.add(calls)
+            rows.flush()
+            return len(calls)
+
+        bad, stopped = take_sessions(file, take, limit=limit)
     # Rows own standard output when they go there.
     console = error_console() if rows.standard_output else output_console()
-    print_summary(console, summary, pace=pace, bad=bad, stopped=stopped)
+    print_summary(console, summary, comparison, pace=pace, bad=bad, stopped=stopped)
     if stopped:
         raise typer.Exit(INTERRUPTED)
     if bad and not lenient:
         raise typer.Exit(BAD_INPUT)
-
-
-def _replay_file(file: SessionFile, router: Router, pace: Pace, summary: Summary, rows: RowFile, limit: int | None) -> tuple[int, str]:
-    """Replay every session.
-
-    Returns:
-        Number of sessions that could not be replayed; and where an interrupt came, or an empty text.
-    """
-    from session_router.cli.progress import Progress
-    from session_router.cli.terminal import error_console, escaped
-    from session_router.errors import RecordingError
-    from session_router.replay import replay_session
-
-    bad, at = 0, "before the first session"
-    console = error_console()
-    with Progress(console, file.size) as progress:
-        try:
-            for item in file:
-                if isinstance(item, RecordingError):
-                    bad += 1
-                    if bad <= SHOWN_ERRORS:
-                        console.print(f"[red]error:[/] {escaped(str(item))}")
-                    continue
-                at = f"in the session of line {item.line}"
-                for replayed in replay_session(item, router, pace=pace):
-                    if rows.wanted:
-                        rows.write(replayed.to_plain())
-                    summary.add(replayed)
-                rows.flush()
-                progress.show(file.position, summary.calls)
-                at = f"after the session of line {item.line}"
-                if summary.sessions == limit:
-                    break
-        except KeyboardInterrupt:
-            return bad, at
-    if bad > SHOWN_ERRORS:
-        console.print(f"[red]error:[/] and {bad - SHOWN_ERRORS:,} more sessions that cannot be replayed.")
-    return bad, ""
 
 
 def posix(start: datetime | None) -> float:

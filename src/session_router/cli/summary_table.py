@@ -7,33 +7,36 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from session_router.cli.terminal import escaped
-from session_router.replay.comparison import ROUTER
+from session_router.core.decision import Action
+from session_router.regret.routings import ROUTER
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from session_router.regret.comparison import Comparison
     from session_router.replay import Pace, Summary
 
 
-def print_summary(console: Console, summary: Summary, *, pace: Pace, bad: int, stopped: str) -> None:
+def print_summary(console: Console, summary: Summary, comparison: Comparison, *, pace: Pace, bad: int, stopped: str) -> None:
     """Print what a replay found.
 
     Args:
         console: Where.
-        summary: The numbers.
+        summary: The counts.
+        comparison: The dollars.
         pace: The times that were assumed.
         bad: Sessions that could not be replayed.
         stopped: Where an interrupt came; empty when none did.
     """
     if stopped:
-        console.print(f"[yellow bold]interrupted[/] {stopped}; the figures cover what was replayed until then.")
+        console.print(f"[yellow bold]interrupted[/] {stopped}; the figures cover the sessions that were finished.")
     if bad:
         console.print(f"[red]{bad:,} session{'s' if bad > 1 else ''} could not be replayed[/]; see the errors above.")
     if not summary.calls:
         console.print("no calls were replayed.")
         return
     console.print(_counts(summary))
-    console.print(_dollars(summary))
+    console.print(_dollars(comparison))
     for line in _assumptions(summary, pace):
         console.print(f"[dim]{line}[/]")
 
@@ -51,32 +54,30 @@ def _counts(summary: Summary) -> Table:
         table.add_section()
         for name, count in counts.most_common():
             table.add_row(f"{title}: {escaped(name)}", f"{count:,}", _share(count, calls))
-    router = summary.comparison.spendings[ROUTER]
     table.add_section()
-    table.add_row("switches", f"{router.switches:,}", _share(router.switches, calls))
-    table.add_row("refusals", f"{router.impossible:,}", _share(router.impossible, calls))
+    table.add_row("switches", f"{summary.switches:,}", _share(summary.switches, calls))
+    refusals = summary.actions[Action.REFUSE.value]
+    table.add_row("refusals", f"{refusals:,}", _share(refusals, calls))
+    if priced := summary.trusted + summary.untrusted:
+        table.add_row("choices by dollars", f"{priced:,}", _share(priced, calls))
+        table.add_row("of these, predictions trusted", f"{summary.trusted:,}", "")
     for name, count in summary.degraded.most_common():
         table.add_row(f"without {escaped(name)}", f"{count:,}", _share(count, calls))
     return table
 
 
-def _dollars(summary: Summary) -> Table:
+def _dollars(comparison: Comparison) -> Table:
     table = Table(title="Beside the alternatives (US dollars, estimated)", title_justify="left")
+    handoffs = any(bill.handoffs for bill in comparison.bills.values())
     table.add_column("routing")
-    for column in ("calls $", "modelled risk $", "sum $", "switches", "unsafe switches", "calls it cannot serve"):
+    for column in ("calls $", "modelled risk $", *(["handoffs $"] if handoffs else []), "sum $", "switches", "unsafe switches"):
         table.add_column(column, justify="right")
-    for name, spending in summary.comparison.spendings.items():
-        unsafe = f"[red]{spending.unsafe_switches:,}[/]" if spending.unsafe_switches else "0"
-        table.add_row(
-            escaped(name),
-            f"{spending.dollars:,.4f}",
-            f"{spending.risk:,.4f}",
-            f"{spending.dollars + spending.risk:,.4f}",
-            f"{spending.switches:,}",
-            unsafe,
-            f"{spending.impossible:,}",
-            style="bold" if name == ROUTER else "",
-        )
+    table.add_column("calls it cannot serve", justify="right")
+    for name, bill in comparison.bills.items():
+        dollars = [bill.dollars, bill.risk, *([bill.handoffs] if handoffs else []), bill.total]
+        unsafe = f"[red]{bill.unsafe_switches:,}[/]" if bill.unsafe_switches else "0"
+        counts = [f"{bill.switches:,}", unsafe, f"{bill.impossible + comparison.refused:,}"]
+        table.add_row(escaped(name), *(f"{amount:,.4f}" for amount in dollars), *counts, style="bold" if name == ROUTER else "")
     return table
 
 
@@ -85,9 +86,10 @@ def _assumptions(summary: Summary, pace: Pace) -> list[str]:
     return [
         f"Tokens were recorded for {measured} calls; elsewhere they are estimated: one for every 4 characters, tool schemas not included.",
         f"Dollars are estimates: cached tokens assume {pace.turn_seconds:g} s a user turn and {pace.call_seconds:g} s a call.",
-        "Every model is charged for the recorded answers.",
+        "Every routing is charged by the same rules, for the recorded answers.",
         "Modelled risk is the stake times the predicted chance of a badly served segment; nobody measured it.",
-        "Single turn takes the best model at every call and ignores locks; a switch where a lock holds is unsafe.",
+        "Single turn takes the model with the least dollars and risk of the coming call, at every call; where a lock holds, it is unsafe.",
+        "Locks only does the same at boundaries, sticky once a session.",
     ]
 
 

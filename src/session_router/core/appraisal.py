@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from session_router.core.experience import Experience
     from session_router.core.model import ModelName
     from session_router.core.need import Need
-    from session_router.core.session import Visit
     from session_router.core.situation import Situation
 
 TRUSTED_SEGMENTS = 3.0
@@ -118,23 +117,31 @@ def _the_same_again(
 def _standing(situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, trusted: bool) -> Standing:
     session, habits, transcript = situation.session, account.habits, situation.call.transcript
     current = situation.current if situation.current in offers else None
-    ledger = account.ledger if account.ledger is not None and account.ledger.anchor in offers else None
+    ledger = account.ledger
+    if ledger is not None and (ledger.anchor not in offers or _is_elsewhere(situation, account)):
+        ledger = None
     if ledger is None and current is not None:
-        # There is no way back to the former anchor: the session is anchored where it is now.
+        # There is no way back to the former anchor, or none that was reserved for: the session is anchored where it is now.
         ledger = Ledger(anchor=current)
-    switched_at = None if session is None else session.switched_at
+    since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
     # The work function is that of a history that only grows.
     shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
     return Standing(
         current=current,
         trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
-        since_switch=None if switched_at is None else transcript.turn - switched_at,
+        # A switch in this turn is what this boundary was decided to be before; one in a later turn was before a summary.
+        since_switch=None if since is None or since <= 0 else since,
         ledger=ledger,
         unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
         work={} if shortened else account.work,
         quiet=account.quiet,
     )
+
+
+def _is_elsewhere(situation: Situation, account: Account) -> bool:
+    """Whether the session is on another model than dollars chose: a pin, a fallback, a lost clearance moved it."""
+    return account.segment is not None and account.segment.model != situation.current
 
 
 def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast) -> USD:
@@ -146,10 +153,14 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
     name = anchor.model
     spec, session = situation.specs[name], situation.session
     tokens, cached = situation.reading(name)
-    last: Visit | None = max(session.visits.values(), key=lambda visit: visit.at, default=None) if session is not None else None
-    held = cached_tokens(situation.call.transcript, last, now=situation.call.now, cache=spec.prompt_cache)
-    foreseen = account.segment.foreseen_tokens if account.segment is not None else 0
-    kept = max(cached, min(held, foreseen) * situation.scale(name) * situation.held(name))
+    kept = cached
+    if session is not None and account.segment is not None and name != situation.current:
+        # Visits by this very request, if it was routed before, are left out: nobody had read it when the segment began.
+        steps = len(situation.call.transcript.steps)
+        before = (visit for visit in session.visits.values() if visit.steps < steps)
+        last = max(before, key=lambda visit: visit.at, default=None)
+        held = cached_tokens(situation.call.transcript, last, now=situation.call.now, cache=spec.prompt_cache)
+        kept = max(cached, min(held, account.segment.foreseen_tokens) * situation.scale(name) * situation.held(name))
     price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(situation.scale(name)), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 

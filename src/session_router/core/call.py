@@ -93,7 +93,13 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     """
     if decision.internal or decision.model is None:
         return session
-    visits = {name: visit for name, visit in session.visits.items() if name != decision.model or visit.at != decision.at}
+    visits = dict(session.visits)
+    visit = visits.get(decision.model)
+    if visit is not None and visit.at == decision.at:
+        # Nobody is known to have read this request; what was read before stands.
+        visits.pop(decision.model)
+        if decision.earlier is not None:
+            visits[decision.model] = decision.earlier
     answered, lock, closed = decision.previous, session.lock, session.closed
     if outcome.error is None:
         answered, closed = outcome.model or decision.model, None

@@ -139,6 +139,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         steps=len(transcript.steps),
         prefix=prefix,
         at=call.now,
+        earlier=None if session is None or name is None else session.visits.get(name),
         internal=call.internal,
         carried=call.carried is not None,
         agent=call.agent,
@@ -157,7 +158,7 @@ def _account_after(situation: Situation, lock: Lock | None, reckoning: Reckoning
     if lock is not None:
         return account.continued(transcript)
     # A move that no dollars decided: the ledger and the work function begin anew where the session is now.
-    return account.learned(account.ended(transcript)).unreckoned(transcript)
+    return account.unreckoned(transcript)
 
 
 def _session_after(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from session_router.core.offer import Offer
     from session_router.core.pricing import USD
     from session_router.core.segment import Forecast
-    from session_router.core.session import Session, SessionId
+    from session_router.core.session import Session, SessionId, Visit
     from session_router.core.transcript import Prefix
 
 
@@ -172,6 +172,7 @@ class Decision:
         steps: Messages in the request.
         prefix: Digest and estimated tokens of the request.
         at: POSIX seconds.
+        earlier: How far the model had read before this call, which may fail; `None` for never.
         internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
         carried: Whether the framework, not the store, keeps the session.
         agent: Which agent called; `None` when there is only one.
@@ -192,6 +193,7 @@ class Decision:
     steps: int
     prefix: Prefix
     at: float
+    earlier: Visit | None = None
     internal: bool = False
     carried: bool = False
     agent: str | None = None

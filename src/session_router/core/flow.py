@@ -192,10 +192,12 @@ def _decide(
     session = situation.session
     account = None if session is None else session.account
     if account is None:
-        account = opened((yield from _population(population)))
+        gone = session is None and "store" in degraded
+        account = opened((yield from _population(None if gone else population)))
     reckoning = reckon(situation, account, names, needs)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
-    return decision, None if decision.refused else reckoning.lesson
+    # Of a session that nobody keeps, nobody knows which boundary this is.
+    return decision, None if decision.refused or session is None else reckoning.lesson
 
 
 def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:

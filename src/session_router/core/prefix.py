@@ -88,7 +88,7 @@ class PromptCache:
         return 0 <= seconds < self.seconds_to_live
 
 
-def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache) -> int:
+def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache, scale: float = 1.0) -> int:
     """Tokens of `transcript` that the visited model's provider should still hold.
 
     Args:
@@ -96,12 +96,13 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
         visit: How far the model has read; `None` for never.
         now: POSIX seconds. A clock that went backwards counts as cold: it can only cost money.
         cache: How the model's provider caches.
+        scale: Tokens that the provider counts for one that we estimate: its minimum and its blocks are in its own tokens.
 
     Returns:
-        Tokens in [0, transcript.tokens], a whole number of the provider's blocks; 0 when the history was rewritten below
-        the visit.
+        Tokens as the provider counts them, in [0, transcript.tokens * scale], a whole number of its blocks; 0 when the history
+        was rewritten below the visit.
     """
     if visit is None or not cache.keeps_for(now - visit.at):
         return 0
     prefix = transcript.prefix_at(visit.steps)
-    return cache.cacheable(prefix.tokens) if prefix is not None and prefix.digest == visit.digest else 0
+    return cache.cacheable(round(prefix.tokens * scale)) if prefix is not None and prefix.digest == visit.digest else 0

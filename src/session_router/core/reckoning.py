@@ -43,25 +43,30 @@ class Reckoning:
     lesson: Lesson | None
 
 
-def reckon(situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
+def reckon(situation: Situation, account: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
     """Choose by dollars at a boundary.
 
     Args:
         situation: What the decision looks at.
-        before: The session's account.
+        account: The session's.
         names: The candidates, at least one, each with a price.
         needs: Of each candidate.
     """
     transcript = situation.call.transcript
+    again, before = account.goes_on(transcript), account.rewound(transcript)
     ended = before.ended(transcript)
     account = before.learned(ended)
     appraisal = appraise(situation, account, names, needs, situation.policy.experience)
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
-    again, forecast = account.goes_on(transcript), appraisal.forecast
+    forecast = appraisal.forecast
     after = account.begun(
-        transcript, predicted_calls=forecast.calls, foreseen_tokens=foreseen_tokens(transcript.tokens, forecast)
-    ).reckoned(verdict, account.drift if again else account.drift.seen(chances))
+        transcript,
+        before=before,
+        predicted_calls=forecast.calls,
+        foreseen_tokens=foreseen_tokens(transcript.tokens, forecast),
+        model=verdict.model,
+    ).reckoned(verdict, account.drift.seen(chances))
     return Reckoning(
         model=verdict.model,
         reason=verdict.reason,

@@ -10,9 +10,10 @@ from math import log
 from typing import TYPE_CHECKING
 
 from session_router.core.pricing import TOKENS_PER_PRICE, USD
-from session_router.core.transcript import Role
+from session_router.core.transcript import EMPTY_DIGEST, Role
 
 if TYPE_CHECKING:
+    from session_router.core.model import ModelName
     from session_router.core.prefix import PromptCache
     from session_router.core.pricing import Prices
     from session_router.core.transcript import Transcript
@@ -36,6 +37,8 @@ class Segment:
 
     Attributes:
         start: Messages in its first request.
+        opening: Digest of these messages. What stands before the first may change from call to call.
+        model: Who was chosen for it by dollars; `None` when no dollars decided.
         first_tokens: Estimated tokens of its first request.
         last_tokens: Estimated tokens of its last request so far.
         calls: Calls so far, >= 1.
@@ -46,6 +49,8 @@ class Segment:
     """
 
     start: int
+    opening: bytes = EMPTY_DIGEST
+    model: ModelName | None = None
     first_tokens: int
     last_tokens: int
     calls: int = 1
@@ -53,6 +58,10 @@ class Segment:
     counted: int = 0
     predicted_calls: float = 1.0
     foreseen_tokens: int = 0
+
+    def is_begun_by(self, transcript: Transcript) -> bool:
+        """Whether `transcript` is its first request, after which there was no other."""
+        return self.calls == 1 and self.start == len(transcript.steps) and self.opening == transcript.end.digest
 
     def continued(self, tokens: int) -> Segment:
         """Return this segment after one more call, whose request has an estimated `tokens`."""
@@ -66,6 +75,8 @@ class Segment:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs twice at every call.
         return Segment(
             start=self.start,
+            opening=self.opening,
+            model=self.model,
             first_tokens=self.first_tokens,
             last_tokens=last_tokens,
             calls=calls,
@@ -156,7 +167,7 @@ class Habits:
         n, output = ended.calls, ended.output
         return Habits(
             weight=MEMORY * self.weight + 1,
-            calls=self.calls + share * (n - self.calls),
+            calls=max(1.0, self.calls + share * (n - self.calls)),
             pairs=self.pairs + share * (n * (n - 1) / 2 - self.pairs),
             growth=self.growth if ended.growth is None else self.growth + share * (ended.growth - self.growth),
             output=self.output if output is None else output if self.output == 0 else self.output + share * (output - self.output),
@@ -210,7 +221,7 @@ class Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
         share = weight / (weight + OTHER_WEIGHT)
         return Forecast(
-            calls=share * self.calls + (1 - share) * other.calls,
+            calls=max(1.0, share * self.calls + (1 - share) * other.calls),
             pairs=share * self.pairs + (1 - share) * other.pairs,
             growth=share * self.growth + (1 - share) * other.growth,
             output=share * self.output + (1 - share) * other.output,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from math import inf, isfinite
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.account import Account
@@ -76,9 +76,9 @@ def _read(plain: Mapping[str, Any]) -> Session:
             steps=_count(steps),
             digest=bytes.fromhex(digest),
             tokens=_count(tokens),
-            at=float(at),
-            scale=_amount(scale),
-            held=_amount(held),
+            at=_number(at),
+            scale=_number(scale, above=0.0),
+            held=_number(held, low=0.0, high=1.0),
         )
     return Session(
         id=_session_id(plain["id"]),
@@ -120,6 +120,8 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
         if segment is None
         else [
             segment.start,
+            segment.opening.hex(),
+            segment.model,
             segment.first_tokens,
             segment.last_tokens,
             segment.calls,
@@ -131,40 +133,65 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
         "ledger": None if account.ledger is None else account.ledger.to_plain(),
         "work": dict(account.work),
         "quiet": account.quiet,
+        "before": None if account.before is None else _account_to_plain(account.before),
     }
 
 
 def _account(plain: Mapping[str, Any]) -> Account:
     weight, calls, pairs, growth, output, between, further, surprise = _amounts(plain["habits"])
     habits = Habits(
-        weight=weight, calls=calls, pairs=pairs, growth=growth, output=output, between=between, further=further, surprise=surprise
+        weight=weight,
+        calls=_number(calls, low=1.0),
+        pairs=pairs,
+        growth=growth,
+        output=output,
+        between=between,
+        further=further,
+        surprise=surprise,
     )
     weight, last, variance, covariance, chances = plain["drift"]
     weight, variance = _amounts((weight, variance))
     drift = Drift(
-        weight=weight, last=_finite(last), variance=variance, covariance=_finite(covariance), chances=_amounts_by_model(chances)
+        weight=weight,
+        last=_number(last, low=-1.0, high=1.0),
+        variance=variance,
+        covariance=_number(covariance),
+        chances=_amounts_by_model(chances, high=1.0),
     )
+    before = None if plain["before"] is None else _account(plain["before"])
+    if before is not None and before.before is not None:
+        msg = "an account remembers one boundary"
+        raise ValueError(msg)
     return Account(
         habits=habits,
         drift=drift,
         number=_count(plain["number"]),
         segment=None if plain["segment"] is None else _segment(plain["segment"]),
-        ledger=None if plain["ledger"] is None else Ledger.from_plain(plain["ledger"]),
+        ledger=None if plain["ledger"] is None else _ledger(plain["ledger"]),
         work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
+        before=before,
     )
 
 
+def _ledger(plain: object) -> Ledger:
+    ledger = Ledger.from_plain(plain)
+    _amounts((ledger.spent, ledger.unmoved))
+    return ledger
+
+
 def _segment(plain: Sequence[object]) -> Segment:
-    start, first, last, calls, output, counted, predicted, foreseen = plain
+    start, opening, model, first, last, calls, output, counted, predicted, foreseen = plain
     return Segment(
         start=_count(start),
+        opening=bytes.fromhex(_text(opening)),
+        model=None if model is None else ModelName(_text(model)),
         first_tokens=_count(first),
         last_tokens=_count(last),
         calls=_positive(calls),
         output=_count(output),
         counted=_count(counted),
-        predicted_calls=max(1.0, _amount(predicted)),
+        predicted_calls=_number(predicted, low=1.0),
         foreseen_tokens=_count(foreseen),
     )
 
@@ -202,31 +229,23 @@ def _positive(value: object) -> int:
     return count
 
 
-def _finite(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
-        msg = f"found {type(value).__name__} where a finite number belongs"
-        raise TypeError(msg)
+def _number(value: object, *, low: float = -_LARGEST_COUNT, high: float = _LARGEST_COUNT, above: float = -inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value <= above:
+        msg = f"found {type(value).__name__} where a number of a certain range belongs"
+        raise ValueError(msg)
     return value
 
 
-def _amount(value: object) -> float:
-    amount = _finite(value)
-    if amount < 0:
-        msg = "an amount is 0 or more"
-        raise ValueError(msg)
-    return amount
-
-
-def _amounts(values: Iterable[object]) -> list[float]:
+def _amounts(values: Iterable[object], *, high: float = _LARGEST_COUNT) -> list[float]:
     # In one loop: this runs at every call of a session that travels with its graph's state.
     amounts: list[float] = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < inf:
-            msg = f"found {type(value).__name__} where finite amounts, 0 or more, belong"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+            msg = f"found {type(value).__name__} where amounts, 0 or more, belong"
             raise ValueError(msg)
         amounts.append(value)
     return amounts
 
 
-def _amounts_by_model(plain: Mapping[object, object]) -> dict[ModelName, float]:
-    return {ModelName(_text(name)): amount for name, amount in zip(plain, _amounts(plain.values()), strict=True)}
+def _amounts_by_model(plain: Mapping[object, object], *, high: float = _LARGEST_COUNT) -> dict[ModelName, float]:
+    return {ModelName(_text(name)): amount for name, amount in zip(plain, _amounts(plain.values(), high=high), strict=True)}

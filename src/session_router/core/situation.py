@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import examine, payload_tag
 from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import Usage, call_cost
+from session_router.core.pricing import Usage, billed, call_cost
 from session_router.core.transcript import BindingReach, Role
 from session_router.errors import ConfigurationError
 
@@ -115,9 +115,9 @@ class Situation:
         """Tokens of the request as the provider of `name` would count them; and of these, those that it should still hold."""
         transcript, session = self.call.transcript, self.session
         visit = None if session is None else session.visits.get(name)
-        cached = cached_tokens(transcript, visit, now=self.call.now, cache=self.specs[name].prompt_cache)
         scale = self.scale(name)
-        return transcript.tokens * scale, 0.0 if visit is None else cached * scale * visit.held
+        cached = cached_tokens(transcript, visit, now=self.call.now, cache=self.specs[name].prompt_cache, scale=scale)
+        return transcript.tokens * scale, 0.0 if visit is None else cached * visit.held
 
     def priced(
         self,
@@ -133,6 +133,10 @@ class Situation:
         spec = self.specs[name]
         tokens, cached = self.reading(name)
         usage = Usage(input=round(tokens), cached=round(cached), output=self.policy.output_tokens)
+        if spec.prices is not None:
+            usage = billed(usage, spec.prices, spec.prompt_cache)
+            # A provider that was not told to cache charges for neither: what is not found again was not written.
+            usage = Usage(input=usage.input, cached=usage.cached, written=round(usage.written * self.held(name)), output=usage.output)
         return Candidate(
             model=name,
             excluded=excluded,

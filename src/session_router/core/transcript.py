@@ -164,6 +164,7 @@ class Transcript:
         head: What is sent before the first message. It may change from call to call (a dynamic prompt).
         steps: The messages, oldest first.
         prefixes: One per step: `prefixes[i]` covers `steps[: i + 1]`, without the head.
+        end: The last of `prefixes`; the empty prefix where there is none.
         needs: The union over all steps.
         bindings: The union over all steps.
         turn: Number of human messages that a human typed, approvals left out; 0 before the first.
@@ -175,6 +176,7 @@ class Transcript:
     head: Prefix = NO_HEAD
     steps: Trail[Step] = field(default_factory=Trail[Step])
     prefixes: Trail[Prefix] = field(default_factory=Trail[Prefix])
+    end: Prefix = NO_HEAD
     needs: frozenset[str] = frozenset()
     bindings: frozenset[Binding] = frozenset()
     turn: int = 0
@@ -187,7 +189,7 @@ class Transcript:
         new = tuple(steps)
         if not new:
             return self
-        last = self.prefixes[-1] if self.prefixes else Prefix(EMPTY_DIGEST, 0)
+        last = self.end
         prefixes: list[Prefix] = []
         needs: set[str] = set()
         bindings: set[Binding] = set()
@@ -205,6 +207,7 @@ class Transcript:
             head=self.head,
             steps=self.steps.extended(new),
             prefixes=self.prefixes.extended(prefixes),
+            end=last,
             needs=self.needs | needs if needs else self.needs,
             bindings=self.bindings | bindings if bindings else self.bindings,
             turn=turn,
@@ -222,6 +225,7 @@ class Transcript:
             head=head,
             steps=self.steps,
             prefixes=self.prefixes,
+            end=self.end,
             needs=self.needs,
             bindings=self.bindings,
             turn=self.turn,
@@ -233,12 +237,12 @@ class Transcript:
     @property
     def prefix(self) -> Prefix:
         """All of it, head included."""
-        return self._behind_head(self.prefixes[-1]) if self.prefixes else self.head
+        return self._behind_head(self.end) if self.prefixes else self.head
 
     @property
     def tokens(self) -> int:
         """Estimated tokens of all of it, head included."""
-        return self.head.tokens + (self.prefixes[-1].tokens if self.prefixes else 0)
+        return self.head.tokens + self.end.tokens
 
     def prefix_at(self, steps: int) -> Prefix | None:
         """Prefix of the head and the first `steps` steps, or `None` when there are fewer."""

@@ -41,7 +41,7 @@ class Hindsight:
         return tuple(name for run, name in chosen for _ in range(run.first, run.last + 1))
 
     def path(self, terms: Terms) -> Path[ModelName]:
-        """Return the model of each run; `total` is that of the routing's bill."""
+        """Return the model of each run; `total` is that of the routing's bill, up to rounding."""
         costs, models = self._costs, self._costs.models
 
         def moves(number: int, state: _State) -> Iterator[tuple[ModelName, float, _State]]:
@@ -70,7 +70,7 @@ class Hindsight:
         A session in the other state can make the same choices. It pays more only at its next visit of each model, after which
         both have read the same.
         """
-        runs, models, gap, handoff = self._costs.runs, self._costs.models, self._costs.gap, terms.handoff
+        runs, gaps, handoff = self._costs.runs, self._costs.gaps, terms.handoff
 
         def worth(better: _State, other: _State) -> float:
             number, extra = better[0], 0.0
@@ -78,9 +78,9 @@ class Hindsight:
                 if number < len(runs) and runs[number].held:
                     return inf  # a lock forbids it to choose the same
                 extra = handoff
-            for name, visit, wanted in zip(models, better[2], other[2], strict=True):
+            for gap, visit, wanted in zip(gaps(number), better[2], other[2], strict=True):
                 if visit != wanted:
-                    extra += gap(number, name, visit, wanted)
+                    extra += gap[visit, wanted]
             return extra
 
         return worth

@@ -7,10 +7,11 @@ has outgrown a model. Only the first call of a run depends on what its model rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from session_router.core.model import ModelName
     from session_router.regret.accounting import SessionCosts
@@ -74,7 +75,8 @@ class RunCosts:
         self.runs: Sequence[Run] = runs_of(costs)
         self._later = [{name: self._later_calls(run, name) for name in run.eligible} for run in self.runs]
         self._lasts: dict[tuple[ModelName, int], int] = {}
-        self._gaps: dict[tuple[int, ModelName, int, int], float] = {}
+        self._advantages: dict[tuple[ModelName, int, int], list[float]] = {}
+        self._gaps: dict[int, tuple[_Gaps, ...]] = {}
 
     def dollars(self, number: int, name: ModelName, visit: int) -> float:
         """Return the price of the calls of run `number` on an eligible model whose last visit was run `visit`."""
@@ -94,26 +96,33 @@ class RunCosts:
         if (known := self._lasts.get((name, visit))) is not None:
             return known
         last = visit
-        for number in range(visit + 1, len(self.runs)):
-            if not self.lives(name, visit, number):
-                break
-            if self._saved(number, name, visit):
-                last = number
+        while last + 1 < len(self.runs) and self.lives(name, visit, last + 1):
+            last += 1
+        while last > visit and not self._saved(last, name, visit):
+            last -= 1
         self._lasts[name, visit] = last
         return last
 
+    def gaps(self, number: int) -> Sequence[Mapping[tuple[int, int], float]]:
+        """Return, for each model, what a later visit than its last would have been worth from run `number` on.
+
+        The key is two runs, `(visit, wanted)`; the value, >= 0, the most dollars that `number` or one run after it costs more if
+        the model's last visit before it was `visit` than if it was `wanted`.
+        """
+        if (known := self._gaps.get(number)) is None:
+            known = self._gaps[number] = tuple(_Gaps(self, number, name) for name in self.models)
+        return known
+
     def gap(self, number: int, name: ModelName, visit: int, wanted: int) -> float:
-        """Return the most dollars, >= 0, that one run, `number` or a later one, costs more after `visit` than after `wanted`."""
-        gaps = self._gaps
-        if (known := gaps.get((number, name, visit, wanted))) is not None:
-            return known
-        most = 0.0
-        for at in range(max(self.last_use(name, one) for one in (visit, wanted) if one != NEVER), number - 1, -1):
-            if (later := gaps.get((at, name, visit, wanted))) is None:
-                later = max(most, self._saved(at, name, wanted) - self._saved(at, name, visit))
-                gaps[at, name, visit, wanted] = later
-            most = later
-        return gaps.setdefault((number, name, visit, wanted), most)
+        """Return one of `gaps`."""
+        most = self._advantages.get((name, visit, wanted))
+        since = max(visit, wanted) + 1
+        if most is None:
+            last = max(self.last_use(name, one) for one in (visit, wanted) if one != NEVER)
+            saved = [self._saved(at, name, wanted) - self._saved(at, name, visit) for at in range(since, last + 1)]
+            most = self._advantages[name, visit, wanted] = list(accumulate(reversed(saved), max, initial=0.0))
+        # The last element is the most from run `since` on, the one before it that from the next run on.
+        return most[max(0, len(most) - 1 - (number - since))]
 
     def _first_call(self, number: int, name: ModelName, visit: int) -> float:
         return self._costs.dollars(self.runs[number].first, name, None if visit == NEVER else self.runs[visit].last)
@@ -125,3 +134,15 @@ class RunCosts:
         if visit == NEVER or name not in self.runs[number].eligible:
             return 0.0
         return self._first_call(number, name, NEVER) - self._first_call(number, name, visit)
+
+
+class _Gaps(dict[tuple[int, int], float]):
+    """The gaps of one model from one run on, looked up when they are asked for: most never are."""
+
+    def __init__(self, costs: RunCosts, number: int, name: ModelName) -> None:
+        super().__init__()
+        self._costs, self._number, self._name = costs, number, name
+
+    def __missing__(self, key: tuple[int, int]) -> float:
+        self[key] = gap = self._costs.gap(self._number, self._name, *key)
+        return gap

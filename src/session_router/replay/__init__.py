@@ -1,4 +1,4 @@
-"""What would the router have done to recorded sessions? The loop, what it costs, and what the alternatives would have cost.
+"""What would the router have done to recorded sessions? The loop, what it costs, and the counts.
 
 for recording in SessionFile(path):
     for call in replay_session(recording, router):
@@ -7,8 +7,7 @@ for recording in SessionFile(path):
 
 from __future__ import annotations
 
-from session_router.replay.comparison import Comparison, Spending
 from session_router.replay.loop import Pace, ReplayedCall, areplay_session, replay_session
 from session_router.replay.summary import Summary
 
-__all__ = ["Comparison", "Pace", "ReplayedCall", "Spending", "Summary", "areplay_session", "replay_session"]
+__all__ = ["Pace", "ReplayedCall", "Summary", "areplay_session", "replay_session"]

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from session_router.replay.comparison import Comparison
-
 if TYPE_CHECKING:
-    from session_router.recordings import Recording
+    from collections.abc import Sequence
+
     from session_router.replay.loop import ReplayedCall
-    from session_router.router import Router
 
 
 class Summary:
     """Counts calls as they are replayed; its size does not depend on how many there are.
-
-    Args:
-        router: The router that is replayed.
 
     Attributes:
         sessions: Sessions with one call or more.
@@ -29,21 +24,23 @@ class Summary:
         locks: Calls by kind of lock.
         chosen: Calls by model.
         degraded: Calls by what was unavailable.
-        comparison: Dollars and switches, beside the alternatives.
+        switches: Calls at which the session's model changed.
+        trusted: Choices by dollars at which predictions were trusted.
+        untrusted: Choices by dollars at which they were not.
     """
 
-    def __init__(self, router: Router) -> None:
-        self.sessions = self.calls = self.locked = self.measured = 0
+    def __init__(self) -> None:
+        self.sessions = self.calls = self.locked = self.measured = self.switches = self.trusted = self.untrusted = 0
         self.actions, self.reasons, self.locks = Counter[str](), Counter[str](), Counter[str]()
         self.chosen, self.degraded = Counter[str](), Counter[str]()
-        self.comparison = Comparison(router)
-        self._recording: Recording | None = None
 
-    def add(self, replayed: ReplayedCall) -> None:
-        """Count one call."""
-        if replayed.recording is not self._recording:
-            self._recording = replayed.recording
-            self.sessions += 1
+    def add(self, session: Sequence[ReplayedCall]) -> None:
+        """Count all calls of one session."""
+        self.sessions += bool(session)
+        for replayed in session:
+            self._count(replayed)
+
+    def _count(self, replayed: ReplayedCall) -> None:
         decision = replayed.decision
         self.calls += 1
         self.measured += replayed.measured
@@ -54,5 +51,7 @@ class Summary:
             self.locks[decision.lock.kind.value] += 1
         if decision.model is not None:
             self.chosen[decision.model] += 1
+        self.switches += decision.switched
+        self.trusted += decision.evidence.trusted is True
+        self.untrusted += decision.evidence.trusted is False
         self.degraded.update(decision.evidence.degraded)
-        self.comparison.add(replayed)

@@ -60,11 +60,25 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
         drift=Drift(weight=3.4, chances={fast: 0.1, strong: 0.9}, last=-0.05, variance=0.02, covariance=-0.01),
         number=4,
         segment=Segment(
-            start=7, first_tokens=900, last_tokens=1_100, calls=2, output=150, counted=1, predicted_calls=2.25, foreseen_tokens=1_127
+            start=7,
+            opening=b"\x03" * DIGEST_BYTES,
+            model=strong,
+            first_tokens=900,
+            last_tokens=900,
+            output=150,
+            counted=1,
+            predicted_calls=2.25,
+            foreseen_tokens=1_127,
         ),
         ledger=Ledger(anchor=fast, spent=USD(0.125), unmoved=USD(0.1)),
         work={fast: USD(0.0), strong: USD(0.003)},
         quiet=1,
+        before=Account(
+            habits=Habits(weight=2.7, calls=3.5, pairs=3.8, growth=180.0, output=90.0, between=41.0, further=1.75, surprise=0.4),
+            number=3,
+            segment=Segment(start=3, first_tokens=500, last_tokens=700, calls=2),
+            ledger=Ledger(anchor=fast, spent=USD(0.1), unmoved=USD(0.09)),
+        ),
     )
 
 
@@ -93,6 +107,10 @@ def visits() -> st.SearchStrategy[Visit]:
 
 def accounts() -> st.SearchStrategy[Account]:
     """Return accounts, of sessions and of the population."""
+    return _accounts(before=st.none() | _accounts(before=st.none()))
+
+
+def _accounts(*, before: st.SearchStrategy[Account | None]) -> st.SearchStrategy[Account]:
     habits = st.builds(
         Habits,
         weight=_AMOUNTS,
@@ -115,6 +133,8 @@ def accounts() -> st.SearchStrategy[Account]:
     segment = st.builds(
         Segment,
         start=_COUNTS,
+        opening=_DIGESTS,
+        model=st.none() | _MODEL_NAMES,
         first_tokens=_COUNTS,
         last_tokens=_COUNTS,
         calls=st.integers(min_value=1, max_value=2**40),
@@ -132,6 +152,7 @@ def accounts() -> st.SearchStrategy[Account]:
         ledger=st.none() | st.builds(Ledger, anchor=_MODEL_NAMES, spent=_DOLLARS, unmoved=_DOLLARS),
         work=st.dictionaries(_MODEL_NAMES, _DOLLARS, max_size=4),
         quiet=_COUNTS,
+        before=before,
     )
 
 

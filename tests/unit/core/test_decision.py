@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,9 @@ from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import USD
 from session_router.core.transcript import EMPTY_DIGEST, Prefix
 from session_router.errors import NoCapableModel, NoClearedModel, SessionRouterError, StoreUnavailable, Unportable
-from values import FAST, STRONG, FlakyStore, ai, call_of, human, router, signed, tool
+from session_router.router import Router
+from support.talk import Says, Talk
+from values import FAST, STRONG, FlakyStore, ai, call_of, human, router, signed, spec, tool
 
 
 def decision(action: Action, reason: Reason, *candidates: Candidate, model: str | None = None, **evidence: object) -> Decision:
@@ -114,13 +119,72 @@ def test_the_row_names_no_ids_of_calls() -> None:
     assert "call-with-a-secret" not in json.dumps(row)
 
 
+TERMS = ("ingest", "loop", "risk", "handoff", "afterwards")
+PREDICTED = {Reason.STILL_BEST, Reason.WITHIN_MARGIN, Reason.LOWER_EXPECTED_COST}
+
+
+def recomputed(row: dict[str, Any]) -> tuple[str, Reason]:
+    """Choose by the dollars in a row whose predictions were followed."""
+    dollars = {one["model"]: one for one in row["evidence"]["candidates"] if "expected" in one}
+    here = dollars[row["previous"]]
+    best = min(dollars.values(), key=lambda one: (one["expected"], one["model"] != row["previous"], one["model"]))
+    segment = here["expected"] - here.get("afterwards", 0.0)
+    if best is here:
+        return here["model"], Reason.STILL_BEST
+    if here["expected"] - best["expected"] <= row["evidence"]["margin"] * segment:
+        return here["model"], Reason.WITHIN_MARGIN
+    return best["model"], Reason.LOWER_EXPECTED_COST
+
+
+def test_the_terms_in_a_row_add_up() -> None:
+    for one in chain(*sessions_of_every_kind()):
+        row = json.loads(json.dumps(one.to_plain()))
+        evidence = row["evidence"]
+        offered = [candidate for candidate in evidence["candidates"] if "expected" in candidate]
+        assert len(offered) == 2
+        for candidate in offered:
+            assert candidate["expected"] == pytest.approx(sum(candidate.get(term, 0.0) for term in TERMS))
+            assert candidate.get("risk", 0.0) == pytest.approx(evidence["stake"] * (1 - candidate["p_success"]))
+        assert set(evidence["forecast"]) == {"calls", "growth", "output", "further", "between"}
+
+
 def test_the_row_is_enough_to_recompute_the_choice() -> None:
-    for wanted in (FAST, STRONG):
-        made = router(wants=wanted).route(call_of(human(), ai(), human()))
-        evidence = made.to_plain()["evidence"]
-        dollars = {one["model"]: one["cost"] + evidence["stake"] * (1 - one["p_success"]) for one in evidence["candidates"]}
-        assert min(dollars, key=lambda name: dollars[name]) == made.model
-        assert dollars == pytest.approx({one["model"]: one["expected"] for one in evidence["candidates"]})
+    """Where predictions were followed, and neither patience nor the cap had a say."""
+    met = Counter[Reason]()
+    for one in chain(*sessions_of_every_kind()):
+        row = one.to_plain()
+        if one.evidence.trusted and one.reason in PREDICTED:
+            assert recomputed(row) == (row["model"], row["reason"])
+            # With another margin it would have been another choice, sooner or later.
+            greedy = recomputed({**row, "evidence": {**row["evidence"], "margin": 0.0}})
+            assert (greedy != recomputed(row)) is (one.reason is Reason.WITHIN_MARGIN)
+        met[one.reason] += 1
+    assert set(met) >= {*PREDICTED, Reason.FIRST_CALL, Reason.WORK_FUNCTION, Reason.SUSTAINED_LOW_NEED, Reason.CAPPED}, met
+
+
+def test_what_was_spent_is_the_sum_of_what_was_chosen() -> None:
+    for made in sessions_of_every_kind():
+        spent = 0.0
+        for one in made:
+            [offer] = [candidate.offer for candidate in one.evidence.candidates if candidate.model == one.model]
+            assert offer is not None
+            spent += offer.segment
+            assert one.to_plain()["evidence"]["spent"][0] == pytest.approx(spent)
+
+
+def sessions_of_every_kind() -> list[list[Decision]]:
+    """Two sessions, never forced to move, that meet every reason for which dollars decide."""
+    return [session(Policy(stake=0.01, margin=0.05, patience=2)), session(Policy(stake=0.01, cap=0.0, handoff=0.003))]
+
+
+def session(policy: Policy) -> list[Decision]:
+    scorer = Says({})
+    talk = Talk(Router({FAST: spec(1.0), STRONG: spec(1.2)}, policy=policy, scorer=scorer, key=b"k" * 32))
+    made: list[Decision] = []
+    for fast in (0.5, 0.1, 0.9, 0.5, 0.48, 0.4, 0.1, 0.5, 0.5, 0.5, 0.0, 0.6, 0.47, 0.46, 0.46, 0.46, 0.9, 0.2, 0.9, 0.1, 0.9):
+        scorer.chances = {FAST: fast, STRONG: 0.5}
+        made.append(talk.turn(100, answer=20))
+    return made
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -75,7 +75,8 @@ def test_an_alternating_need_is_expected_to_regress_to_its_mean() -> None:
 def test_a_need_that_lasts_is_expected_to_last() -> None:
     lasting, noise = walk(([0.9] * 12 + [0.1] * 12) * 3), random.Random(3)
     restless = walk(noise.choice([0.9, 0.1]) for _ in range(72))
-    assert lasting.persistence > 0.7 > 0.4 > restless.persistence
+    assert lasting.persistence > 0.7
+    assert restless.persistence < 0.4
     far = [one.expected(FAST, 1.0, further=3.0) for one in (restless, lasting)]
     assert far[0] < far[1] <= 1.0
 
@@ -97,9 +98,7 @@ def test_a_deviation_does_not_stay_what_it_is_after_one_segment() -> None:
 
 
 @given(drift=st.lists(SETS, max_size=12), chance=CHANCES, further=st.floats(0, 200))
-def test_what_is_expected_lies_between_the_mean_and_the_segment(
-    drift: list[dict[ModelName, float]], chance: float, further: float
-) -> None:
+def test_what_is_expected_lies_between_the_mean_and_the_segment(drift: list[dict[ModelName, float]], chance: float, further: float) -> None:
     known = seen(drift)
     mean = known.chances.get(FAST, chance)
     expected = known.expected(FAST, chance, further=further)

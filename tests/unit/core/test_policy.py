@@ -7,10 +7,14 @@ from dataclasses import fields, replace
 
 import pytest
 
+from session_router.core.experience import Experience, Mark
 from session_router.core.governance import Level, Tag
 from session_router.core.policy import OnUnportable, Policy
+from session_router.core.pricing import USD
 from session_router.errors import ConfigurationError
+from values import FAST
 
+MARK = Mark(number=1, tokens=1, chances={FAST: 0.5}, calls=1, growth=0.0, output=1.0, afterwards={FAST: USD(0.0)})
 CHANGES: dict[str, object] = {
     "default": "strong",
     "stake": 0.5,
@@ -21,6 +25,7 @@ CHANGES: dict[str, object] = {
     "handoff": 0.01,
     "output_tokens": 10,
     "on_unportable": OnUnportable.STAY,
+    "experience": Experience([MARK]),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
 }
 
@@ -46,6 +51,7 @@ CHANGES: dict[str, object] = {
         ("output_tokens", -1),
         ("output_tokens", 1.5),
         ("on_unportable", "panic"),
+        ("experience", "experience.json"),
     ],
 )
 def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: object) -> None:
@@ -64,6 +70,12 @@ def test_same_settings_same_version_and_every_setting_counts() -> None:
 
 def test_no_cap_and_a_cap_of_nothing_are_not_the_same() -> None:
     assert Policy(cap=None).version != Policy(cap=0).version
+
+
+def test_what_was_learned_counts_and_not_where_it_is_kept() -> None:
+    longer = Experience([MARK, MARK])
+    assert Policy(experience=Experience([MARK])).version == Policy(experience=Experience([MARK])).version
+    assert len({Policy(experience=one).version for one in (None, Experience([MARK]), longer)}) == 3
 
 
 def test_the_order_in_a_set_does_not_change_the_version() -> None:

@@ -1,0 +1,223 @@
+"""How others would have routed the same calls: their rules, each with the same need and prices as ours.
+
+No rule here is told more than its own system knows. Where a rule needs a choice of a model and its system leaves it to a
+classifier, there are two readings of need, `by dollars` and `cheapest suited`; where it needs configured models, every
+configuration is a variant. The report takes the variant with the least total, after the fact: better than any operator could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import TYPE_CHECKING, TypeAlias
+
+from session_router.core.pricing import TOKENS_PER_PRICE
+from session_router.core.transcript import Role
+from session_router.regret.routings import LOCKS_ONLY, ROUTER, SINGLE_TURN, STICKY, Routing, baselines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.regret import SessionCosts, Terms
+    from session_router.replay import ReplayedCall
+
+LANGCHAIN = "LangChain ModelRouterMiddleware"
+LANGCHAIN_ROUTER = "langchain-router"
+LITELLM = "LiteLLM user_turn"
+PLANO = "Plano"
+
+SUITED = 0.5
+"""A model is suited to a segment that it more likely serves well than not."""
+
+SWITCH_SPEND = 0.2
+"""Plano's `routing.routing_budget.max_switch_spend_pct`: 20 % unless set."""
+
+Reading: TypeAlias = "Callable[[SessionCosts, int, Terms], ModelName]"
+"""Names the model for a call, without a thought of what is cached or what comes after it."""
+
+
+def by_dollars(costs: SessionCosts, index: int, terms: Terms) -> ModelName:
+    """Read need in dollars: the price of the call with nothing cached, plus the stake times the chance to serve badly."""
+    call = costs.calls[index]
+    return min(
+        call.eligible, key=lambda name: (costs.expected(index, name, None) + terms.stake * (1 - call.chances.get(name, 1.0)), name)
+    )
+
+
+def cheapest_suited(costs: SessionCosts, index: int, _terms: Terms) -> ModelName:
+    """Read need as "the least costly model suited to the task", which both LangChain and LiteLLM document as the question to ask.
+
+    Where none is suited, the dearest is taken: the highest tier.
+    """
+    call = costs.calls[index]
+    suited = [name for name in call.eligible if call.chances.get(name, 1.0) >= SUITED]
+    if not suited:
+        return max(call.eligible, key=lambda name: (costs.expected(index, name, None), name))
+    return min(suited, key=lambda name: (costs.expected(index, name, None), name))
+
+
+READINGS: Mapping[str, Reading] = {"by dollars": by_dollars, "cheapest suited": cheapest_suited}
+
+
+def once_a_run(reading: Reading) -> Routing:
+    """Return LangChain's rule: one choice at the beginning of a run, used for every model call in it.
+
+    `OpenAIModelRouterMiddleware` of langchain-openai 1.7.3 (and `ModelRouterMiddleware` of langchain-typesafe) asks a decision
+    model about the latest human message in `before_agent`, and overrides the model of every call with the answer. It knows no
+    prices, no cache and no earlier runs. A run is a user turn. Without a human message it leaves the agent's own model: taken
+    to be the one that it would have named.
+    """
+
+    def routing(costs: SessionCosts, terms: Terms) -> list[ModelName | None]:
+        chosen: list[ModelName | None] = []
+        run: int | None = None
+        for index, call in enumerate(costs.calls):
+            turn = costs.request(index).transcript.turn
+            if turn != run or chosen[-1] not in call.eligible:
+                run, named = turn, reading(costs, index, terms)
+            else:
+                named = chosen[-1]
+            chosen.append(named)
+        return chosen
+
+    return routing
+
+
+def user_turn(reading: Reading) -> Routing:
+    """Return LiteLLM's rule with `classification_mode: user_turn`.
+
+    The complexity router of LiteLLM 1.106 classifies a request whose newest message is a human's, and replays the decision that
+    the session holds on every other one; without a held decision it classifies (`ComplexityRouter.async_pre_routing_hook`).
+    `cache_aware_routing` is off unless set. A tier holds one model; the tier is that of the model which `reading` names.
+    """
+
+    def routing(costs: SessionCosts, terms: Terms) -> list[ModelName | None]:
+        chosen: list[ModelName | None] = []
+        for index, call in enumerate(costs.calls):
+            steps = costs.request(index).transcript.steps
+            asks = bool(steps) and steps[-1].role is Role.HUMAN
+            held = chosen[-1] if chosen else None
+            chosen.append(reading(costs, index, terms) if asks or held not in call.eligible else held)
+        return chosen
+
+    return routing
+
+
+def phased(primary: ModelName, fast: ModelName, failed: Callable[[int, int], bool]) -> Routing:
+    """Return langchain-router's rule: `fast` after a tool's result, `primary` after anything else.
+
+    `RouterMiddleware` of langchain-router 0.1.4 looks at the last message of every call: a tool's result is execution, for the
+    fast model, unless it looks like an error. It asks for no need and knows no prices, no cache and no locks.
+
+    Args:
+        primary: The agent's own model.
+        fast: The other.
+        failed: By line of a recording and index of a message: whether that is a tool's result which looks like an error.
+    """
+
+    def executes(replayed: ReplayedCall) -> bool:
+        steps = replayed.call.transcript.steps
+        if not steps or steps[-1].role is not Role.TOOL:
+            return False
+        return not failed(replayed.recording.line, replayed.message_index - 1)
+
+    def routing(costs: SessionCosts, _terms: Terms) -> list[ModelName | None]:
+        return [fast if executes(call.replayed) else primary for call in costs.calls]
+
+    return routing
+
+
+@dataclass(slots=True)
+class _Binding:
+    """What Plano remembers of a session."""
+
+    anchor: ModelName
+    default: ModelName
+    prefix: bytes
+    used: float
+    tokens: int
+    baseline: float = 0.0
+    spent: float = 0.0
+    visits: dict[ModelName, tuple[float, int]] = field(default_factory=dict["ModelName", tuple[float, int]])
+
+
+def capped(reading: Reading, specs: Mapping[ModelName, ModelSpec]) -> Routing:
+    """Return Plano's rule: a quality router names a model for every request, and a cap on the money spent on switching may veto it.
+
+    After `brightstaff/src/handlers/llm/session_router.rs` and `router/orchestrator.rs` of katanemo/plano (pull requests 982, 996,
+    1016), settings as documented: `max_switch_spend_pct` 20, `route_on_user_only` off, `replenish_on_rebind` on. While the
+    anchor's cache is warm and the system prompt and first user message are the same, each request adds to a baseline what
+    reading the context cached costs on the session's first model. A switch costs what reading it costs on the named model, cached
+    as far as that model is still warm, over reading it cached on the anchor. One that costs nothing is free, another must
+    keep the sum of them within the share of the baseline. A cold anchor or another beginning starts anew with the named model.
+    Before there is a user message there is no session. Its context is that of the request before.
+
+    Args:
+        reading: Names the model.
+        specs: The routes.
+    """
+
+    def read_dollars(name: ModelName, tokens: int, warm: int) -> float:
+        prices = specs[name].prices
+        assert prices is not None  # the router refuses a model without prices
+        cached = prices.input if prices.cached_input is None else prices.cached_input
+        return ((tokens - warm) * prices.input + warm * cached) / TOKENS_PER_PRICE
+
+    def keeps(name: ModelName, seconds: float) -> bool:
+        return specs[name].prompt_cache.keeps_for(seconds)
+
+    def next_binding(now: float, prefix: bytes, tokens: int, named: ModelName, before: _Binding | None) -> _Binding:
+        if before is None or before.prefix != prefix or not keeps(before.anchor, now - before.used):
+            visits = before.visits if before is not None and before.prefix == prefix else {}
+            return _Binding(named, named, prefix, now, tokens, visits={**visits, named: (now, tokens)})
+        context = before.tokens
+        baseline, spent, model = before.baseline + read_dollars(before.default, context, context), before.spent, before.anchor
+        if named != model:
+            at, read = before.visits.get(named, (now, 0))
+            warm = min(read, context) if keeps(named, now - at) else 0
+            cost = read_dollars(named, context, warm) - read_dollars(model, context, context)
+            if spent + max(0.0, cost) <= SWITCH_SPEND * baseline or cost <= 0:
+                model, spent = named, spent + max(0.0, cost)
+        visits = {**before.visits, model: (now, tokens)}
+        return _Binding(model, before.default, prefix, now, tokens, baseline, spent, visits)
+
+    def routing(costs: SessionCosts, terms: Terms) -> list[ModelName | None]:
+        chosen: list[ModelName | None] = []
+        binding: _Binding | None = None
+        for index, call in enumerate(costs.calls):
+            named = reading(costs, index, terms)
+            request = costs.request(index)
+            opening = request.transcript.opening
+            if opening is None:
+                chosen.append(named)
+                continue
+            binding = next_binding(request.now, opening.digest, request.transcript.tokens, named, binding)
+            if binding.anchor not in call.eligible:
+                binding = next_binding(request.now, opening.digest, request.transcript.tokens, named, None)
+            chosen.append(binding.anchor)
+        return chosen
+
+    return routing
+
+
+def peers(specs: Mapping[ModelName, ModelSpec], failed: Callable[[int, int], bool]) -> dict[str, Mapping[str, Routing]]:
+    """Return every rule, by name: its variants.
+
+    Args:
+        specs: The routes.
+        failed: As in `phased`.
+    """
+    own = {name: {"": routing} for name, routing in baselines(specs).items() if name != ROUTER}
+    pairs: Sequence[tuple[ModelName, ModelName]] = list(permutations(specs, 2))
+    return {
+        LANGCHAIN: {name: once_a_run(reading) for name, reading in READINGS.items()},
+        LANGCHAIN_ROUTER: {f"{primary}, fast {fast}": phased(primary, fast, failed) for primary, fast in pairs},
+        LITELLM: {name: user_turn(reading) for name, reading in READINGS.items()},
+        PLANO: {name: capped(reading, specs) for name, reading in READINGS.items()},
+        STICKY: own.pop(STICKY),
+        LOCKS_ONLY: own.pop(LOCKS_ONLY),
+        SINGLE_TURN: own.pop(SINGLE_TURN),
+        **own,
+    }
