@@ -70,7 +70,8 @@ BROKEN: Mapping[str, Callable[[Situation], Situation]] = {
 """Models of a call that lack one part of ours."""
 
 REMEMBERED = "remembered"
-"""A model of a call whose session opens with what earlier ones tell: each provider's scale, and when it last read this head."""
+"""A model of a call whose session opens with what earlier ones tell of each provider: how it counts, and when it last read this
+head."""
 
 
 class Memory:

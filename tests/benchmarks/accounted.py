@@ -129,8 +129,9 @@ def other_tokenizers(stage: Stage, sessions: Sequence[Conversation]) -> None:
 def left_out(stage: Stage, sessions: Sequence[Conversation]) -> None:
     """Print what the model leaves out."""
     calls = run(stage, f"only_{CLAUDE}", sessions, Condition(marked=False))
-    peer = {**_told("unmarked", calls), "told_that_nothing_is_cached": dollars(calls, CACHING_IGNORED)}
-    note = "Anthropic is not told to cache, and the router is not told so; no target"
+    tell("unmarked", calls)
+    peer: dict[str, float | None] = {label: dollars(calls, label) for label in (UNCORRECTED, CACHING_IGNORED)}
+    note = "Anthropic is not told to cache, and the router is not told so; a router that is told ignores caching; no target"
     figure("modelled_over_accounted_unmarked", dollars(calls), unit=RATIO, n=len(calls), peer=peer, note=note)
     calls = run(stage, f"only_{CHAT}", sessions, Condition(apart=SOON))
     note = "sessions that find system prompt and tools cached by another session; no target"
@@ -139,7 +140,7 @@ def left_out(stage: Stage, sessions: Sequence[Conversation]) -> None:
 
 
 def _told(name: str, calls: Sequence[AccountedCall]) -> dict[str, float | None]:
-    """Tell a person, and return what else there is to say: without corrections, and of the first calls of sessions."""
+    """Tell a person, and return what else there is to say: without corrections, and with what earlier sessions tell."""
     tell(name, calls)
     first = opening(calls)
     return {

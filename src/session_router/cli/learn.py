@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from session_router.learning import Learner
-    from session_router.replay import Pace
-    from session_router.router import Router
-
-BAD_INPUT = 1
-INTERRUPTED = 130
+    from session_router.recordings import Recording
 
 
 def learn(
@@ -38,54 +33,36 @@ def learn(
     """
     import json
 
-    from session_router.cli.replay import REPLAY_KEY, posix
-    from session_router.cli.terminal import output_console
+    from session_router.cli.reading import take_sessions
+    from session_router.cli.replay import BAD_INPUT, INTERRUPTED, KEPT_SESSIONS, REPLAY_KEY, posix
+    from session_router.cli.terminal import escaped, output_console
     from session_router.config import load_router
     from session_router.learning import Learner
-    from session_router.replay import Pace
+    from session_router.recordings import SessionFile
+    from session_router.replay import Pace, replay_session
     from session_router.stores.memory import MemorySessionStore
 
     # What was learned before must not colour what is learned now, and may be outdated or not be there yet.
-    router = load_router(config, experienced=False, store=MemorySessionStore(maximum_sessions=16), key=REPLAY_KEY)
+    router = load_router(config, experienced=False, store=MemorySessionStore(maximum_sessions=KEPT_SESSIONS), key=REPLAY_KEY)
+    pace = Pace(start=posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
     learner = Learner(router, sessions=kept)
-    bad, interrupted = _read(sessions, router, Pace(start=posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds), learner)
-    if interrupted:
+
+    def take(recording: Recording) -> int:
+        calls = list(replay_session(recording, router, pace=pace))
+        learner.add(calls)
+        return len(calls)
+
+    bad, stopped = take_sessions(SessionFile(sessions), take)
+    if stopped:
         raise typer.Exit(INTERRUPTED)
     experience = learner.experience()
     _write(out, json.dumps(experience.to_plain()))
     output_console().print(
-        f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {out}\n"
-        rf'Put `experience = "{out.name}"` into `\[policy]` of the configuration beside it.'
+        f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {escaped(str(out))}\n"
+        f'Put `experience = "{escaped(out.name)}"` into `\\[policy]` of the configuration beside it.'
     )
     if bad and not lenient:
         raise typer.Exit(BAD_INPUT)
-
-
-def _read(sessions: Path, router: Router, pace: Pace, learner: Learner) -> tuple[int, bool]:
-    """Show every session to the learner.
-
-    Returns:
-        How many could not be read; and whether the user interrupted.
-    """
-    from session_router.cli.progress import Progress
-    from session_router.cli.terminal import error_console, escaped
-    from session_router.errors import RecordingError
-    from session_router.recordings import SessionFile
-    from session_router.replay import replay_session
-
-    bad, console, file = 0, error_console(), SessionFile(sessions)
-    with Progress(console, file.size) as progress:
-        try:
-            for number, item in enumerate(file):
-                if isinstance(item, RecordingError):
-                    bad += 1
-                    console.print(f"[red]error:[/] {escaped(str(item))}")
-                    continue
-                learner.add(list(replay_session(item, router, pace=pace)))
-                progress.show(file.position, number)
-        except KeyboardInterrupt:
-            return bad, True
-    return bad, False
 
 
 def _write(path: Path, text: str) -> None:

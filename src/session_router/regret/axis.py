@@ -12,10 +12,17 @@ if TYPE_CHECKING:
 STRETCH = 6
 """Positive values whose largest is at least so many times the smallest are drawn on a logarithmic axis."""
 
+SAME = 1e-6
+"""Values that differ by less than this share of them are taken for equal, lest rounding fill the drawing."""
+
 MARGIN = 0.07
 """Share of an axis that is left free at either end."""
 
-MOST_TICKS = 7
+MOST_STEPS = 7
+"""From tick to tick, on an axis that is not logarithmic."""
+
+MOST_DECADES = 2.5
+"""A longer logarithmic axis shows powers of ten only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,8 @@ class Axis:
         least, most = min(values), max(values)
         logarithmic = least > 0 and most >= STRETCH * least
         low, high = (log10(least), log10(most)) if logarithmic else (least, most)
-        free = (high - low or abs(high) or 1.0) * MARGIN
+        spread = high - low if high - low > SAME * abs(high) else abs(high) or 1.0
+        free = spread * MARGIN
         return cls(low=low - free, high=high + free, start=start, end=end, logarithmic=logarithmic)
 
     def at(self, value: float) -> float:
@@ -58,12 +66,10 @@ class Axis:
     def ticks(self) -> list[float]:
         """Return the values >= 0 to write beside the axis: 1, 2 and 5 times a power of ten."""
         if self.logarithmic:
-            decades = range(floor(self.low), ceil(self.high) + 1)
-            values = [factor * 10.0**decade for decade in decades for factor in (1, 2, 5)]
-            inside = [value for value in values if self.low <= log10(value) <= self.high]
-            whole = [value for value in inside if log10(value).is_integer()]
-            return whole if len(inside) > MOST_TICKS else inside
+            factors = (1, 2, 5) if self.high - self.low <= MOST_DECADES else (1,)
+            values = [factor * 10.0**decade for decade in range(floor(self.low), ceil(self.high)) for factor in factors]
+            return [value for value in values if self.low <= log10(value) <= self.high]
         span = self.high - self.low
         unit = 10.0 ** floor(log10(span))
-        step = next(unit * factor for factor in (0.1, 0.2, 0.5, 1, 2) if span / (unit * factor) < MOST_TICKS)
+        step = next(unit * factor for factor in (0.2, 0.5, 1, 2) if span / (unit * factor) < MOST_STEPS)
         return [number * step for number in range(max(0, ceil(self.low / step)), floor(self.high / step) + 1)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from session_router.regret.axis import Axis
+from session_router.regret.axis import SAME, Axis
 from session_router.regret.routings import ROUTER
 from session_router.regret.timeline import OPTIMUM
 from session_router.regret.written import shortened
@@ -28,10 +28,11 @@ CHARACTER, LINE = 6.6, 15.0
 
 LONGEST_NAME = 32
 
-MOST_NAMES = 3
+MOST_NAMES = 4
 """Names in one label."""
 
 NO_CHANCES = "Nobody scored the chance that a model serves a segment well, so there is no quality to draw against the dollars."
+FREE = "No call costs anything, so there is nothing to draw: the best model is free."
 ONE_POINT = "Every routing costs the same and serves equally well, so there is nothing to draw."
 
 _REACHES = (11.0, 24.0, 40.0, 60.0)
@@ -111,16 +112,16 @@ def frontier_chart(figures: Mapping[str, Any], *, stake: float) -> FrontierChart
     Returns:
         The drawing; a sentence that says why where there is none.
     """
-    routings: dict[str, Any] = {
-        name: point for name, point in figures["frontier"]["routings"].items() if point["mean_chance"] is not None
-    }
+    routings: dict[str, Any] = {name: point for name, point in figures["frontier"]["routings"].items() if point["mean_chance"] is not None}
     steps: list[Any] = figures["frontier"]["optimum"]
     optimum = figures["optimum"]
     if not routings or optimum["mean_chance"] is None:
         return NO_CHANCES
     best = {"dollars": optimum["dollars"] + optimum["handoffs"], "mean_chance": optimum["mean_chance"]}
     places = [(point["dollars"], 1 - point["mean_chance"]) for point in (best, *routings.values(), *steps)]
-    if all(max(values) - min(values) <= 1e-9 * max(values) for values in zip(*places, strict=True)):
+    if not any(cost for cost, _ in places):
+        return FREE
+    if all(max(values) - min(values) <= SAME * max(values) for values in zip(*places, strict=True)):
         return ONE_POINT
     dollars = Axis.over([place[0] for place in places], start=LEFT, end=RIGHT)
     shortfall = Axis.over([place[1] for place in places], start=TOP, end=BOTTOM)
@@ -156,7 +157,7 @@ def _joined(places: Sequence[_Point]) -> Iterator[_Point]:
 def _weight(figures: Mapping[str, Any], stake: float) -> float:
     """Return US dollars of risk for a shortfall of 1. Segments that nobody scored bear no risk."""
     missed = 1 - figures["optimum"]["mean_chance"]
-    return figures["optimum"]["risk"] / missed if missed else stake * figures["segments"]
+    return float(figures["optimum"]["risk"] / missed if missed else stake * figures["segments"])
 
 
 def _level(optimum: Mapping[str, Any], dollars: Axis, shortfall: Axis, *, weight: float) -> Iterator[_Point]:

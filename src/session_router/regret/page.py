@@ -50,7 +50,7 @@ def render(report: Mapping[str, Any]) -> str:
         "tick": lambda value: f"{value:.10f}".rstrip("0").rstrip("."),
     }
     total = report["total"]
-    page = environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8")).render(
+    page = environment.from_string(files("session_router.regret").joinpath("page.html").read_text(encoding="utf-8")).render(
         report=report,
         total=total,
         title=_title(report),

@@ -40,7 +40,7 @@ class Cell:
     Attributes:
         x: Left edge, in pixels.
         colour: Place of its model among the models; `None` for nobody.
-        flag: `!` for an unsafe switch, `×` where the routing has no model that can serve the call, else empty.
+        flag: `unsafe` for such a switch, `impossible` where the routing has no model that can serve the call, else empty.
         note: What is said about it.
     """
 
@@ -154,7 +154,7 @@ def timeline_chart(report: Mapping[str, Any]) -> TimelineChart | None:
 
 def _total(charge: Mapping[str, Any], report: Mapping[str, Any]) -> float:
     risk = 0.0 if charge["chance"] is None else report["stake"] * (1 - charge["chance"])
-    return charge["dollars"] + risk + report["handoff"] * charge["switched"]
+    return float(charge["dollars"] + risk + report["handoff"] * charge["switched"])
 
 
 def _cell(call: Mapping[str, Any], number: int, routing: str, models: Sequence[str], x: float) -> Cell:
@@ -163,8 +163,8 @@ def _cell(call: Mapping[str, Any], number: int, routing: str, models: Sequence[s
     lines = [
         f"call {number + 1}: call {call['call']} of turn {call['turn']}, after {call['seconds']:,.10g} s",
         f"{routing}: {'nobody' if model is None else shortened(model)}, {dollars(charge['dollars'])}",
-        f"{count(tokens['input'])} tokens in, {count(charge['cached'])} of them cached, {count(tokens['output'])} out"
-        f" ({'recorded' if tokens['measured'] else 'estimated'})",
+        f"tokens ({'recorded' if tokens['measured'] else 'estimated'}): {count(tokens['input'])} in, {count(tokens['output'])} out",
+        f"of the input cached (modelled): {count(charge['cached'])}",
     ]
     if charge["chance"] is not None:
         lines.append(f"chance that the segment is served well: {percent(charge['chance'])}")
@@ -178,7 +178,7 @@ def _cell(call: Mapping[str, Any], number: int, routing: str, models: Sequence[s
     return Cell(
         x=x,
         colour=None if model not in models else models.index(model),
-        flag="!" if charge["unsafe"] else "×" if charge["impossible"] else "",
+        flag="unsafe" if charge["unsafe"] else "impossible" if charge["impossible"] else "",
         note="\n".join(lines),
     )
 
@@ -187,7 +187,7 @@ def _names(served: Sequence[str | None], models: Sequence[str], width: float) ->
     place = 0
     for model, calls in groupby(served):
         length = len(list(calls))
-        if model in models and len(model) * CHARACTER < length * width - 4:
+        if model is not None and model in models and len(model) * CHARACTER < length * width - 4:
             yield LEFT + (place + length / 2) * width, model, models.index(model)
         place += length
 

@@ -15,7 +15,8 @@ def dollars(value: float, places: int | None = None) -> str:
         places: Decimals; by default two, or as many as show three digits.
     """
     places = places_of(value, digits=3) if places is None else places
-    return f"{'−' * (round(value, places) < 0)}${abs(value):,.{places}f}"
+    sign = "\N{MINUS SIGN}" if round(value, places) < 0 else ""
+    return f"{sign}${abs(value):,.{places}f}"
 
 
 def places_of(value: float, *, digits: int) -> int:

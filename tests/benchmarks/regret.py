@@ -1,0 +1,164 @@
+"""The distance to the optimum on recorded sessions: ours, and that of the rules by which others route.
+
+Usage: `python tests/benchmarks/regret.py [--quick]`; `--quick` takes a sample of the tasks, and one draw of noise.
+
+A session costs the dollars of its calls and, once a segment, the stake times the chance that it is served badly. Every routing
+is charged for the recorded answers, at the same prices, with what each model still has cached; the optimum knows the session to
+its end and obeys the same locks. Where several models ran a task, each one's recorded outcome is the truth of every segment of
+every session of that task: measured for one model from beginning to end, modelled for a switch in the middle. Routers hear it
+with noise, by `_regret_need`. Elsewhere the scorer of the day says both what is heard and what is true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._figure import SHARED, figure, missing, say
+from benchmarks._regret_need import CALIBRATED, NOISE, ORACLE, SCORER
+from benchmarks._regret_play import OPTIMUM, OURS, UNLEARNED, Key, Played, play
+from benchmarks._regret_sources import sources
+from session_router.regret.routings import SINGLE_TURN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks._regret_sources import Source
+
+STAKES = (0.2, 0.5, 1.0)
+DRAWS = 3
+"""Draws of noise, over which totals are added up: with one, a handful of tasks would decide who is better."""
+
+QUICK_TASKS = 30
+
+NAMES = ("tau2_retail", "tau2_telecom", "mint", "sgd")
+SUFFIXES = {ORACLE: "", CALIBRATED: "_calibrated", SCORER: "_scorer"}
+UNSAFE = "unsafe_switches_ours"
+
+TOLD = {
+    ORACLE: f"need: the recorded outcome, turned round with probability {NOISE}, said as {1 - NOISE:g} or {NOISE:g}",
+    CALIBRATED: "need: the same, said as the probability that it stands for",
+    SCORER: "need: the lexical scorer, which is also charged: modelled",
+}
+
+
+def figure_names() -> list[str]:
+    """Return the name of every figure."""
+    names = [_name(name, stake, need) for name in NAMES for need in _needs(has_outcomes=name != "sgd") for stake in STAKES]
+    return [*names, UNSAFE]
+
+
+def _name(source: str, stake: float, need: str) -> str:
+    return f"ratio_{source}_{stake}{SUFFIXES[need]}"
+
+
+def _needs(*, has_outcomes: bool) -> tuple[str, ...]:
+    return (ORACLE, CALIBRATED, SCORER) if has_outcomes else (SCORER,)
+
+
+def print_table(by_stake: Mapping[float, Played]) -> None:
+    """Tell a person what every routing did, the best first; of a peer, its best variant at each stake."""
+    first = next(iter(by_stake.values()))
+    say(f"\n{first.source.name}: {TOLD[first.need]}; {first.sessions} sessions, {first.calls} calls")
+    heads = "".join(f"  ratio at {stake:<4} dollars     risk switch unsafe" for stake in by_stake)
+    say(f"{'':36}{heads}")
+    names = [OPTIMUM[0], OURS[0], UNLEARNED[0], *first.variants]
+
+    def key_of(played: Played, name: str) -> Key:
+        return played.best(name) if name in played.variants else (name, "")
+
+    for name in sorted(names, key=lambda name: sum(played.ratio(key_of(played, name)) for played in by_stake.values())):
+        cells = ""
+        for played in by_stake.values():
+            key = key_of(played, name)
+            bill = played.bills[key]
+            cells += f"  {played.ratio(key):>13.4f} {bill.dollars:>7.2f} {bill.risk:>8.2f} {bill.switches:>6} {bill.unsafe_switches:>6}"
+        say(f"{name:36}{cells}")
+
+
+def print_ratio(played: Played, stake: float) -> None:
+    """Print our ratio beside every peer's, with what one must know where it is not the lowest."""
+    keys = [played.best(name) for name in played.variants]
+    ratios = {key: round(played.ratio(key), 4) for key in keys}
+    best = min(keys, key=lambda key: (ratios[key], played.bills[key].unsafe_switches))
+    (low, high), (less, more) = played.intervals(best)
+    value = round(played.ratio(OURS), 4)
+    notes = [
+        TOLD[played.need],
+        played.source.note,
+        f"without experience {played.ratio(UNLEARNED):.4f}",
+        f"best peer {_title(best)}, ours less it {value - ratios[best]:+.4f} [{less:+.4f}, {more:+.4f}]",
+        _unsafe(played, keys),
+    ]
+    if value > ratios[best]:
+        notes.append(f"not the lowest: {_why(played, OURS)}; {_why(played, best)}")
+    name = _name(played.source.name, stake, played.need)
+    peer: dict[str, float | None] = {key[0]: ratio for key, ratio in ratios.items()}
+    figure(
+        name,
+        value,
+        unit="ratio of totals to the optimum",
+        n=played.sessions,
+        target=f"<= {ratios[best]}",
+        peer=peer,
+        low=round(low, 4),
+        high=round(high, 4),
+        note="; ".join(notes),
+    )
+
+
+def _title(key: Key) -> str:
+    return " by ".join(part for part in key if part) if key[1] else key[0]
+
+
+def _unsafe(played: Played, keys: list[Key]) -> str:
+    counts = {key[0]: played.bills[key].unsafe_switches for key in keys}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"unsafe switches: ours {played.bills[OURS].unsafe_switches}, {told + ', ' if told else ''}the others 0"
+
+
+def _why(played: Played, key: Key) -> str:
+    """Say what a routing paid for, and what it had been promised for it."""
+    bill = played.bills[key]
+    promised = played.promised[key] / bill.scored
+    got = 1 - bill.risk / sum(1 for _ in range(1)) if not bill.scored else bill.mean_chance
+    return f"{_title(key)} paid {bill.dollars:.2f} USD and risked {bill.risk:.2f}, was promised {promised:.3f} and got {got:.3f}"
+
+
+def print_source(source: Source, draws: int) -> list[Played]:
+    """Play one source and print its tables and figures."""
+    say(f"\n{source.name}: {len(source.sessions)} sessions; {source.note}")
+    for name, spec in source.models.items():
+        assert spec.prices is not None
+        say(f"  {name}: {spec.prices.input} in, {spec.prices.cached_input} cached, {spec.prices.output} out (USD per 1,000,000 tokens)")
+    everything: list[Played] = []
+    for need in _needs(has_outcomes=source.has_outcomes):
+        by_stake = {stake: play(source, stake, need, draws=draws) for stake in STAKES}
+        print_table(by_stake)
+        for stake, played in by_stake.items():
+            print_ratio(played, stake)
+        everything += by_stake.values()
+    return everything
+
+
+def main() -> None:
+    """Print tables and figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a sample of the tasks, one draw of noise")
+    quick = parser.parse_args().quick
+    try:
+        found = sources(SHARED / "data")
+    except OSError as error:
+        missing(figure_names(), f"the recorded sessions are not there: {error}")
+    played = [one for source in found for one in print_source(source.sampled(QUICK_TASKS) if quick else source, 1 if quick else DRAWS)]
+    ours = sum(one.bills[OURS].unsafe_switches for one in played)
+    single = sum(one.bills[SINGLE_TURN, ""].unsafe_switches for one in played)
+    figure(UNSAFE, ours, unit="count", n=sum(one.calls for one in played), target="== 0", peer={SINGLE_TURN: single}, note="all of the above")
+
+
+if __name__ == "__main__":
+    main()
