@@ -41,9 +41,7 @@ Reading: TypeAlias = "Callable[[SessionCosts, int, Terms], ModelName]"
 def by_dollars(costs: SessionCosts, index: int, terms: Terms) -> ModelName:
     """Read need in dollars: the price of the call with nothing cached, plus the stake times the chance to serve badly."""
     call = costs.calls[index]
-    return min(
-        call.eligible, key=lambda name: (costs.expected(index, name, None) + terms.stake * (1 - call.chances.get(name, 1.0)), name)
-    )
+    return min(call.eligible, key=lambda name: (costs.expected(index, name, None) + terms.stake * (1 - call.chances.get(name, 1.0)), name))
 
 
 def cheapest_suited(costs: SessionCosts, index: int, _terms: Terms) -> ModelName:

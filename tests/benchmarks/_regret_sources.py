@@ -80,18 +80,25 @@ class Source:
         name: Stands in figures.
         models: The routes.
         sessions: The sessions.
-        note: What one must know of them.
     """
 
     name: str
     models: Mapping[ModelName, ModelSpec]
     sessions: Sequence[RecordedSession]
-    note: str
 
     @property
     def has_outcomes(self) -> bool:
         """Whether an oracle can be asked."""
         return all(session.outcomes for session in self.sessions)
+
+    @property
+    def measured(self) -> str:
+        """Say how much of it was recorded."""
+        if not self.has_outcomes:
+            return "no outcomes recorded"
+        known = {(session.task, name) for session in self.sessions for name in session.measured}
+        tasks = {session.task for session in self.sessions}
+        return f"{len(known)} of {len(tasks) * len(self.models)} outcomes recorded, any other is the mean of its model"
 
     def sampled(self, tasks: int) -> Source:
         """Return the sessions of at most so many tasks, the same ones every time, in their order."""
@@ -129,10 +136,7 @@ def _tau2(
     read = [_session(row, line, part=row["source"].removeprefix("tau2-bench/")) for line, row in enumerate(rows, start=1)]
     own = [session for session in read if session.part.split("-")[0] == domain]
     recorded = {(one.task, ModelName(one.recording.model or "")): float(rows[one.recording.line - 1]["success"]) for one in own}
-    sessions = _with_outcomes(own, recorded, models)
-    known = sum(len(session.measured) for session in sessions)
-    note = f"{known} of {len(sessions) * len(models)} outcomes recorded, the others are the mean of their model; tokens as counted where recorded"
-    return Source(name=f"tau2_{domain}", models=models, sessions=sessions, note=note)
+    return Source(name=f"tau2_{domain}", models=models, sessions=_with_outcomes(own, recorded, models))
 
 
 def _mint(data: Path, prices: Mapping[str, Any]) -> Source:
@@ -145,15 +149,14 @@ def _mint(data: Path, prices: Mapping[str, Any]) -> Source:
             session = _session(row, line, part=row["source"].rpartition("/")[2])
             sessions.append(session)
             recorded[session.task, ModelName(row["model"])] = float(row["success"])
-    note = "all outcomes recorded; tokens estimated"
-    return Source(name="mint", models=models, sessions=_with_outcomes(sessions, recorded, models), note=note)
+    return Source(name="mint", models=models, sessions=_with_outcomes(sessions, recorded, models))
 
 
 def _sgd(data: Path, prices: Mapping[str, Any]) -> Source:
     """Dialogues of people: no model ran them, no outcome is known."""
     rows = _rows(data / "sessions_sgd_train_sample.jsonl.gz")
     sessions = [_session(row, line, part="sgd") for line, row in enumerate(rows, start=1)]
-    return Source(name="sgd", models=_specs(TIER_NAMES, prices), sessions=sessions, note="no outcomes; tokens estimated")
+    return Source(name="sgd", models=_specs(TIER_NAMES, prices), sessions=sessions)
 
 
 def _specs(names: Mapping[str, str], prices: Mapping[str, Any]) -> dict[ModelName, ModelSpec]:

@@ -149,6 +149,7 @@ class _Routed:
                 risk=USD(self._stake * (1 - chances[name])),
                 handoff=USD(self._settings.handoff if moved else 0.0),
                 afterwards=later[name],
+                refresh=NOTHING,
                 arrival=USD(cold - warm + self._settings.handoff),
             )
         return offers

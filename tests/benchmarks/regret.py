@@ -39,9 +39,10 @@ NAMES = ("tau2_retail", "tau2_telecom", "mint", "sgd")
 SUFFIXES = {ORACLE: "", CALIBRATED: "_calibrated", SCORER: "_scorer"}
 UNSAFE = "unsafe_switches_ours"
 
+_HEARD = f"need: the recorded outcome, turned round with probability {NOISE:g}, said as"
 TOLD = {
-    ORACLE: f"need: the recorded outcome, turned round with probability {NOISE}, said as {1 - NOISE:g} or {NOISE:g}",
-    CALIBRATED: "need: the same, said as the probability that it stands for",
+    ORACLE: f"{_HEARD} {1 - NOISE:g} or {NOISE:g}",
+    CALIBRATED: f"{_HEARD} the probability that it stands for",
     SCORER: "need: the lexical scorer, which is also charged: modelled",
 }
 
@@ -89,7 +90,7 @@ def print_ratio(played: Played, stake: float) -> None:
     value = round(played.ratio(OURS), 4)
     notes = [
         TOLD[played.need],
-        played.source.note,
+        _measured(played),
         f"without experience {played.ratio(UNLEARNED):.4f}",
         f"best peer {_title(best)}, ours less it {value - ratios[best]:+.4f} [{less:+.4f}, {more:+.4f}]",
         _unsafe(played, keys),
@@ -112,7 +113,12 @@ def print_ratio(played: Played, stake: float) -> None:
 
 
 def _title(key: Key) -> str:
-    return " by ".join(part for part in key if part) if key[1] else key[0]
+    return f"{key[0]} ({key[1]})" if key[1] else key[0]
+
+
+def _measured(played: Played) -> str:
+    outcomes = "" if played.need == SCORER else f"{played.source.measured}; "
+    return f"{outcomes}tokens of {played.measured} of {played.calls} calls recorded, estimated elsewhere"
 
 
 def _unsafe(played: Played, keys: list[Key]) -> str:
@@ -125,13 +131,12 @@ def _why(played: Played, key: Key) -> str:
     """Say what a routing paid for, and what it had been promised for it."""
     bill = played.bills[key]
     promised = played.promised[key] / bill.scored
-    got = 1 - bill.risk / sum(1 for _ in range(1)) if not bill.scored else bill.mean_chance
-    return f"{_title(key)} paid {bill.dollars:.2f} USD and risked {bill.risk:.2f}, was promised {promised:.3f} and got {got:.3f}"
+    return f"{_title(key)} paid {bill.dollars:.2f} and risked {bill.risk:.2f} USD, promised {promised:.3f} and given {bill.mean_chance:.3f}"
 
 
 def print_source(source: Source, draws: int) -> list[Played]:
     """Play one source and print its tables and figures."""
-    say(f"\n{source.name}: {len(source.sessions)} sessions; {source.note}")
+    say(f"\n{source.name}: {len(source.sessions)} sessions, {source.measured}")
     for name, spec in source.models.items():
         assert spec.prices is not None
         say(f"  {name}: {spec.prices.input} in, {spec.prices.cached_input} cached, {spec.prices.output} out (USD per 1,000,000 tokens)")
@@ -157,7 +162,9 @@ def main() -> None:
     played = [one for source in found for one in print_source(source.sampled(QUICK_TASKS) if quick else source, 1 if quick else DRAWS)]
     ours = sum(one.bills[OURS].unsafe_switches for one in played)
     single = sum(one.bills[SINGLE_TURN, ""].unsafe_switches for one in played)
-    figure(UNSAFE, ours, unit="count", n=sum(one.calls for one in played), target="== 0", peer={SINGLE_TURN: single}, note="all of the above")
+    figure(
+        UNSAFE, ours, unit="count", n=sum(one.calls for one in played), target="== 0", peer={SINGLE_TURN: single}, note="all of the above"
+    )
 
 
 if __name__ == "__main__":

@@ -176,7 +176,14 @@ def test_explain_tells_the_dollars_of_each_candidate_and_what_was_assumed(replay
 
 def test_every_term_of_an_offer_is_told_and_explained() -> None:
     offer = Offer(
-        model=ModelName("a"), ingest=USD(1.0), loop=USD(2.0), risk=USD(3.0), handoff=USD(4.0), afterwards=USD(5.0), arrival=USD(0.0)
+        model=ModelName("a"),
+        ingest=USD(1.0),
+        loop=USD(2.0),
+        risk=USD(3.0),
+        handoff=USD(4.0),
+        afterwards=USD(5.0),
+        refresh=USD(0.0),
+        arrival=USD(0.0),
     )
     assert {*TERMS, "expected"} == set(offer.to_plain())
     story = told(ROW)

@@ -106,7 +106,7 @@ def test_every_kind_of_binding_is_documented() -> None:
 
 def test_every_key_of_the_evidence_is_documented() -> None:
     name, dollar = ModelName("fast"), USD(1.0)
-    offer = Offer(model=name, ingest=dollar, loop=dollar, risk=dollar, handoff=dollar, afterwards=dollar, arrival=dollar)
+    offer = Offer(model=name, ingest=dollar, loop=dollar, risk=dollar, handoff=dollar, afterwards=dollar, refresh=dollar, arrival=dollar)
     full = Candidate(model=name, excluded="why", uncleared=True, unportable=True, cached=1, cost=dollar, p_success=1.0, offer=offer)
     forecast = Forecast(calls=1.0, pairs=0.0, growth=0.0, output=0.0)
     evidence = Evidence(

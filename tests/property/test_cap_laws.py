@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from session_router.core import appraisal
 from session_router.core.decision import Decision, Reason
-from session_router.core.experience import Experience, Mark
+from session_router.core.experience import LAST_NUMBER, Experience, Mark
 from session_router.core.ledger import ROUNDING
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
@@ -30,7 +30,7 @@ from values import FAST, OTHER, STRONG
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OURS = settings(max_examples=150, deadline=None)
+OURS = settings(max_examples=250, deadline=None)
 NAMES = (FAST, STRONG, OTHER)
 CAPS = (0.0, 0.1, 0.5, 1.0)
 
@@ -114,23 +114,21 @@ def turns(*events: str) -> st.SearchStrategy[tuple[Turn, ...]]:
     return st.lists(one, min_size=2, max_size=12).map(tuple)
 
 
-@st.composite
-def promises(draw: st.DrawFn) -> Experience:
-    """A past that promises anything: after the first segment one model is best, after the second another."""
+def past(*afterwards: dict[ModelName, USD]) -> Experience:
+    """Past sessions that knew what would follow: the first for the first segment, and so on, and the last for all others."""
+    alike = dict.fromkeys(NAMES, 0.5)
+    promised = [afterwards[min(number, len(afterwards)) - 1] for number in range(1, LAST_NUMBER + 1)]
     return Experience(
         [
-            Mark(
-                number=number,
-                tokens=1_000,
-                chances=dict.fromkeys(NAMES, 0.5),
-                calls=2,
-                growth=100.0,
-                output=50.0,
-                afterwards=draw(st.fixed_dictionaries(dict.fromkeys(NAMES, st.sampled_from([0.0, 0.5, 100.0]).map(USD)))),
-            )
-            for number in range(1, 9)
+            Mark(number=number, tokens=1_000, chances=alike, calls=2, growth=100.0, output=50.0, afterwards=dollars)
+            for number, dollars in enumerate(promised, start=1)
         ]
     )
+
+
+promises = st.lists(
+    st.fixed_dictionaries(dict.fromkeys(NAMES, st.sampled_from([0.0, 0.5, 100.0]).map(USD))), min_size=1, max_size=8
+).map(lambda afterwards: past(*afterwards))
 
 
 def policies(cap: st.SearchStrategy[float]) -> st.SearchStrategy[Policy]:
@@ -141,7 +139,7 @@ def policies(cap: st.SearchStrategy[float]) -> st.SearchStrategy[Policy]:
         patience=st.sampled_from([0, 1, 3]),
         cap=cap,
         handoff=st.sampled_from([0.0, 0.0, 0.01]),
-        experience=st.none() | promises(),
+        experience=st.none() | promises,
     )
 
 
@@ -190,7 +188,7 @@ def broken_caps(run: Run) -> set[float]:
 def test_what_a_session_spends_stays_under_the_cap_at_every_boundary() -> None:
     met, uncapped = Counter[object](), Counter[float]()
 
-    @OURS
+    @settings(OURS, derandomize=True)  # what is met is counted
     @given(runs("asked again", "is tried again"))
     def law(run: Run) -> None:
         cap = run.policy.cap
@@ -202,10 +200,10 @@ def test_what_a_session_spends_stays_under_the_cap_at_every_boundary() -> None:
 
     law()
     # The same sessions without a cap: each cap is exceeded by some.
-    assert min(uncapped[cap] for cap in CAPS) >= 3, uncapped
+    assert min(uncapped[cap] for cap in CAPS) >= 5, uncapped
     # The cap refuses some switches and allows others, each of them.
     assert met[Reason.CAPPED] >= 5, met
-    assert min(met[cap] for cap in CAPS) >= 3, met
+    assert min(met[cap] for cap in CAPS) >= 1, met
     assert min(met[Reason.WORK_FUNCTION], met[Reason.LOWER_EXPECTED_COST]) >= 5, met
 
 
@@ -240,7 +238,7 @@ AWAY_AND_BACK = Run(
         Turn(chances=needs(STRONG), tokens=1_000),  # whose gain pays for reading all of it, and not for the way back
         Turn(chances=needs(FAST), tokens=1_000),
     ),
-    policy=Policy(stake=0.021, cap=0.0, margin=0.0, patience=0),
+    policy=Policy(stake=0.015, cap=0.0, margin=0.0, patience=0, experience=past(dict.fromkeys(NAMES, USD(0.0)))),
 )
 LED_ASTRAY = Run(
     models=dict.fromkeys(NAMES, DEAR),

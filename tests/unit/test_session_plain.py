@@ -77,14 +77,16 @@ def test_the_plain_form_is_known() -> None:
             "quiet": 1,
             "before": {
                 "habits": [2.7, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
-                "drift": [0.0, 0.0, 0.0, 0.0, {}],
+                "drift": [0.0, None, 0.0, 0.0, {}],
                 "number": 3,
                 "segment": [3, "00" * 16, None, 500, 700, 2, 0, 0, 1.0, 0],
                 "ledger": ["fast", 0.1, 0.09],
                 "work": {},
                 "quiet": 0,
                 "before": None,
+                "earlier": None,
             },
+            "earlier": [5, "04" * 16, 700, 1_750_000_030.5, 0.75, 0.5],
         },
     }
 
@@ -210,17 +212,21 @@ NO_NUMBERS: dict[str, Any] = {
     "a list": [1.0],
     "deep": nested(3_000),
 }
-SIGNED = {("drift", 1), ("drift", 3)}
-"""By how much need deviates, and how two deviations vary together, may be below 0."""
+NULLABLE = ("account", "drift", 1)
+"""By how much need deviated in the last segment; there may have been none."""
+
+
+def may_be_negative(path: tuple[Any, ...]) -> bool:
+    """Deviations, how two of them vary together, and the time of a visit."""
+    return path in {("account", "drift", 1), ("account", "drift", 3), ("account", "earlier", 3)} or (path[0] == "visits" and path[-1] == 3)
 
 
 def numbers() -> Iterator[tuple[Any, ...]]:
-    """Paths of every number of the account, that of before left out, and of the last three fields of a visit."""
+    """Paths of every number of the account and of the visits; the account of before is read like the account."""
     plain = session_to_plain(full_session(ID))
     for path in places(plain):
         value = at(plain, path)
-        of_account = path[:1] == ("account",) and "before" not in path
-        if isinstance(value, int | float) and (of_account or (path[0] == "visits" and path[-1] >= 3)):
+        if isinstance(value, int | float) and path[0] in {"account", "visits"} and "before" not in path:
             yield path
 
 
@@ -239,8 +245,8 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", NO_NUMBERS)
 @pytest.mark.parametrize("path", list(numbers()), ids=lambda path: ".".join(map(str, path)).encode("ascii", "replace").decode())
 def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind: str) -> None:
-    if kind == "negative" and (path[1:] in SIGNED or (path[0] == "visits" and path[-1] == 3)):
-        assert session_from_plain(changed(path, -0.5)) != full_session(ID)
+    if (kind == "negative" and may_be_negative(path)) or (kind == "nothing" and path == NULLABLE):
+        assert session_from_plain(changed(path, -0.5 if kind == "negative" else None)) != full_session(ID)
         return
     with pytest.raises(StoreCorrupt, match="treated as lost") as raised:
         session_from_plain(changed(path, NO_NUMBERS[kind]))
@@ -270,7 +276,7 @@ def test_what_no_session_can_hold_is_refused(path: tuple[Any, ...], value: Any) 
 
 
 @pytest.mark.parametrize(
-    "path", [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger")], ids=str
+    "path", [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger"), ("account", "earlier")], ids=str
 )
 def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:
     row = at(session_to_plain(full_session(ID)), path)

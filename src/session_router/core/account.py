@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
     from session_router.core.pricing import USD
     from session_router.core.segment import Ended
+    from session_router.core.session import Visit
     from session_router.core.switching import Verdict
     from session_router.core.transcript import Transcript
 
@@ -33,6 +34,7 @@ class Account:
         quiet: Boundaries in a row at which a model with a cheaper loop would have been the best.
         before: What it was at the boundary at which the segment began, in case that is decided again; `None` before the
             first, and once the segment has had another call.
+        earlier: How far the segment's model had read at that boundary; `None` for not at all, and when `before` is.
     """
 
     habits: Habits = field(default_factory=Habits)
@@ -43,6 +45,7 @@ class Account:
     work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", "USD"])
     quiet: int = 0
     before: Account | None = None
+    earlier: Visit | None = None
 
     def ended(self, transcript: Transcript) -> Ended | None:
         """Say what the segment has been like that ended because `transcript` began another one; `None` when none did."""
@@ -61,7 +64,14 @@ class Account:
         return self if ended is None else replace(self, habits=self.habits.learned(ended))
 
     def begun(
-        self, transcript: Transcript, *, before: Account, predicted_calls: float, foreseen_tokens: int = 0, model: ModelName | None = None
+        self,
+        transcript: Transcript,
+        *,
+        before: Account,
+        predicted_calls: float,
+        foreseen_tokens: int = 0,
+        model: ModelName | None = None,
+        earlier: Visit | None = None,
     ) -> Account:
         """Return this account with a new segment.
 
@@ -71,6 +81,7 @@ class Account:
             predicted_calls: Calls that are expected of it.
             foreseen_tokens: Tokens that are expected of its last request.
             model: Who was chosen for it by dollars.
+            earlier: How far that model has read.
         """
         tokens = transcript.tokens
         segment = Segment(
@@ -82,15 +93,15 @@ class Account:
             predicted_calls=predicted_calls,
             foreseen_tokens=foreseen_tokens,
         )
-        return self._with(segment, number=self.number + 1, before=replace(before, before=None))
+        return self._with(segment, number=self.number + 1, before=replace(before, before=None, earlier=None), earlier=earlier)
 
     def continued(self, transcript: Transcript) -> Account:
         """Return this account after one more call of the segment, whose request is `transcript`."""
         if self.segment is None:
             return self.begun(transcript, before=self, predicted_calls=self.habits.calls)
-        return self._with(self.segment.continued(transcript.tokens), number=self.number, before=None)
+        return self._with(self.segment.continued(transcript.tokens), number=self.number)
 
-    def _with(self, segment: Segment, *, number: int, before: Account | None) -> Account:
+    def _with(self, segment: Segment, *, number: int, before: Account | None = None, earlier: Visit | None = None) -> Account:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
         return Account(
             habits=self.habits,
@@ -101,6 +112,7 @@ class Account:
             work=self.work,
             quiet=self.quiet,
             before=before,
+            earlier=earlier,
         )
 
     def unreckoned(self, transcript: Transcript) -> Account:
@@ -122,6 +134,7 @@ class Account:
             work=verdict.work,
             quiet=verdict.quiet,
             before=self.before,
+            earlier=self.earlier,
         )
 
     @property
@@ -133,4 +146,4 @@ class Account:
         """Return this account after a provider counted the output tokens of a call."""
         if self.segment is None:
             return self
-        return self._with(self.segment.answered(output), number=self.number, before=self.before)
+        return self._with(self.segment.answered(output), number=self.number, before=self.before, earlier=self.earlier)

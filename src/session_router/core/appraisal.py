@@ -80,6 +80,8 @@ def _offer(situation: Situation, name: ModelName, need: Need, forecast: Forecast
     scaled = forecast.scaled(situation.scale(name))
     price = segment_price(situation.prices(name), spec.prompt_cache, scaled, tokens=tokens, cached=cached)
     moved = situation.current is not None and name != situation.current
+    kept = _kept(situation, name, tokens)
+    refresh = segment_price(situation.prices(name), spec.prompt_cache, scaled, tokens=tokens, cached=max(cached, kept)).ingest
     return Offer(
         model=name,
         ingest=price.ingest,
@@ -87,8 +89,19 @@ def _offer(situation: Situation, name: ModelName, need: Need, forecast: Forecast
         risk=USD(policy.stake * (1 - need.p_success)),
         handoff=USD(policy.handoff if moved else 0.0),
         afterwards=USD(0.0),
-        arrival=USD(cold_premium(situation.prices(name), tokens) + policy.handoff),
+        refresh=refresh,
+        arrival=USD(max(0.0, cold_premium(situation.prices(name), tokens) - refresh) + policy.handoff),
     )
+
+
+def _kept(situation: Situation, name: ModelName, tokens: float) -> float:
+    """Tokens of the request that the provider of `name` would hold, had it served every call so far."""
+    session, call = situation.session, situation.call
+    # Visits by this very request, if it was routed before, are left out: nobody had read it when the segment began.
+    before = [visit for visit in session.visits.values() if visit.steps < len(call.transcript.steps)] if session is not None else []
+    last = max(before, key=lambda visit: visit.at, default=None)
+    cache, scale = situation.specs[name].prompt_cache, situation.scale(name)
+    return min(tokens, cached_tokens(call.transcript, last, now=call.now, cache=cache, scale=scale) * situation.held(name))
 
 
 def _the_same_again(
@@ -124,8 +137,9 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
         # There is no way back to the former anchor, or none that was reserved for: the session is anchored where it is now.
         ledger = Ledger(anchor=current)
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
-    # The work function is that of a history that only grows.
+    # The work function is that of prices of arrival that do not fall: of a history that grows, while caches live.
     shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
+    expired = current is not None and offers[current].refresh >= cold_premium(situation.prices(current), situation.reading(current)[0])
     return Standing(
         current=current,
         trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
@@ -134,7 +148,7 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
         ledger=ledger,
         unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
-        work={} if shortened else account.work,
+        work={} if shortened or expired else account.work,
         quiet=account.quiet,
     )
 
@@ -151,17 +165,11 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
     read fresh on either way: the reserve of the boundary before could not hold it.
     """
     name = anchor.model
-    spec, session = situation.specs[name], situation.session
-    tokens, cached = situation.reading(name)
-    kept = cached
-    if session is not None and account.segment is not None and name != situation.current:
-        # Visits by this very request, if it was routed before, are left out: nobody had read it when the segment began.
-        steps = len(situation.call.transcript.steps)
-        before = (visit for visit in session.visits.values() if visit.steps < steps)
-        last = max(before, key=lambda visit: visit.at, default=None)
-        held = cached_tokens(situation.call.transcript, last, now=situation.call.now, cache=spec.prompt_cache)
-        kept = max(cached, min(held, account.segment.foreseen_tokens) * situation.scale(name) * situation.held(name))
-    price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(situation.scale(name)), tokens=tokens, cached=kept)
+    spec, scale = situation.specs[name], situation.scale(name)
+    tokens, kept = situation.reading(name)
+    if account.segment is not None and name != situation.current:
+        kept = max(kept, min(_kept(situation, name, tokens), account.segment.foreseen_tokens * scale * situation.held(name)))
+    price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(scale), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 
 

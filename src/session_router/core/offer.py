@@ -22,7 +22,9 @@ class Offer:
         risk: The stake times the chance that the segment is served badly.
         handoff: Moving the session to the model; 0 for the current one.
         afterwards: What follows the segment, for a session that is on this model.
-        arrival: Reading all of the prefix cold, and moving: what it takes to come back when nothing is cached any more.
+        refresh: Reading what not even a session that was on it would find cached, over reading it cached: what is new, or
+            all of it when the cache has expired.
+        arrival: Reading the rest of the prefix cold, and moving: what a session pays on top that was elsewhere.
     """
 
     model: ModelName
@@ -31,12 +33,13 @@ class Offer:
     risk: USD
     handoff: USD
     afterwards: USD
+    refresh: USD
     arrival: USD
 
     @property
     def served(self) -> USD:
-        """The segment on a model that has read everything and need not be moved to."""
-        return USD(self.loop + self.risk)
+        """The segment for a session that was on this model and need not be moved to it."""
+        return USD(self.refresh + self.loop + self.risk)
 
     @property
     def segment(self) -> USD:
@@ -57,6 +60,7 @@ class Offer:
             risk=self.risk,
             handoff=self.handoff,
             afterwards=afterwards,
+            refresh=self.refresh,
             arrival=self.arrival,
         )
 

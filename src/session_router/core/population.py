@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING
 from session_router.core.account import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from session_router.core.model import ModelName
     from session_router.core.segment import Ended
+
+
+MEMORY = 0.98
+"""Weight of the past at every new segment of any session: what is fifty segments old counts for a third."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +26,21 @@ class Lesson:
     """What the population learns from one boundary.
 
     Attributes:
-        first: Whether it is the first of its session.
+        number: Of the segment that begins, in its session, from 1.
         ended: The segment that ended; `None` when none did.
-        deviations: Of need from its mean, in that segment and in the coming one; `None` for not known.
+        chances: `p_success` by model in the segment that begins.
+        deviations: Of need from the session's mean, in the segment that ended and in the one that begins; `None` for not known.
     """
 
-    first: bool
+    number: int
     ended: Ended | None
+    chances: Mapping[ModelName, float]
     deviations: tuple[float, float] | None
+
+    @property
+    def first(self) -> bool:
+        """Whether its session has just begun."""
+        return self.number == 1
 
 
 def opened(population: Account | None) -> Account:
@@ -43,6 +55,8 @@ def taught(population: Account | None, lessons: Iterable[Lesson]) -> Account:
     account = population or Account()
     habits, drift = account.habits, account.drift
     for lesson in lessons:
-        habits = (habits if lesson.ended is None else habits.learned(lesson.ended)).told(first=lesson.first)
-        drift = drift if lesson.deviations is None else drift.moved(*lesson.deviations)
+        habits = (habits if lesson.ended is None else habits.learned(lesson.ended, memory=MEMORY)).told(number=lesson.number)
+        # Each session tells how its need moves; all of them together, how high it is.
+        drift = drift if lesson.deviations is None else drift.moved(*lesson.deviations, memory=MEMORY)
+        drift = drift.averaged(lesson.chances, memory=MEMORY)
     return replace(account, habits=habits, drift=drift)

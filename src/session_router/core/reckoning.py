@@ -54,6 +54,9 @@ def reckon(situation: Situation, account: Account, names: Sequence[ModelName], n
     """
     transcript = situation.call.transcript
     again, before = account.goes_on(transcript), account.rewound(transcript)
+    if again and account.segment is not None and account.segment.model is not None:
+        # Decided as it was: what the first answer to this request may have read is left out.
+        situation = situation.before_visit(account.segment.model, account.earlier)
     ended = before.ended(transcript)
     account = before.learned(ended)
     appraisal = appraise(situation, account, names, needs, situation.policy.experience)
@@ -66,6 +69,7 @@ def reckon(situation: Situation, account: Account, names: Sequence[ModelName], n
         predicted_calls=forecast.calls,
         foreseen_tokens=foreseen_tokens(transcript.tokens, forecast),
         model=verdict.model,
+        earlier=None if situation.session is None else situation.session.visits.get(verdict.model),
     ).reckoned(verdict, account.drift.seen(chances))
     return Reckoning(
         model=verdict.model,
@@ -74,5 +78,5 @@ def reckon(situation: Situation, account: Account, names: Sequence[ModelName], n
         forecast=forecast,
         trusted=appraisal.standing.trusted,
         account=after,
-        lesson=None if again else Lesson(first=before.number == 0, ended=ended, deviations=account.drift.deviations(chances)),
+        lesson=None if again else Lesson(number=after.number, ended=ended, chances=chances, deviations=account.drift.deviations(chances)),
     )

@@ -22,7 +22,7 @@ MEMORY = 0.9
 """Weight of the past at every new segment: what is ten segments old counts for a third."""
 
 FURTHER_SHARE = 0.02
-"""Weight of a boundary in how many segments follow one: what is fifty sessions old counts for a third."""
+"""Weight of a boundary in how many segments follow one: what is fifty boundaries old counts for a third."""
 
 OTHER_WEIGHT = 8.0
 """Segments that the segments of past sessions count for against a session's own."""
@@ -146,7 +146,7 @@ class Habits:
     growth: float = 200.0
     output: float = 0.0
     between: float = 200.0
-    further: float = 4.0
+    further: float = 3.5
     surprise: float = 0.0
 
     def as_prior(self) -> Habits:
@@ -161,12 +161,12 @@ class Habits:
             further=self.further,
         )
 
-    def learned(self, ended: Ended) -> Habits:
-        """Return these habits after one more segment."""
-        share = 1 / (MEMORY * self.weight + 1)
+    def learned(self, ended: Ended, *, memory: float = MEMORY) -> Habits:
+        """Return these habits after one more segment; `memory` is the weight of the past."""
+        share = 1 / (memory * self.weight + 1)
         n, output = ended.calls, ended.output
         return Habits(
-            weight=MEMORY * self.weight + 1,
+            weight=memory * self.weight + 1,
             calls=max(1.0, self.calls + share * (n - self.calls)),
             pairs=self.pairs + share * (n * (n - 1) / 2 - self.pairs),
             growth=self.growth if ended.growth is None else self.growth + share * (ended.growth - self.growth),
@@ -176,16 +176,16 @@ class Habits:
             surprise=self.surprise + share * (ended.surprise - self.surprise),
         )
 
-    def told(self, *, first: bool) -> Habits:
+    def told(self, *, number: int) -> Habits:
         """Return these habits after one more boundary of any session.
 
-        Nobody says when a session is over. Where the mean session has n segments, n - 1 boundaries that are not its first
-        raise `further` by as much as its first lowers it when `further` is n - 1.
+        Nobody says when a session is over. But as many segments follow the boundaries of a session, on average over them, as
+        precede them: the number of those is known.
 
         Args:
-            first: Whether it is the first of its session.
+            number: Of the segment that begins, in its session, from 1.
         """
-        return replace(self, further=self.further + FURTHER_SHARE * (-self.further if first else 1.0))
+        return replace(self, further=self.further + FURTHER_SHARE * (number - 1 - self.further))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,10 +37,7 @@ def session_to_plain(session: Session) -> dict[str, Any]:
         "current": session.current,
         "lock": None if lock is None else {"kind": lock.kind.value, "model": lock.model, "waiting_for": list(lock.waiting_for)},
         "closed": None if session.closed is None else session.closed.hex(),
-        "visits": {
-            name: [visit.steps, visit.digest.hex(), visit.tokens, visit.at, visit.scale, visit.held]
-            for name, visit in session.visits.items()
-        },
+        "visits": {name: _visit_to_plain(visit) for name, visit in session.visits.items()},
         "turn": session.turn,
         "call": session.call,
         "switches": session.switches,
@@ -70,16 +67,6 @@ def session_from_plain(plain: Mapping[str, Any]) -> Session:
 
 def _read(plain: Mapping[str, Any]) -> Session:
     lock = plain["lock"]
-    visits: dict[ModelName, Visit] = {}
-    for name, (steps, digest, tokens, at, scale, held) in plain["visits"].items():
-        visits[ModelName(_text(name))] = Visit(
-            steps=_count(steps),
-            digest=bytes.fromhex(digest),
-            tokens=_count(tokens),
-            at=_number(at),
-            scale=_number(scale, above=0.0),
-            held=_number(held, low=0.0, high=1.0),
-        )
     return Session(
         id=_session_id(plain["id"]),
         version=_count(plain["version"]),
@@ -92,12 +79,28 @@ def _read(plain: Mapping[str, Any]) -> Session:
             waiting_for=tuple(map(_text, lock["waiting_for"])),
         ),
         closed=None if plain["closed"] is None else bytes.fromhex(plain["closed"]),
-        visits=visits,
+        visits={ModelName(_text(name)): _visit(visit) for name, visit in plain["visits"].items()},
         turn=_count(plain["turn"]),
         call=_count(plain["call"]),
         switches=_count(plain["switches"]),
         switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
         account=None if plain["account"] is None else _account(plain["account"]),
+    )
+
+
+def _visit_to_plain(visit: Visit) -> list[Any]:
+    return [visit.steps, visit.digest.hex(), visit.tokens, visit.at, visit.scale, visit.held]
+
+
+def _visit(plain: Sequence[Any]) -> Visit:
+    steps, digest, tokens, at, scale, held = plain
+    return Visit(
+        steps=_count(steps),
+        digest=bytes.fromhex(digest),
+        tokens=_count(tokens),
+        at=_number(at),
+        scale=_number(scale, above=0.0),
+        held=_number(held, low=0.0, high=1.0),
     )
 
 
@@ -134,6 +137,7 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
         "work": dict(account.work),
         "quiet": account.quiet,
         "before": None if account.before is None else _account_to_plain(account.before),
+        "earlier": None if account.earlier is None else _visit_to_plain(account.earlier),
     }
 
 
@@ -153,7 +157,7 @@ def _account(plain: Mapping[str, Any]) -> Account:
     weight, variance = _amounts((weight, variance))
     drift = Drift(
         weight=weight,
-        last=_number(last, low=-1.0, high=1.0),
+        last=None if last is None else _number(last, low=-1.0, high=1.0),
         variance=variance,
         covariance=_number(covariance),
         chances=_amounts_by_model(chances, high=1.0),
@@ -171,6 +175,7 @@ def _account(plain: Mapping[str, Any]) -> Account:
         work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
         before=before,
+        earlier=None if plain["earlier"] is None else _visit(plain["earlier"]),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from session_router.core.offer import Offer
     from session_router.core.policy import Policy
     from session_router.core.pricing import Prices
-    from session_router.core.session import Session
+    from session_router.core.session import Session, Visit
     from session_router.core.transcript import Binding
 
 
@@ -72,6 +72,13 @@ class Situation:
         if name == self.current and not self.eligible[name].stuck:
             return ""
         return self.eligible[name].unportable(self.policy)
+
+    def before_visit(self, name: ModelName, earlier: Visit | None) -> Situation:
+        """Return this situation as it was when `name` had read as far as `earlier`."""
+        if self.session is None:
+            return self
+        visits = {one: visit for one, visit in self.session.visits.items() if one != name}
+        return replace(self, session=replace(self.session, visits=visits if earlier is None else {**visits, name: earlier}))
 
     def default(self, names: Sequence[ModelName]) -> ModelName:
         """Choose among `names` where nothing else decides: the current model, the default, the first route."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from session_router.regret.routings import ROUTER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jinja2 import Template
 
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML does not allow or advise: control characters, and halves of surrogate pairs, which no encoding can write."""
@@ -36,21 +39,8 @@ def render(report: Mapping[str, Any]) -> str:
     Raises:
         MissingExtra: `jinja2` is not installed.
     """
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ImportError:
-        raise MissingExtra(extra="cli", package="jinja2", feature="the page of a report") from None
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {
-        "dollars": written.dollars,
-        "percent": written.percent,
-        "count": written.count,
-        "short": written.shortened,
-        "pixels": lambda value: f"{value:.1f}",
-        "tick": lambda value: f"{value:.10f}".rstrip("0").rstrip("."),
-    }
     total = report["total"]
-    page = environment.from_string(files("session_router.regret").joinpath("page.html").read_text(encoding="utf-8")).render(
+    page = _template().render(
         report=report,
         total=total,
         title=_title(report),
@@ -67,6 +57,24 @@ def render(report: Mapping[str, Any]) -> str:
         timeline_chart=timeline.timeline_chart(report),
     )
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
+
+
+@cache
+def _template() -> Template:
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingExtra(extra="cli", package="jinja2", feature="the page of a report") from None
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "dollars": written.dollars,
+        "percent": written.percent,
+        "count": written.count,
+        "short": written.shortened,
+        "pixels": lambda value: f"{value:.1f}",
+        "tick": lambda value: f"{value:.10f}".rstrip("0").rstrip("."),
+    }
+    return environment.from_string(files("session_router.regret").joinpath("page.html").read_text(encoding="utf-8"))
 
 
 def _title(report: Mapping[str, Any]) -> str:

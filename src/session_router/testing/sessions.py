@@ -79,6 +79,7 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
             segment=Segment(start=3, first_tokens=500, last_tokens=700, calls=2),
             ledger=Ledger(anchor=fast, spent=USD(0.1), unmoved=USD(0.09)),
         ),
+        earlier=Visit(steps=5, digest=b"\x04" * DIGEST_BYTES, tokens=700, at=1_750_000_030.5, scale=0.75, held=0.5),
     )
 
 
@@ -126,7 +127,7 @@ def _accounts(*, before: st.SearchStrategy[Account | None]) -> st.SearchStrategy
         Drift,
         weight=_AMOUNTS,
         chances=st.dictionaries(_MODEL_NAMES, _CHANCES, max_size=4),
-        last=_DEVIATIONS,
+        last=st.none() | _DEVIATIONS,
         variance=_AMOUNTS,
         covariance=_DEVIATIONS,
     )
@@ -153,6 +154,7 @@ def _accounts(*, before: st.SearchStrategy[Account | None]) -> st.SearchStrategy
         work=st.dictionaries(_MODEL_NAMES, _DOLLARS, max_size=4),
         quiet=_COUNTS,
         before=before,
+        earlier=st.none() | visits(),
     )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_router.core.drift import PRIOR_VARIANCE, Drift
-from session_router.core.segment import MEMORY
+from session_router.core.segment import MEMORY, PRIOR_WEIGHT
 from values import FAST, OTHER, STRONG
 
 if TYPE_CHECKING:
@@ -127,19 +127,23 @@ def test_nothing_deviates_from_the_mean_of_one_segment() -> None:
     assert before < 0 < now
 
 
-def test_a_session_begins_with_how_need_persists_and_not_with_how_high_it_is() -> None:
+def test_a_session_begins_with_the_need_of_others_and_soon_has_its_own() -> None:
     population = walk([0.9, 0.8, 0.2, 0.1] * 5)
     begun = population.as_prior()
     assert begun.persistence == population.persistence
-    assert (begun.weight, dict(begun.chances)) == (0.0, {})
-    assert begun.seen({FAST: 0.3}).chances == {FAST: 0.3}
+    assert (begun.weight, begun.chances, begun.last) == (PRIOR_WEIGHT, population.chances, None)
+    # The last segment of another session is not this one's.
+    assert begun.deviations({FAST: 0.3}) is None
+    own = seen([{FAST: 0.0}] * 9, begun)
+    assert own.chances[FAST] < begun.chances[FAST] / 3
+    # Of few segments nobody makes more than they are.
+    assert walk([0.9]).as_prior().weight == 1.0
 
 
 def test_what_the_population_is_told_is_what_a_session_learns() -> None:
     session, population = Drift(), Drift()
     for chance in (0.9, 0.2, 0.6, 0.7, 0.1):
         deviations = session.deviations({FAST: chance})
-        population = population if deviations is None else population.moved(*deviations)
+        population = (population if deviations is None else population.moved(*deviations)).averaged({FAST: chance})
         session = session.seen({FAST: chance})
-    assert (population.variance, population.covariance) == (session.variance, session.covariance)
-    assert population == replace(session.as_prior(), weight=0.0)
+    assert population == replace(session, last=None)

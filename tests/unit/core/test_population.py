@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_router.core.policy import Policy
-from session_router.core.population import Lesson, opened, taught
+from session_router.core.population import MEMORY, Lesson, opened, taught
 from session_router.core.segment import Ended, Habits
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreCorrupt, StoreUnavailable
@@ -64,7 +64,7 @@ class TestSharing:
         begun = account(Talk(router(store), session=OTHERS[2]).asked(20)).habits
         assert begun == kept.as_prior()
         assert begun.calls == pytest.approx(5.0)
-        assert begun.weight == pytest.approx(1 + 0.9 + 0.9**2)
+        assert begun.weight == pytest.approx(1 + MEMORY + MEMORY**2)
 
     def test_without_the_store_or_with_another_key_it_begins_with_the_defaults(self) -> None:
         store = MemorySessionStore()
@@ -126,7 +126,7 @@ class TestWhenItIsTold:
         assert row is not None
         assert (row.version, row.current, dict(row.visits)) == (1, None, {})
         segments(Talk(subject, session=OTHERS[1]), 1)
-        assert population(store.kept).habits.weight == pytest.approx(1 + 0.9 + 0.9**2)
+        assert population(store.kept).habits.weight == pytest.approx(1 + MEMORY + MEMORY**2)
 
     def test_once_so_many_lessons_wait(self) -> None:
         store = MemorySessionStore()
@@ -160,7 +160,7 @@ class TestWhenItIsTold:
         before = population(store.kept).habits.further
         store.on_commit = [None, False, False, None]
         Talk(subject, session=OTHERS[1]).turn(10)
-        assert population(store.kept).habits == Habits(further=before).told(first=True)
+        assert population(store.kept).habits == Habits(further=before).told(number=1)
 
 
 class TestWhatCounts:
@@ -187,7 +187,7 @@ class TestWhatCounts:
         assert store.load(ROW) == told
         assert self.lessons(subject) == []
         subject.turn(10)
-        assert [one.first for one in self.lessons(subject)] == [False]
+        assert [(one.number, one.first) for one in self.lessons(subject)] == [(2, False)]
 
     @pytest.mark.parametrize("how", [{"only": STRONG}, {"internal": True}, {"failed": (FAST, STRONG)}])
     def test_what_no_dollars_decided_teaches_nothing(self, how: dict[str, Any]) -> None:
@@ -208,10 +208,14 @@ class TestWhatCounts:
 
     def test_lessons_are_learned_in_order(self) -> None:
         ended = Ended(calls=3, growth=10.0, output=5.0, between=20.0, surprise=0.0)
-        lessons = [Lesson(first=True, ended=None, deviations=None), Lesson(first=False, ended=ended, deviations=(0.2, 0.1))]
+        lessons = [
+            Lesson(number=1, ended=None, chances={FAST: 0.4}, deviations=None),
+            Lesson(number=2, ended=ended, chances={FAST: 0.8}, deviations=(0.2, 0.1)),
+        ]
         account = taught(None, lessons)
-        assert account.habits == Habits().told(first=True).learned(ended).told(first=False)
+        assert account.habits == Habits().told(number=1).learned(ended, memory=MEMORY).told(number=2)
         assert (account.drift.variance, account.drift.covariance) == pytest.approx((0.04, 0.02))
+        assert account.drift.chances[FAST] == pytest.approx((0.4 * MEMORY + 0.8) / (MEMORY + 1))
         assert taught(taught(None, lessons[:1]), lessons[1:]) == account
         assert opened(account).habits == account.habits.as_prior()
         assert opened(None).habits == Habits()
@@ -239,7 +243,7 @@ class TestWithoutIt:
     def test_a_row_that_was_lost_is_begun_anew(self) -> None:
         store = FlakyStore(on_load=[None, StoreCorrupt("bad checksum"), StoreCorrupt("bad checksum")])
         Talk(router(store), session=OTHERS[0]).turn(10)
-        assert population(store.kept).habits == Habits().told(first=True)
+        assert population(store.kept).habits == Habits().told(number=1)
 
     def test_while_the_store_is_gone_nothing_else_is_asked_of_it(self) -> None:
         store = FlakyStore(on_load=[GONE] * 9)

@@ -89,20 +89,21 @@ class TestHabits:
         assert after(ENDED).as_prior().weight == 1.0
 
     @pytest.mark.parametrize("lengths", [[1], [4], [2, 10], [1, 1, 1, 17]])
-    def test_what_is_told_of_boundaries_converges_to_the_segments_that_follow_the_first(self, lengths: list[int]) -> None:
+    def test_what_is_told_of_boundaries_converges_to_the_segments_that_follow_them(self, lengths: list[int]) -> None:
         """Nobody says when a session is over; its length is known to this simulation only."""
         generator = random.Random(7)
-        habits, seen, wrong = Habits(), list[float](), Habits()
+        habits, believed, really, wrong = Habits(), list[float](), list[int](), Habits()
         for session in range(6_000):
-            for number in range(generator.choice(lengths)):
-                habits = habits.told(first=number == 0)
-                wrong = wrong.told(first=False)
-            if session >= 1_000:
-                seen.append(habits.further)
-        follow = sum(lengths) / len(lengths) - 1
-        assert sum(seen) / len(seen) == pytest.approx(follow, rel=0.05, abs=1e-6)
-        # Whoever is not told which boundary is the first believes in sessions without end.
-        assert wrong.further > 10 * (follow + 1)
+            length = generator.choice(lengths)
+            for number in range(1, length + 1):
+                habits = habits.told(number=number)
+                wrong = wrong.told(number=1)
+                if session >= 1_000:
+                    believed.append(habits.further)
+                    really.append(length - number)
+        assert sum(believed) / len(believed) == pytest.approx(sum(really) / len(really), rel=0.05, abs=1e-6)
+        # Whoever is not told which boundary it is believes that every session is over.
+        assert wrong.further < 1e-6
 
     @pytest.mark.parametrize("mean", [2.0, 8.0])
     def test_where_sessions_may_end_at_any_time_so_many_follow_every_segment(self, mean: float) -> None:
@@ -113,7 +114,7 @@ class TestHabits:
             while generator.random() < 1 - 1 / mean:
                 length += 1
             for number in range(length):
-                habits = habits.told(first=number == 0)
+                habits = habits.told(number=number + 1)
                 believed.append(habits.further)
                 really.append(length - 1 - number)
         assert sum(believed) / len(believed) == pytest.approx(sum(really) / len(really), rel=0.05)

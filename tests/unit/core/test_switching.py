@@ -27,7 +27,7 @@ FREE = Policy(margin=0.0, patience=0, cap=None)
 
 def offer(model: str, expected: float = 1.0, **terms: float) -> Offer:
     """An offer of a segment that costs `expected` dollars of risk, unless `terms` say otherwise."""
-    given = {"ingest": 0.0, "loop": 0.0, "risk": expected, "handoff": 0.0, "afterwards": 0.0, "arrival": 0.0, **terms}
+    given = {"ingest": 0.0, "loop": 0.0, "risk": expected, "handoff": 0.0, "afterwards": 0.0, "refresh": 0.0, "arrival": 0.0, **terms}
     return Offer(model=ModelName(model), **{name: USD(dollars) for name, dollars in given.items()})
 
 
@@ -55,7 +55,8 @@ class TestExpectedDollars:
             assert choice([offer(FAST, 0.0, **{term: 0.5}), offer(STRONG, 1.0)])[0] == FAST
 
     def test_what_a_return_would_take_is_no_cost_of_this_segment(self) -> None:
-        assert choice([offer(FAST, 1.0, arrival=9.0), offer(STRONG, 2.0)], current=None)[0] == FAST
+        for term in ("arrival", "refresh"):
+            assert choice([offer(FAST, 1.0, **{term: 9.0}), offer(STRONG, 2.0)], current=None)[0] == FAST
 
     def test_ties_go_to_the_current_model_then_to_the_first_name(self) -> None:
         even = [offer(name) for name in (STRONG, FAST, OTHER)]
