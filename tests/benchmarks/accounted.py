@@ -55,9 +55,9 @@ SOON = 20.0  # seconds between two sessions, so that the second finds its head c
 RATIO = "dollars / dollars"
 BITES = "the check bites"
 
-RESTLESS, BACK_AND_FORTH = "restless", "back_and_forth"
+DEFAULT, RESTLESS, BACK_AND_FORTH = "default", "restless", "back_and_forth"
 POLICIES: Mapping[str, tuple[str, ...]] = {
-    "default": DIALECTS,
+    DEFAULT: DIALECTS,
     RESTLESS: DIALECTS,
     BACK_AND_FORTH: (CHAT, CLAUDE),
     **{f"only_{name}": (name,) for name in DIALECTS},
@@ -107,9 +107,11 @@ def agreement(stage: Stage, sessions: Sequence[Conversation]) -> None:
     figure("moves_restless", len(moves(runs[RESTLESS])), unit="count", n=len(runs[RESTLESS]), target="> 0")
     note = "moves to a model whose provider still cached what it had read: A -> B -> A"
     figure("warm_returns", len(warm_returns(runs[BACK_AND_FORTH])), unit="count", n=len(runs[BACK_AND_FORTH]), target="> 0", note=note)
+    # The default policy may leave a model once its cache is cold: how much that saves is no matter of these books.
+    fixed = {policy: calls for policy, calls in runs.items() if policy != DEFAULT}
     for label in (CACHING_IGNORED, NEVER_COLD):
-        least = min(abs(dollars(calls, label) - 1) for calls in runs.values())
-        figure(f"{label}_apart", least, unit="share", n=len(every), target=APART, note=f"least of all policies: {BITES}")
+        least, n = min(abs(dollars(calls, label) - 1) for calls in fixed.values()), sum(map(len, fixed.values()))
+        figure(f"{label}_apart", least, unit="share", n=n, target=APART, note=f"least of all policies but the default: {BITES}")
 
 
 def other_tokenizers(stage: Stage, sessions: Sequence[Conversation]) -> None:

@@ -28,7 +28,7 @@ from support.talk import Says, Talk
 from values import FAST, OTHER, STRONG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 OURS = settings(max_examples=250, deadline=None)
 NAMES = (FAST, STRONG, OTHER)
@@ -147,8 +147,8 @@ def runs(*events: str) -> st.SearchStrategy[Run]:
     return st.builds(Run, models=models, turns=turns(*events), policy=policies(st.sampled_from(CAPS)))
 
 
-def boundaries(run: Run) -> Iterator[Decision]:
-    """Every decision at a boundary, once the session has gone on to the next."""
+def boundaries(run: Run, *, first: Callable[[Talk, Decision], None] | None = None) -> Iterator[Decision]:
+    """Route a session; yield the last decision at every boundary. `first` is told of the first one there."""
     scorer = Says({})
     talk = Talk(Router(run.models, policy=run.policy, scorer=scorer, key=b"k" * 32))
     for turn in run.turns:
@@ -157,6 +157,8 @@ def boundaries(run: Run) -> Iterator[Decision]:
             talk.rewritten(turn.rewritten)
         talk.says(turn.tokens, wait=turn.wait)
         decision = talk.again(only=turn.whom if turn.event == "pin" else None)
+        if first is not None:
+            first(talk, decision)
         if turn.event == "fails":
             talk.failed(decision)
             decision = talk.again(failed=(decision.chosen(),))
@@ -166,9 +168,8 @@ def boundaries(run: Run) -> Iterator[Decision]:
         elif turn.event == "asked again":
             decision = talk.again()
         yield decision
-        talk.went_on(
-            decision, turn.results, answer=turn.answer, counted=turn.counted, by=turn.whom if turn.event == "falls back" else None
-        )
+        by = turn.whom if turn.event == "falls back" else None
+        talk.went_on(decision, turn.results, answer=turn.answer, counted=turn.counted, by=by)
         stored = talk.stored
         assert session_from_plain(session_to_plain(stored)) == stored
 
@@ -220,6 +221,30 @@ def test_forced_moves_begin_a_new_ledger_under_which_the_cap_holds() -> None:
 
     law()
     assert min(met[event] for event in ("fails", "pin", "falls back")) >= 20, met
+
+
+def test_a_boundary_that_is_asked_again_is_decided_alike() -> None:
+    """A crash before the answer, a resume, a replica that was later: nothing counts twice."""
+    met = Counter[object]()
+
+    def again(talk: Talk, decision: Decision) -> None:
+        second = talk.again()
+        before, after = decision.session, second.session
+        assert second.model == decision.model
+        if before is None or after is None or second.previous != decision.previous:
+            # Nobody in the history says who answered before: the session is taken to be where the first decision sent it.
+            return
+        assert (second.reason, second.evidence.spent, after.account) == (decision.reason, decision.evidence.spent, before.account)
+        met[second.reason] += 1
+
+    @OURS
+    @given(runs("fails", "is tried again", "falls back"))
+    def law(run: Run) -> None:
+        for _ in boundaries(run, first=again):
+            pass
+
+    law()
+    assert min(met[reason] for reason in (Reason.STILL_BEST, Reason.LOWER_EXPECTED_COST, Reason.WORK_FUNCTION)) >= 3, met
 
 
 DEAR = ModelSpec(

@@ -20,7 +20,7 @@ def main() -> None:
     """
     _make_printable()
     try:
-        for package in ("typer", "rich"):
+        for package in ("typer", "rich", "jinja2"):
             _require(package)
         from session_router.cli.app import app
 
