@@ -121,8 +121,9 @@ def compared(router: Router, call: Call, decision: Decision, row: LedgerRow, *, 
 
 def _counted(situation: Situation, name: ModelName, output: int) -> Counted:
     """Price a call as the router does, with the output tokens that came in place of those that it assumes."""
-    tokens, cached = situation.reading(name)
-    cost, price = situation.priced(name, None).cost, situation.prices(name).output
+    tokens, _ = situation.reading(name)
+    candidate = situation.priced(name, None)
+    cost, cached, price = candidate.cost, candidate.cached, situation.prices(name).output
     assert cost is not None
     more = output - situation.policy.output_tokens
     return Counted(tokens=round(tokens), cached=round(cached), dollars=cost + more * price / TOKENS_PER_PRICE)

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from session_router.core.need import Question
 
 ORACLE: Final = "oracle"
-"""The recorded outcome with noise, told as 1 - `NOISE` for a success and as `NOISE` for a failure."""
+"""The recorded outcome with noise, told as 1 - `NOISE` for a success and as `NOISE` for a failure. No probability: it forgets how
+rarely some models succeed."""
 
 CALIBRATED: Final = "calibrated"
-"""The same hearing, told as the probability that it stands for: by Bayes' rule, with the model's rate of success in the other fold."""
+"""The same hearing, told as the probability that it stands for: by Bayes' rule, with the model's rate of success in the other fold.
+As such it is also charged."""
 
 SCORER: Final = "scorer"
 """The scorer of the day; what it says is also taken for the truth, as nothing better is known."""

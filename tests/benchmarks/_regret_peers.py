@@ -7,17 +7,16 @@ configuration is a variant. The report takes the variant with the least total, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, TypeAlias
 
-from session_router.core.pricing import TOKENS_PER_PRICE
+from session_router.core.pricing import Usage, call_cost
 from session_router.core.transcript import Role
 from session_router.regret.routings import LOCKS_ONLY, ROUTER, SINGLE_TURN, STICKY, Routing, baselines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from session_router.core.model import ModelName, ModelSpec
     from session_router.regret import SessionCosts, Terms
@@ -72,12 +71,9 @@ def once_a_run(reading: Reading) -> Routing:
         chosen: list[ModelName | None] = []
         run: int | None = None
         for index, call in enumerate(costs.calls):
-            turn = costs.request(index).transcript.turn
-            if turn != run or chosen[-1] not in call.eligible:
-                run, named = turn, reading(costs, index, terms)
-            else:
-                named = chosen[-1]
-            chosen.append(named)
+            before, run = run, costs.request(index).transcript.turn
+            held = chosen[-1] if chosen and run == before else None
+            chosen.append(held if held in call.eligible else reading(costs, index, terms))
         return chosen
 
     return routing
@@ -96,8 +92,8 @@ def user_turn(reading: Reading) -> Routing:
         for index, call in enumerate(costs.calls):
             steps = costs.request(index).transcript.steps
             asks = bool(steps) and steps[-1].role is Role.HUMAN
-            held = chosen[-1] if chosen else None
-            chosen.append(reading(costs, index, terms) if asks or held not in call.eligible else held)
+            held = chosen[-1] if chosen and not asks else None
+            chosen.append(held if held in call.eligible else reading(costs, index, terms))
         return chosen
 
     return routing
@@ -127,73 +123,84 @@ def phased(primary: ModelName, fast: ModelName, failed: Callable[[int, int], boo
     return routing
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Binding:
-    """What Plano remembers of a session."""
+    """What Plano remembers of a session.
+
+    Attributes:
+        anchor: The model of the last request.
+        default: The model of the first, had the session never switched.
+        opening: The system prompt and the first user message.
+        used: POSIX seconds of the last request.
+        visits: By model, POSIX seconds and tokens of the last request that it served.
+        baseline: US dollars of reading the context cached on `default`, request by request.
+        spent: US dollars of switches.
+    """
 
     anchor: ModelName
     default: ModelName
-    prefix: bytes
+    opening: bytes
     used: float
-    tokens: int
+    visits: Mapping[ModelName, tuple[float, int]]
     baseline: float = 0.0
     spent: float = 0.0
-    visits: dict[ModelName, tuple[float, int]] = field(default_factory=dict["ModelName", tuple[float, int]])
 
 
-def capped(reading: Reading, specs: Mapping[ModelName, ModelSpec]) -> Routing:
+def capped(reading: Reading, specs: Mapping[ModelName, ModelSpec]) -> Routing:  # noqa: C901 -- one rule, in its own three steps
     """Return Plano's rule: a quality router names a model for every request, and a cap on the money spent on switching may veto it.
 
     After `brightstaff/src/handlers/llm/session_router.rs` and `router/orchestrator.rs` of katanemo/plano (pull requests 982, 996,
-    1016), settings as documented: `max_switch_spend_pct` 20, `route_on_user_only` off, `replenish_on_rebind` on. While the
-    anchor's cache is warm and the system prompt and first user message are the same, each request adds to a baseline what
-    reading the context cached costs on the session's first model. A switch costs what reading it costs on the named model, cached
-    as far as that model is still warm, over reading it cached on the anchor. One that costs nothing is free, another must
-    keep the sum of them within the share of the baseline. A cold anchor or another beginning starts anew with the named model.
-    Before there is a user message there is no session. Its context is that of the request before.
+    1016), with the settings that it has unless told otherwise: `max_switch_spend_pct` 20, `route_on_user_only` off,
+    `replenish_on_rebind` on. While the anchor's cache is warm and the session begins with the same system prompt and user
+    message, each request adds to a baseline what reading the context cached costs on the session's first model. A switch costs
+    what reading the context costs on the named model, cached as far as that model is still warm, over reading it cached on the
+    anchor. One that costs nothing is free; any other must keep their sum within the share of the baseline. A cold anchor, or
+    another beginning, starts anew with the named model. The context is that of the request before, as counted. Before there
+    is a user message there is no session.
 
     Args:
         reading: Names the model.
         specs: The routes.
     """
 
-    def read_dollars(name: ModelName, tokens: int, warm: int) -> float:
+    def read_dollars(name: ModelName, tokens: int, cached: int) -> float:
         prices = specs[name].prices
-        assert prices is not None  # the router refuses a model without prices
-        cached = prices.input if prices.cached_input is None else prices.cached_input
-        return ((tokens - warm) * prices.input + warm * cached) / TOKENS_PER_PRICE
+        assert prices is not None
+        return call_cost(prices, Usage(input=tokens, cached=cached))
 
-    def keeps(name: ModelName, seconds: float) -> bool:
-        return specs[name].prompt_cache.keeps_for(seconds)
+    def warm(visit: tuple[float, int] | None, name: ModelName, now: float) -> int:
+        return visit[1] if visit is not None and specs[name].prompt_cache.keeps_for(now - visit[0]) else 0
 
-    def next_binding(now: float, prefix: bytes, tokens: int, named: ModelName, before: _Binding | None) -> _Binding:
-        if before is None or before.prefix != prefix or not keeps(before.anchor, now - before.used):
-            visits = before.visits if before is not None and before.prefix == prefix else {}
-            return _Binding(named, named, prefix, now, tokens, visits={**visits, named: (now, tokens)})
-        context = before.tokens
-        baseline, spent, model = before.baseline + read_dollars(before.default, context, context), before.spent, before.anchor
-        if named != model:
-            at, read = before.visits.get(named, (now, 0))
-            warm = min(read, context) if keeps(named, now - at) else 0
-            cost = read_dollars(named, context, warm) - read_dollars(model, context, context)
-            if spent + max(0.0, cost) <= SWITCH_SPEND * baseline or cost <= 0:
-                model, spent = named, spent + max(0.0, cost)
-        visits = {**before.visits, model: (now, tokens)}
-        return _Binding(model, before.default, prefix, now, tokens, baseline, spent, visits)
+    def follow(before: _Binding | None, named: ModelName, opening: bytes, now: float) -> _Binding:
+        same = before is not None and before.opening == opening
+        if before is None or not same or not specs[before.anchor].prompt_cache.keeps_for(now - before.used):
+            kept = before.visits if before is not None and same else {}
+            return _Binding(anchor=named, default=named, opening=opening, used=now, visits=kept)
+        anchor, context = before.anchor, before.visits[before.anchor][1]
+        baseline, spent = before.baseline + read_dollars(before.default, context, context), before.spent
+        if named != anchor:
+            cached = min(context, warm(before.visits.get(named), named, now))
+            cost = read_dollars(named, context, cached) - read_dollars(anchor, context, context)
+            if cost <= 0:
+                anchor = named
+            elif spent + cost <= SWITCH_SPEND * baseline:
+                anchor, spent = named, spent + cost
+        return replace(before, anchor=anchor, used=now, baseline=baseline, spent=spent)
 
     def routing(costs: SessionCosts, terms: Terms) -> list[ModelName | None]:
         chosen: list[ModelName | None] = []
         binding: _Binding | None = None
         for index, call in enumerate(costs.calls):
-            named = reading(costs, index, terms)
-            request = costs.request(index)
+            named, request = reading(costs, index, terms), costs.request(index)
             opening = request.transcript.opening
             if opening is None:
                 chosen.append(named)
                 continue
-            binding = next_binding(request.now, opening.digest, request.transcript.tokens, named, binding)
+            binding = follow(binding, named, opening.digest, request.now)
             if binding.anchor not in call.eligible:
-                binding = next_binding(request.now, opening.digest, request.transcript.tokens, named, None)
+                binding = follow(None, named, opening.digest, request.now)
+            read = (request.now, call.replayed.usage.input)
+            binding = replace(binding, visits={**binding.visits, binding.anchor: read})
             chosen.append(binding.anchor)
         return chosen
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
-from benchmarks._regret_need import CALIBRATED, SCORER, Oracle, base_rates
+from benchmarks._regret_need import CALIBRATED, ORACLE, SCORER, Oracle, base_rates
 from benchmarks._regret_peers import peers
 from benchmarks._regret_sources import failed_before
 from session_router import Policy, Router
@@ -44,7 +44,7 @@ class Played:
         need: Where need came from.
         variants: By peer, its variants.
         bills: By routing, under the truth.
-        promised: By routing, the sum over its segments of the chance that it had heard of the model it took.
+        heard: By routing, the sum over its segments of the chance that it had heard of the model it took.
         totals: By task, US dollars by routing.
         sessions: Sessions, each counted once a draw.
         calls: Calls, likewise.
@@ -55,7 +55,7 @@ class Played:
     need: str
     variants: Mapping[str, Mapping[str, Routing]]
     bills: dict[Key, Bill] = field(default_factory=lambda: defaultdict[Key, Bill](Bill))
-    promised: Counter[Key] = field(default_factory=Counter[Key])
+    heard: Counter[Key] = field(default_factory=Counter[Key])
     totals: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict[str, Counter[Key]](Counter))
     sessions: int = 0
     calls: int = 0
@@ -65,13 +65,18 @@ class Played:
         """Return the variant of a peer with the least total."""
         return min(((peer, variant) for variant in self.variants[peer]), key=lambda key: self.bills[key].total)
 
+    def best_of_all(self) -> Key:
+        """Return the variant of any peer with the least total among those that broke no lock."""
+        keys = [(peer, variant) for peer, variants in self.variants.items() for variant in variants]
+        return min((key for key in keys if not self.bills[key].unsafe_switches), key=lambda key: self.bills[key].total)
+
     def ratio(self, key: Key) -> float:
         """Return the total of a routing over the optimum's."""
         return self.bills[key].total / self.bills[OPTIMUM].total
 
     def intervals(self, peer: Key) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return intervals of our ratio, and of ours less a peer's, by resampling tasks."""
-        random = Random(0)  # noqa: S311 -- it resamples; it keeps no secret
+        random = Random(0)
         rows = [(one[OURS], one[peer], one[OPTIMUM]) for one in self.totals.values()]
         ratios: list[float] = []
         differences: list[float] = []
@@ -102,7 +107,8 @@ def play(source: Source, stake: float, need: str, *, draws: int = 1) -> Played:
     """Route every session of `source` once for every draw of noise.
 
     Ours has default settings but for the stake. It is tried with the experience of the other fold, and without any. All are
-    charged alike, by the truth and not by what was heard.
+    charged alike: what the oracle has heard is tried against the recorded outcomes, while a probability is charged as such, as
+    the mean over what may have been true.
     """
     played = Played(source=source, need=need, variants=peers(source.models, failed_before(source.sessions)))
     rates = base_rates(source) if need == CALIBRATED else None
@@ -125,7 +131,7 @@ def _play_draw(played: Played, stake: float, scorer: Oracle | LexicalScorer) -> 
     for (session, calls), without in zip(_replayed(source.sessions, routers, scorer), before, strict=True):
         router = routers[session.fold]
         heard = SessionCosts(calls, router, ScorerChances(router))
-        truth = heard if isinstance(scorer, LexicalScorer) else SessionCosts(calls, router, _outcomes_of(session))
+        truth = SessionCosts(calls, router, _outcomes_of(session)) if played.need == ORACLE else heard
         chosen: dict[Key, Sequence[ModelName | None]] = {
             OPTIMUM: Hindsight(truth).routing(terms),
             OURS: [one.decision.model for one in calls],
@@ -136,7 +142,7 @@ def _play_draw(played: Played, stake: float, scorer: Oracle | LexicalScorer) -> 
         played.add(session.task, calls, {key: bill_of(truth, models, terms) for key, models in chosen.items()})
         for key, models in chosen.items():
             pairs = zip(heard.calls, models, strict=True)
-            played.promised[key] += sum(call.chances.get(name, 0.0) for call, name in pairs if call.opens and name)
+            played.heard[key] += sum(call.chances.get(name, 0.0) for call, name in pairs if call.opens and name)
 
 
 def _replayed(

@@ -6,7 +6,7 @@ A session costs the dollars of its calls and, once a segment, the stake times th
 is charged for the recorded answers, at the same prices, with what each model still has cached; the optimum knows the session to
 its end and obeys the same locks. Where several models ran a task, each one's recorded outcome is the truth of every segment of
 every session of that task: measured for one model from beginning to end, modelled for a switch in the middle. Routers hear it
-with noise, by `_regret_need`. Elsewhere the scorer of the day says both what is heard and what is true.
+with noise: `_regret_need` says how. Where nothing better is known, what was heard is charged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks._regret_sources import sources
 from session_router.regret.routings import SINGLE_TURN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks._regret_sources import Source
 
@@ -41,9 +41,9 @@ UNSAFE = "unsafe_switches_ours"
 
 _HEARD = f"need: the recorded outcome, turned round with probability {NOISE:g}, said as"
 TOLD = {
-    ORACLE: f"{_HEARD} {1 - NOISE:g} or {NOISE:g}",
-    CALIBRATED: f"{_HEARD} the probability that it stands for",
-    SCORER: "need: the lexical scorer, which is also charged: modelled",
+    ORACLE: f"{_HEARD} {1 - NOISE:g} or {NOISE:g}; charged: the recorded outcome",
+    CALIBRATED: f"{_HEARD} the probability that it stands for; charged: that probability",
+    SCORER: "need: the lexical scorer; charged: what it says; both modelled",
 }
 
 
@@ -82,29 +82,32 @@ def print_table(by_stake: Mapping[float, Played]) -> None:
 
 
 def print_ratio(played: Played, stake: float) -> None:
-    """Print our ratio beside every peer's, with what one must know where it is not the lowest."""
+    """Print our ratio beside every peer's. The target is the best that keeps the locks, as the optimum does."""
     keys = [played.best(name) for name in played.variants]
-    ratios = {key: round(played.ratio(key), 4) for key in keys}
-    best = min(keys, key=lambda key: (ratios[key], played.bills[key].unsafe_switches))
+    peer: dict[str, float | None] = {key[0]: round(played.ratio(key), 4) for key in keys}
+    value, best = round(played.ratio(OURS), 4), played.best_of_all()
+    target = round(played.ratio(best), 4)
     (low, high), (less, more) = played.intervals(best)
-    value = round(played.ratio(OURS), 4)
     notes = [
         TOLD[played.need],
         _measured(played),
         f"without experience {played.ratio(UNLEARNED):.4f}",
-        f"best peer {_title(best)}, ours less it {value - ratios[best]:+.4f} [{less:+.4f}, {more:+.4f}]",
+        f"the best peer that keeps the locks is {_title(best)}, ours less it {value - target:+.4f} [{less:+.4f}, {more:+.4f}]",
         _unsafe(played, keys),
     ]
-    if value > ratios[best]:
+    if value > target:
         notes.append(f"not the lowest: {_why(played, OURS)}; {_why(played, best)}")
-    name = _name(played.source.name, stake, played.need)
-    peer: dict[str, float | None] = {key[0]: ratio for key, ratio in ratios.items()}
+    notes += [
+        f"{_title(key)} is lower and breaks locks"
+        for key in keys
+        if played.bills[key].unsafe_switches and played.ratio(key) < played.ratio(OURS)
+    ]
     figure(
-        name,
+        _name(played.source.name, stake, played.need),
         value,
         unit="ratio of totals to the optimum",
         n=played.sessions,
-        target=f"<= {ratios[best]}",
+        target=f"<= {target}",
         peer=peer,
         low=round(low, 4),
         high=round(high, 4),
@@ -121,17 +124,17 @@ def _measured(played: Played) -> str:
     return f"{outcomes}tokens of {played.measured} of {played.calls} calls recorded, estimated elsewhere"
 
 
-def _unsafe(played: Played, keys: list[Key]) -> str:
-    counts = {key[0]: played.bills[key].unsafe_switches for key in keys}
-    told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    return f"unsafe switches: ours {played.bills[OURS].unsafe_switches}, {told + ', ' if told else ''}the others 0"
+def _unsafe(played: Played, keys: Sequence[Key]) -> str:
+    counts = [(key[0], played.bills[key].unsafe_switches) for key in (OURS, *keys)]
+    told = [f"{name} {count}" for name, count in counts if count or name == OURS[0]]
+    return f"unsafe switches: {', '.join(told)}, the others 0"
 
 
 def _why(played: Played, key: Key) -> str:
-    """Say what a routing paid for, and what it had been promised for it."""
+    """Say what a routing paid and risked, and what it had heard of the chances that it took."""
     bill = played.bills[key]
-    promised = played.promised[key] / bill.scored
-    return f"{_title(key)} paid {bill.dollars:.2f} and risked {bill.risk:.2f} USD, promised {promised:.3f} and given {bill.mean_chance:.3f}"
+    heard = played.heard[key] / bill.scored
+    return f"{_title(key)} paid {bill.dollars:.2f} USD and risked {bill.risk:.2f}; it heard {heard:.3f} of its choices and {bill.mean_chance:.3f} was true"
 
 
 def print_source(source: Source, draws: int) -> list[Played]:

@@ -126,9 +126,9 @@ def past(*afterwards: dict[ModelName, USD]) -> Experience:
     )
 
 
-promises = st.lists(
-    st.fixed_dictionaries(dict.fromkeys(NAMES, st.sampled_from([0.0, 0.5, 100.0]).map(USD))), min_size=1, max_size=8
-).map(lambda afterwards: past(*afterwards))
+promises = st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, st.sampled_from([0.0, 0.5, 100.0]).map(USD))), min_size=1, max_size=8).map(
+    lambda afterwards: past(*afterwards)
+)
 
 
 def policies(cap: st.SearchStrategy[float]) -> st.SearchStrategy[Policy]:
@@ -247,9 +247,7 @@ def test_a_boundary_that_is_asked_again_is_decided_alike() -> None:
     assert min(met[reason] for reason in (Reason.STILL_BEST, Reason.LOWER_EXPECTED_COST, Reason.WORK_FUNCTION)) >= 3, met
 
 
-DEAR = ModelSpec(
-    model="simulated", prices=Prices(input=10.0, output=0.0, cached_input=0.0), prompt_cache=PromptCache(minimum_tokens=0)
-)
+DEAR = ModelSpec(model="simulated", prices=Prices(input=10.0, output=0.0, cached_input=0.0), prompt_cache=PromptCache(minimum_tokens=0))
 
 
 def needs(name: ModelName) -> dict[ModelName, float]:

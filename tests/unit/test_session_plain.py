@@ -75,7 +75,9 @@ def test_the_plain_form_is_known() -> None:
             "ledger": ["fast", 0.125, 0.1],
             "work": {"fast": 0.0, "stärk-模型-🧠": 0.003},
             "quiet": 1,
-            "before": {
+        },
+        "before": {
+            "account": {
                 "habits": [2.7, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
                 "drift": [0.0, None, 0.0, 0.0, {}],
                 "number": 3,
@@ -83,10 +85,12 @@ def test_the_plain_form_is_known() -> None:
                 "ledger": ["fast", 0.1, 0.09],
                 "work": {},
                 "quiet": 0,
-                "before": None,
-                "earlier": None,
             },
-            "earlier": [5, "04" * 16, 700, 1_750_000_030.5, 0.75, 0.5],
+            "current": "fast",
+            "switches": 2,
+            "switched_at": 1,
+            "model": "stärk-模型-🧠",
+            "visit": [5, "04" * 16, 700, 1_750_000_030.5, 0.75, 0.5],
         },
     }
 
@@ -111,7 +115,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
         for field in fields(value)
         if getattr(value, field.name) == getattr(other, field.name)
     }
-    assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as `before` is kept
+    assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as there is a `before`
 
 
 @pytest.mark.parametrize("schema", [0, 1, 3, None, "2", [2]])
@@ -187,6 +191,8 @@ def test_a_changed_value_is_read_or_refused_but_never_crashes(path: tuple[Any, .
         ("visits", {"fast": [1, nested(3_000), 1, 1.0, 1.0, 1.0]}),
         ("account", nested(3_000)),
         ("account", []),
+        ("before", nested(3_000)),
+        ("before", []),
         ("lock", {"kind": nested(3_000), "model": None, "waiting_for": []}),
         ("lock", {"kind": "stored", "model": nested(3_000), "waiting_for": []}),
         ("lock", {"kind": "stored", "model": None, "waiting_for": [nested(3_000)]}),
@@ -212,13 +218,13 @@ NO_NUMBERS: dict[str, Any] = {
     "a list": [1.0],
     "deep": nested(3_000),
 }
-NULLABLE = ("account", "drift", 1)
-"""By how much need deviated in the last segment; there may have been none."""
+NULLABLE = {("account", "drift", 1), ("before", "switched_at")}
+"""By how much need deviated in the last segment, and the turn of the last switch: there may have been none."""
 
 
 def may_be_negative(path: tuple[Any, ...]) -> bool:
     """Deviations, how two of them vary together, and the time of a visit."""
-    return path in {("account", "drift", 1), ("account", "drift", 3), ("account", "earlier", 3)} or (path[0] == "visits" and path[-1] == 3)
+    return path in {("account", "drift", 1), ("account", "drift", 3), ("before", "visit", 3)} or (path[0] == "visits" and path[-1] == 3)
 
 
 def numbers() -> Iterator[tuple[Any, ...]]:
@@ -226,7 +232,7 @@ def numbers() -> Iterator[tuple[Any, ...]]:
     plain = session_to_plain(full_session(ID))
     for path in places(plain):
         value = at(plain, path)
-        if isinstance(value, int | float) and path[0] in {"account", "visits"} and "before" not in path:
+        if isinstance(value, int | float) and path[0] in {"account", "visits", "before"} and path[:2] != ("before", "account"):
             yield path
 
 
@@ -245,7 +251,7 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", NO_NUMBERS)
 @pytest.mark.parametrize("path", list(numbers()), ids=lambda path: ".".join(map(str, path)).encode("ascii", "replace").decode())
 def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind: str) -> None:
-    if (kind == "negative" and may_be_negative(path)) or (kind == "nothing" and path == NULLABLE):
+    if (kind == "negative" and may_be_negative(path)) or (kind == "nothing" and path in NULLABLE):
         assert session_from_plain(changed(path, -0.5 if kind == "negative" else None)) != full_session(ID)
         return
     with pytest.raises(StoreCorrupt, match="treated as lost") as raised:
@@ -276,7 +282,9 @@ def test_what_no_session_can_hold_is_refused(path: tuple[Any, ...], value: Any) 
 
 
 @pytest.mark.parametrize(
-    "path", [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger"), ("account", "earlier")], ids=str
+    "path",
+    [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger"), ("before", "visit")],
+    ids=str,
 )
 def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:
     row = at(session_to_plain(full_session(ID)), path)
@@ -285,19 +293,13 @@ def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:
             session_from_plain(changed(path, other))
 
 
-@pytest.mark.parametrize("field", sorted(session_to_plain(full_session(ID))["account"]))
-def test_every_field_of_an_account_is_required(field: str) -> None:
-    plain = session_to_plain(full_session(ID))
-    del plain["account"][field]
-    with pytest.raises(StoreCorrupt):
-        session_from_plain(plain)
-
-
-def test_an_account_remembers_one_boundary_and_not_the_one_before() -> None:
-    plain = session_to_plain(full_session(ID))
-    plain["account"]["before"]["before"] = copy.deepcopy(plain["account"]["before"])
-    with pytest.raises(StoreCorrupt):
-        session_from_plain(plain)
+@pytest.mark.parametrize("part", ["account", "before"])
+def test_every_field_of_a_part_is_required(part: str) -> None:
+    for field in session_to_plain(full_session(ID))[part]:
+        plain = session_to_plain(full_session(ID))
+        del plain[part][field]
+        with pytest.raises(StoreCorrupt):
+            session_from_plain(plain)
 
 
 def test_the_largest_count_is_read() -> None:

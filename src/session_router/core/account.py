@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
     from session_router.core.pricing import USD
     from session_router.core.segment import Ended
-    from session_router.core.session import Visit
     from session_router.core.switching import Verdict
     from session_router.core.transcript import Transcript
 
@@ -32,9 +31,6 @@ class Account:
         ledger: Dollars, against those of never switching; `None` before the first choice by dollars.
         work: The work function, by model; empty before the first choice by dollars.
         quiet: Boundaries in a row at which a model with a cheaper loop would have been the best.
-        before: What it was at the boundary at which the segment began, in case that is decided again; `None` before the
-            first, and once the segment has had another call.
-        earlier: How far the segment's model had read at that boundary; `None` for not at all, and when `before` is.
     """
 
     habits: Habits = field(default_factory=Habits)
@@ -44,44 +40,23 @@ class Account:
     ledger: Ledger | None = None
     work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", "USD"])
     quiet: int = 0
-    before: Account | None = None
-    earlier: Visit | None = None
 
     def ended(self, transcript: Transcript) -> Ended | None:
         """Say what the segment has been like that ended because `transcript` began another one; `None` when none did."""
-        return None if self.segment is None or self.goes_on(transcript) else self.segment.ended(transcript)
-
-    def goes_on(self, transcript: Transcript) -> bool:
-        """Whether `transcript` is the first request of the segment that is going on: it failed, or is asked again."""
-        return self.segment is not None and self.segment.is_begun_by(transcript)
-
-    def rewound(self, transcript: Transcript) -> Account:
-        """Return this account as it was before `transcript` was routed for the first time."""
-        return self.before if self.before is not None and self.goes_on(transcript) else self
+        return None if self.segment is None else self.segment.ended(transcript)
 
     def learned(self, ended: Ended | None) -> Account:
         """Return this account after a segment has ended."""
         return self if ended is None else replace(self, habits=self.habits.learned(ended))
 
-    def begun(
-        self,
-        transcript: Transcript,
-        *,
-        before: Account,
-        predicted_calls: float,
-        foreseen_tokens: int = 0,
-        model: ModelName | None = None,
-        earlier: Visit | None = None,
-    ) -> Account:
+    def begun(self, transcript: Transcript, *, predicted_calls: float, foreseen_tokens: int = 0, model: ModelName | None = None) -> Account:
         """Return this account with a new segment.
 
         Args:
             transcript: Its first request.
-            before: This account at that boundary, before it learned from it.
             predicted_calls: Calls that are expected of it.
             foreseen_tokens: Tokens that are expected of its last request.
             model: Who was chosen for it by dollars.
-            earlier: How far that model has read.
         """
         tokens = transcript.tokens
         segment = Segment(
@@ -93,34 +68,24 @@ class Account:
             predicted_calls=predicted_calls,
             foreseen_tokens=foreseen_tokens,
         )
-        return self._with(segment, number=self.number + 1, before=replace(before, before=None, earlier=None), earlier=earlier)
+        return self._with(segment, number=self.number + 1)
 
     def continued(self, transcript: Transcript) -> Account:
         """Return this account after one more call of the segment, whose request is `transcript`."""
         if self.segment is None:
-            return self.begun(transcript, before=self, predicted_calls=self.habits.calls)
+            return self.begun(transcript, predicted_calls=self.habits.calls)
         return self._with(self.segment.continued(transcript.tokens), number=self.number)
 
-    def _with(self, segment: Segment, *, number: int, before: Account | None = None, earlier: Visit | None = None) -> Account:
+    def _with(self, segment: Segment, *, number: int) -> Account:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
         return Account(
-            habits=self.habits,
-            drift=self.drift,
-            number=number,
-            segment=segment,
-            ledger=self.ledger,
-            work=self.work,
-            quiet=self.quiet,
-            before=before,
-            earlier=earlier,
+            habits=self.habits, drift=self.drift, number=number, segment=segment, ledger=self.ledger, work=self.work, quiet=self.quiet
         )
 
     def unreckoned(self, transcript: Transcript) -> Account:
         """Return this account after a choice that no dollars decided, whose request is `transcript`."""
-        account = self
-        if not self.goes_on(transcript):
-            learned = self.learned(self.ended(transcript))
-            account = learned.begun(transcript, before=self, predicted_calls=learned.habits.calls)
+        account = self.learned(self.ended(transcript))
+        account = account.begun(transcript, predicted_calls=account.habits.calls)
         return replace(account, ledger=None, work={}, quiet=0)
 
     def reckoned(self, verdict: Verdict, drift: Drift) -> Account:
@@ -133,8 +98,6 @@ class Account:
             ledger=verdict.ledger,
             work=verdict.work,
             quiet=verdict.quiet,
-            before=self.before,
-            earlier=self.earlier,
         )
 
     @property
@@ -146,4 +109,4 @@ class Account:
         """Return this account after a provider counted the output tokens of a call."""
         if self.segment is None:
             return self
-        return self._with(self.segment.answered(output), number=self.number, before=self.before, earlier=self.earlier)
+        return self._with(self.segment.answered(output), number=self.number)

@@ -101,7 +101,7 @@ def _kept(situation: Situation, name: ModelName, tokens: float) -> float:
     before = [visit for visit in session.visits.values() if visit.steps < len(call.transcript.steps)] if session is not None else []
     last = max(before, key=lambda visit: visit.at, default=None)
     cache, scale = situation.specs[name].prompt_cache, situation.scale(name)
-    return min(tokens, cached_tokens(call.transcript, last, now=call.now, cache=cache, scale=scale) * situation.held(name))
+    return min(tokens, cached_tokens(call.transcript, last, now=call.now, cache=cache, scale=scale))
 
 
 def _the_same_again(
@@ -143,8 +143,8 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
     return Standing(
         current=current,
         trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
-        # A switch in this turn is what this boundary was decided to be before; one in a later turn was before a summary.
-        since_switch=None if since is None or since <= 0 else since,
+        # One in a later turn was before a summary, across which nobody counts turns.
+        since_switch=None if since is None or since < 0 else since,
         ledger=ledger,
         unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
@@ -168,7 +168,7 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
     spec, scale = situation.specs[name], situation.scale(name)
     tokens, kept = situation.reading(name)
     if account.segment is not None and name != situation.current:
-        kept = max(kept, min(_kept(situation, name, tokens), account.segment.foreseen_tokens * scale * situation.held(name)))
+        kept = max(kept, min(_kept(situation, name, tokens), account.segment.foreseen_tokens * scale))
     price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(scale), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
 from session_router.core.policy import OnUnportable
-from session_router.core.session import Session, Visit
+from session_router.core.session import Before, Session, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,7 +133,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         evidence=evidence,
         policy=policy.version,
         session_id=call.session,
-        session=_session_after(situation, action, name, prefix, number, account=_account_after(situation, lock, reckoning)),
+        session=_session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning),
         turn=transcript.turn,
         call=number,
         steps=len(transcript.steps),
@@ -162,12 +162,19 @@ def _account_after(situation: Situation, lock: Lock | None, reckoning: Reckoning
 
 
 def _session_after(
-    situation: Situation, action: Action, name: ModelName | None, prefix: Prefix, number: int, *, account: Account | None
+    situation: Situation,
+    action: Action,
+    name: ModelName | None,
+    prefix: Prefix,
+    number: int,
+    *,
+    lock: Lock | None,
+    reckoning: Reckoning | None,
 ) -> Session | None:
     call, session = situation.call, situation.session
     if session is None or name is None or call.internal:
         return session
-    visit = session.visits.get(name)
+    visit, account = session.visits.get(name), session.account if reckoning is None else reckoning.before
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
     # Spelled out: `dataclasses.replace` costs twice as much, and this runs at every call.
     return Session(
@@ -191,7 +198,17 @@ def _session_after(
         call=number,
         switches=session.switches + switched,
         switched_at=call.transcript.turn if switched else session.switched_at,
-        account=account,
+        account=_account_after(situation, lock, reckoning),
+        before=None
+        if account is None or lock is not None
+        else Before(
+            account=account,
+            current=session.current,
+            switches=session.switches,
+            switched_at=session.switched_at,
+            model=name,
+            visit=visit,
+        ),
     )
 
 

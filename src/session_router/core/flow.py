@@ -196,8 +196,8 @@ def _decide(
         account = opened((yield from _population(None if gone else population)))
     reckoning = reckon(situation, account, names, needs)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
-    # Of a session that nobody keeps, nobody knows which boundary this is.
-    return decision, None if decision.refused or session is None else reckoning.lesson
+    # A boundary teaches once; and of a session that nobody keeps, nobody knows which one this is.
+    return decision, None if decision.refused or situation.again or session is None else reckoning.lesson
 
 
 def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:

@@ -30,8 +30,9 @@ class Reckoning:
         candidates: The candidates, with their offers.
         forecast: The segment that was assumed.
         trusted: Whether the predictions were followed.
-        account: What the session remembers after it.
-        lesson: What other sessions learn from it; `None` when the same boundary was decided before.
+        before: What the session remembered before it.
+        account: What it remembers after it.
+        lesson: What other sessions learn from it.
     """
 
     model: ModelName
@@ -39,24 +40,21 @@ class Reckoning:
     candidates: Mapping[ModelName, Candidate]
     forecast: Forecast
     trusted: bool
+    before: Account
     account: Account
-    lesson: Lesson | None
+    lesson: Lesson
 
 
-def reckon(situation: Situation, account: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
+def reckon(situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
     """Choose by dollars at a boundary.
 
     Args:
         situation: What the decision looks at.
-        account: The session's.
+        before: The session's account.
         names: The candidates, at least one, each with a price.
         needs: Of each candidate.
     """
     transcript = situation.call.transcript
-    again, before = account.goes_on(transcript), account.rewound(transcript)
-    if again and account.segment is not None and account.segment.model is not None:
-        # Decided as it was: what the first answer to this request may have read is left out.
-        situation = situation.before_visit(account.segment.model, account.earlier)
     ended = before.ended(transcript)
     account = before.learned(ended)
     appraisal = appraise(situation, account, names, needs, situation.policy.experience)
@@ -65,11 +63,9 @@ def reckon(situation: Situation, account: Account, names: Sequence[ModelName], n
     forecast = appraisal.forecast
     after = account.begun(
         transcript,
-        before=before,
         predicted_calls=forecast.calls,
         foreseen_tokens=foreseen_tokens(transcript.tokens, forecast),
         model=verdict.model,
-        earlier=None if situation.session is None else situation.session.visits.get(verdict.model),
     ).reckoned(verdict, account.drift.seen(chances))
     return Reckoning(
         model=verdict.model,
@@ -77,6 +73,7 @@ def reckon(situation: Situation, account: Account, names: Sequence[ModelName], n
         candidates={name: situation.priced(name, needs[name], offer=appraisal.offers[name]) for name in names},
         forecast=forecast,
         trusted=appraisal.standing.trusted,
+        before=before,
         account=after,
-        lesson=None if again else Lesson(number=after.number, ended=ended, chances=chances, deviations=account.drift.deviations(chances)),
+        lesson=Lesson(number=after.number, ended=ended, chances=chances, deviations=account.drift.deviations(chances)),
     )

@@ -46,6 +46,27 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """A session at a boundary, as it was before that was decided.
+
+    Attributes:
+        account: What it had learned and spent.
+        current: Its model.
+        switches: Its switches.
+        switched_at: Turn of the last one.
+        model: Who was chosen.
+        visit: How far that model had read; `None` for not at all.
+    """
+
+    account: Account
+    current: ModelName | None
+    switches: int
+    switched_at: int | None
+    model: ModelName
+    visit: Visit | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One conversation as routing sees it.
 
@@ -61,6 +82,8 @@ class Session:
         switches: Switches so far.
         switched_at: Turn of the last switch; `None` before the first.
         account: What it has learned and spent; `None` before the first boundary.
+        before: What it was at the boundary at which the segment began that is going on, in case that is decided again;
+            `None` once the segment has had another call.
     """
 
     id: SessionId
@@ -74,6 +97,25 @@ class Session:
     switches: int = 0
     switched_at: int | None = None
     account: Account | None = None
+    before: Before | None = None
+
+    def rewound(self, transcript: Transcript) -> Session | None:
+        """Return this session as it was before the boundary at `transcript` was decided; `None` when it was not."""
+        account, before = self.account, self.before
+        if account is None or before is None or account.segment is None or not account.segment.is_begun_by(transcript):
+            return None
+        visits = {name: visit for name, visit in self.visits.items() if name != before.model}
+        if before.visit is not None:
+            visits[before.model] = before.visit
+        return replace(
+            self,
+            current=before.current,
+            visits=visits,
+            switches=before.switches,
+            switched_at=before.switched_at,
+            account=before.account,
+            before=None,
+        )
 
     def committed(self) -> Session:
         """Return this session as the store will hold it: one version on."""

@@ -12,7 +12,7 @@ from session_router.core.drift import Drift
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.segment import Habits, Segment
-from session_router.core.session import Session, SessionId, Visit
+from session_router.core.session import Before, Session, SessionId, Visit
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def session_to_plain(session: Session) -> dict[str, Any]:
         "switches": session.switches,
         "switched_at": session.switched_at,
         "account": None if session.account is None else _account_to_plain(session.account),
+        "before": None if session.before is None else _before_to_plain(session.before),
     }
 
 
@@ -85,6 +86,29 @@ def _read(plain: Mapping[str, Any]) -> Session:
         switches=_count(plain["switches"]),
         switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
         account=None if plain["account"] is None else _account(plain["account"]),
+        before=None if plain["before"] is None else _before(plain["before"]),
+    )
+
+
+def _before_to_plain(before: Before) -> dict[str, Any]:
+    return {
+        "account": _account_to_plain(before.account),
+        "current": before.current,
+        "switches": before.switches,
+        "switched_at": before.switched_at,
+        "model": before.model,
+        "visit": None if before.visit is None else _visit_to_plain(before.visit),
+    }
+
+
+def _before(plain: Mapping[str, Any]) -> Before:
+    return Before(
+        account=_account(plain["account"]),
+        current=None if plain["current"] is None else ModelName(_text(plain["current"])),
+        switches=_count(plain["switches"]),
+        switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
+        model=ModelName(_text(plain["model"])),
+        visit=None if plain["visit"] is None else _visit(plain["visit"]),
     )
 
 
@@ -136,8 +160,6 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
         "ledger": None if account.ledger is None else account.ledger.to_plain(),
         "work": dict(account.work),
         "quiet": account.quiet,
-        "before": None if account.before is None else _account_to_plain(account.before),
-        "earlier": None if account.earlier is None else _visit_to_plain(account.earlier),
     }
 
 
@@ -162,10 +184,6 @@ def _account(plain: Mapping[str, Any]) -> Account:
         covariance=_number(covariance),
         chances=_amounts_by_model(chances, high=1.0),
     )
-    before = None if plain["before"] is None else _account(plain["before"])
-    if before is not None and before.before is not None:
-        msg = "an account remembers one boundary"
-        raise ValueError(msg)
     return Account(
         habits=habits,
         drift=drift,
@@ -174,8 +192,6 @@ def _account(plain: Mapping[str, Any]) -> Account:
         ledger=None if plain["ledger"] is None else _ledger(plain["ledger"]),
         work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
-        before=before,
-        earlier=None if plain["earlier"] is None else _visit(plain["earlier"]),
     )
 
 

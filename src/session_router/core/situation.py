@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import examine, payload_tag
 from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import Usage, billed, call_cost
+from session_router.core.pricing import Prices, Usage, billed, call_cost
 from session_router.core.transcript import BindingReach, Role
 from session_router.errors import ConfigurationError
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from session_router.core.need import Need
     from session_router.core.offer import Offer
     from session_router.core.policy import Policy
-    from session_router.core.pricing import Prices
-    from session_router.core.session import Session, Visit
+    from session_router.core.pricing import USD
+    from session_router.core.session import Session
     from session_router.core.transcript import Binding
 
 
@@ -36,10 +36,11 @@ class Situation:
         call: The request.
         specs: Every model.
         policy: The settings.
-        session: What is remembered of the session, if anything.
+        session: What is remembered of the session, if anything; as it was before this boundary was decided, if it was.
         current: Who answered last, or `None` when nobody did or it is no route.
         tag: The label of the payload; `None` when governance is not in use.
         eligible: What stands against each model.
+        again: Whether this boundary was decided before.
     """
 
     call: Call
@@ -49,14 +50,17 @@ class Situation:
     current: ModelName | None
     tag: Tag | None
     eligible: Mapping[ModelName, Eligibility]
+    again: bool = False
 
     @classmethod
     def of(cls, call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None) -> Situation:
         """Look at `call`."""
+        rewound = None if session is None else session.rewound(call.transcript)
+        again, session = rewound is not None, rewound or session
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy)
-        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag))
+        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), again)
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
@@ -72,13 +76,6 @@ class Situation:
         if name == self.current and not self.eligible[name].stuck:
             return ""
         return self.eligible[name].unportable(self.policy)
-
-    def before_visit(self, name: ModelName, earlier: Visit | None) -> Situation:
-        """Return this situation as it was when `name` had read as far as `earlier`."""
-        if self.session is None:
-            return self
-        visits = {one: visit for one, visit in self.session.visits.items() if one != name}
-        return replace(self, session=replace(self.session, visits=visits if earlier is None else {**visits, name: earlier}))
 
     def default(self, names: Sequence[ModelName]) -> ModelName:
         """Choose among `names` where nothing else decides: the current model, the default, the first route."""
@@ -96,7 +93,9 @@ class Situation:
         return self.current if lock.model is None else None
 
     def prices(self, name: ModelName) -> Prices:
-        """Return the prices of `name`.
+        """Return the prices of `name`, as expected of a provider that was seen to cache less than it should.
+
+        What is not found again is read fresh, and was not written.
 
         Raises:
             ConfigurationError: It has none.
@@ -104,7 +103,16 @@ class Situation:
         prices = self.specs[name].prices
         if prices is None:
             raise ConfigurationError(key=f"prices.{name}", value=None, rule="the price is unknown; give its prices.")
-        return prices
+        held = self.held(name)
+        if held == 1:
+            return prices
+        cached_input = prices.input if prices.cached_input is None else prices.cached_input
+        return Prices(
+            input=prices.input,
+            output=prices.output,
+            cached_input=held * cached_input + (1 - held) * prices.input,
+            cache_write=None if prices.cache_write is None else held * prices.cache_write + (1 - held) * prices.input,
+        )
 
     def scale(self, name: ModelName) -> float:
         """Tokens that the provider of `name` counts for one that we estimate; as others do, while it has counted none."""
@@ -119,12 +127,15 @@ class Situation:
         return 1.0 if visit is None else visit.held
 
     def reading(self, name: ModelName) -> tuple[float, float]:
-        """Tokens of the request as the provider of `name` would count them; and of these, those that it should still hold."""
+        """Tokens of the request as the provider of `name` would count them; and of these, those that it should still hold.
+
+        That a provider holds less than it should is in its `prices`.
+        """
         transcript, session = self.call.transcript, self.session
         visit = None if session is None else session.visits.get(name)
         scale = self.scale(name)
         cached = cached_tokens(transcript, visit, now=self.call.now, cache=self.specs[name].prompt_cache, scale=scale)
-        return transcript.tokens * scale, 0.0 if visit is None else cached * visit.held
+        return transcript.tokens * scale, cached
 
     def priced(
         self,
@@ -140,17 +151,17 @@ class Situation:
         spec = self.specs[name]
         tokens, cached = self.reading(name)
         usage = Usage(input=round(tokens), cached=round(cached), output=self.policy.output_tokens)
+        cost: USD | None = None
         if spec.prices is not None:
-            usage = billed(usage, spec.prices, spec.prompt_cache)
-            # A provider that was not told to cache charges for neither: what is not found again was not written.
-            usage = Usage(input=usage.input, cached=usage.cached, written=round(usage.written * self.held(name)), output=usage.output)
+            prices = self.prices(name)
+            cost = call_cost(prices, billed(usage, prices, spec.prompt_cache))
         return Candidate(
             model=name,
             excluded=excluded,
             uncleared=uncleared,
             unportable=unportable,
-            cached=usage.cached,
-            cost=None if spec.prices is None else call_cost(spec.prices, usage),
+            cached=round(cached * self.held(name)),
+            cost=cost,
             p_success=None if need is None else need.p_success,
             offer=offer,
         )

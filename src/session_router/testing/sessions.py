@@ -13,7 +13,7 @@ from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
-from session_router.core.session import Session, SessionId, Visit
+from session_router.core.session import Before, Session, SessionId, Visit
 from session_router.core.transcript import DIGEST_BYTES
 
 _COUNTS = st.integers(min_value=0, max_value=2**40)
@@ -50,6 +50,19 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
         switches=3,
         switched_at=1,
         account=full_account(fast, strong),
+        before=Before(
+            account=Account(
+                habits=Habits(weight=2.7, calls=3.5, pairs=3.8, growth=180.0, output=90.0, between=41.0, further=1.75, surprise=0.4),
+                number=3,
+                segment=Segment(start=3, first_tokens=500, last_tokens=700, calls=2),
+                ledger=Ledger(anchor=fast, spent=USD(0.1), unmoved=USD(0.09)),
+            ),
+            current=fast,
+            switches=2,
+            switched_at=1,
+            model=strong,
+            visit=Visit(steps=5, digest=b"\x04" * DIGEST_BYTES, tokens=700, at=1_750_000_030.5, scale=0.75, held=0.5),
+        ),
     )
 
 
@@ -73,13 +86,6 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
         ledger=Ledger(anchor=fast, spent=USD(0.125), unmoved=USD(0.1)),
         work={fast: USD(0.0), strong: USD(0.003)},
         quiet=1,
-        before=Account(
-            habits=Habits(weight=2.7, calls=3.5, pairs=3.8, growth=180.0, output=90.0, between=41.0, further=1.75, surprise=0.4),
-            number=3,
-            segment=Segment(start=3, first_tokens=500, last_tokens=700, calls=2),
-            ledger=Ledger(anchor=fast, spent=USD(0.1), unmoved=USD(0.09)),
-        ),
-        earlier=Visit(steps=5, digest=b"\x04" * DIGEST_BYTES, tokens=700, at=1_750_000_030.5, scale=0.75, held=0.5),
     )
 
 
@@ -108,10 +114,6 @@ def visits() -> st.SearchStrategy[Visit]:
 
 def accounts() -> st.SearchStrategy[Account]:
     """Return accounts, of sessions and of the population."""
-    return _accounts(before=st.none() | _accounts(before=st.none()))
-
-
-def _accounts(*, before: st.SearchStrategy[Account | None]) -> st.SearchStrategy[Account]:
     habits = st.builds(
         Habits,
         weight=_AMOUNTS,
@@ -153,8 +155,19 @@ def _accounts(*, before: st.SearchStrategy[Account | None]) -> st.SearchStrategy
         ledger=st.none() | st.builds(Ledger, anchor=_MODEL_NAMES, spent=_DOLLARS, unmoved=_DOLLARS),
         work=st.dictionaries(_MODEL_NAMES, _DOLLARS, max_size=4),
         quiet=_COUNTS,
-        before=before,
-        earlier=st.none() | visits(),
+    )
+
+
+def befores() -> st.SearchStrategy[Before]:
+    """Return what sessions were at a boundary."""
+    return st.builds(
+        Before,
+        account=accounts(),
+        current=st.none() | _MODEL_NAMES,
+        switches=_COUNTS,
+        switched_at=st.none() | _COUNTS,
+        model=_MODEL_NAMES,
+        visit=st.none() | visits(),
     )
 
 
@@ -173,4 +186,5 @@ def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
         switches=_COUNTS,
         switched_at=st.none() | _COUNTS,
         account=st.none() | accounts(),
+        before=st.none() | befores(),
     )

@@ -81,8 +81,12 @@ def test_blocks_of_estimated_tokens_would_miss_the_minimum() -> None:
 @given(read=sizes, held=st.floats(0, 1))
 def test_what_a_provider_was_seen_not_to_hold_is_not_counted_on(read: int, held: float) -> None:
     spec = ModelSpec(model="m", prices=PRICES)
-    full = situation(read, 10, spec=spec, visit=visit_of(read)).reading(FAST)[1]
-    assert situation(read, 10, spec=spec, visit=visit_of(read, held=held)).reading(FAST)[1] == pytest.approx(held * full)
+    full, partly, none = (situation(read, 10, spec=spec, visit=visit_of(read, held=one)) for one in (1.0, held, 0.0))
+    assert partly.priced(FAST, None).cached == round(held * full.priced(FAST, None).cached)
+    # What it does not hold is read fresh, in the call and in all the loop.
+    assert none.prices(FAST).cached_input == PRICES.input
+    assert partly.prices(FAST).cached_input == pytest.approx(held * (PRICES.cached_input or 0.0) + (1 - held) * PRICES.input)
+    assert full.prices(FAST) == PRICES
 
 
 @given(read=sizes, new=sizes, held=st.floats(0, 1))
