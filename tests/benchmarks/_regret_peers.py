@@ -7,11 +7,10 @@ configuration is a variant. The report takes the variant with the least total, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, TypeAlias
 
-from session_router.core.pricing import Usage, call_cost
+from benchmarks._regret_plano import Cap, capped
 from session_router.core.transcript import Role
 from session_router.regret.routings import LOCKS_ONLY, ROUTER, SINGLE_TURN, STICKY, Routing, baselines
 
@@ -29,9 +28,6 @@ PLANO = "Plano"
 
 SUITED = 0.5
 """A model is suited to a segment that it more likely serves well than not."""
-
-SWITCH_SPEND = 0.2
-"""Plano's `routing.routing_budget.max_switch_spend_pct`: 20 % unless set."""
 
 Reading: TypeAlias = "Callable[[SessionCosts, int, Terms], ModelName]"
 """Names the model for a call, without a thought of what is cached or what comes after it."""
@@ -123,92 +119,8 @@ def phased(primary: ModelName, fast: ModelName, failed: Callable[[int, int], boo
     return routing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Binding:
-    """What Plano remembers of a session.
-
-    Attributes:
-        anchor: The model of the last request.
-        default: The model of the first, had the session never switched.
-        opening: The system prompt and the first user message.
-        used: POSIX seconds of the last request.
-        visits: By model, POSIX seconds and tokens of the last request that it served.
-        baseline: US dollars of reading the context cached on `default`, request by request.
-        spent: US dollars of switches.
-    """
-
-    anchor: ModelName
-    default: ModelName
-    opening: bytes
-    used: float
-    visits: Mapping[ModelName, tuple[float, int]]
-    baseline: float = 0.0
-    spent: float = 0.0
-
-
-def capped(reading: Reading, specs: Mapping[ModelName, ModelSpec]) -> Routing:  # noqa: C901 -- one rule, in its own three steps
-    """Return Plano's rule: a quality router names a model for every request, and a cap on the money spent on switching may veto it.
-
-    After `brightstaff/src/handlers/llm/session_router.rs` and `router/orchestrator.rs` of katanemo/plano (pull requests 982, 996,
-    1016), with the settings that it has unless told otherwise: `max_switch_spend_pct` 20, `route_on_user_only` off,
-    `replenish_on_rebind` on. While the anchor's cache is warm and the session begins with the same system prompt and user
-    message, each request adds to a baseline what reading the context cached costs on the session's first model. A switch costs
-    what reading the context costs on the named model, cached as far as that model is still warm, over reading it cached on the
-    anchor. One that costs nothing is free; any other must keep their sum within the share of the baseline. A cold anchor, or
-    another beginning, starts anew with the named model. The context is that of the request before, as counted. Before there
-    is a user message there is no session.
-
-    Args:
-        reading: Names the model.
-        specs: The routes.
-    """
-
-    def read_dollars(name: ModelName, tokens: int, cached: int) -> float:
-        prices = specs[name].prices
-        assert prices is not None
-        return call_cost(prices, Usage(input=tokens, cached=cached))
-
-    def warm(visit: tuple[float, int] | None, name: ModelName, now: float) -> int:
-        return visit[1] if visit is not None and specs[name].prompt_cache.keeps_for(now - visit[0]) else 0
-
-    def follow(before: _Binding | None, named: ModelName, opening: bytes, now: float) -> _Binding:
-        same = before is not None and before.opening == opening
-        if before is None or not same or not specs[before.anchor].prompt_cache.keeps_for(now - before.used):
-            kept = before.visits if before is not None and same else {}
-            return _Binding(anchor=named, default=named, opening=opening, used=now, visits=kept)
-        anchor, context = before.anchor, before.visits[before.anchor][1]
-        baseline, spent = before.baseline + read_dollars(before.default, context, context), before.spent
-        if named != anchor:
-            cached = min(context, warm(before.visits.get(named), named, now))
-            cost = read_dollars(named, context, cached) - read_dollars(anchor, context, context)
-            if cost <= 0:
-                anchor = named
-            elif spent + cost <= SWITCH_SPEND * baseline:
-                anchor, spent = named, spent + cost
-        return replace(before, anchor=anchor, used=now, baseline=baseline, spent=spent)
-
-    def routing(costs: SessionCosts, terms: Terms) -> list[ModelName | None]:
-        chosen: list[ModelName | None] = []
-        binding: _Binding | None = None
-        for index, call in enumerate(costs.calls):
-            named, request = reading(costs, index, terms), costs.request(index)
-            opening = request.transcript.opening
-            if opening is None:
-                chosen.append(named)
-                continue
-            binding = follow(binding, named, opening.digest, request.now)
-            if binding.anchor not in call.eligible:
-                binding = follow(None, named, opening.digest, request.now)
-            read = (request.now, call.replayed.usage.input)
-            binding = replace(binding, visits={**binding.visits, binding.anchor: read})
-            chosen.append(binding.anchor)
-        return chosen
-
-    return routing
-
-
 def peers(specs: Mapping[ModelName, ModelSpec], failed: Callable[[int, int], bool]) -> dict[str, Mapping[str, Routing]]:
-    """Return every rule, by name: its variants.
+    """Return every rule, by name: its variants. The rule of `PLANO` stands in `_regret_plano`.
 
     Args:
         specs: The routes.
@@ -220,7 +132,7 @@ def peers(specs: Mapping[ModelName, ModelSpec], failed: Callable[[int, int], boo
         LANGCHAIN: {name: once_a_run(reading) for name, reading in READINGS.items()},
         LANGCHAIN_ROUTER: {f"{primary}, fast {fast}": phased(primary, fast, failed) for primary, fast in pairs},
         LITELLM: {name: user_turn(reading) for name, reading in READINGS.items()},
-        PLANO: {name: capped(reading, specs) for name, reading in READINGS.items()},
+        PLANO: {name: capped(reading, Cap(specs=specs)) for name, reading in READINGS.items()},
         STICKY: own.pop(STICKY),
         LOCKS_ONLY: own.pop(LOCKS_ONLY),
         SINGLE_TURN: own.pop(SINGLE_TURN),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -35,6 +35,10 @@ RESAMPLES = 400
 INTERVAL = 0.95
 
 
+def _zeros() -> dict[Key, float]:
+    return defaultdict[Key, float](float)
+
+
 @dataclass(slots=True)
 class Played:
     """What the sessions of one source cost, by routing.
@@ -55,8 +59,8 @@ class Played:
     need: str
     variants: Mapping[str, Mapping[str, Routing]]
     bills: dict[Key, Bill] = field(default_factory=lambda: defaultdict[Key, Bill](Bill))
-    heard: Counter[Key] = field(default_factory=Counter[Key])
-    totals: dict[str, Counter[Key]] = field(default_factory=lambda: defaultdict[str, Counter[Key]](Counter))
+    heard: dict[Key, float] = field(default_factory=_zeros)
+    totals: dict[str, dict[Key, float]] = field(default_factory=lambda: defaultdict[str, dict[Key, float]](_zeros))
     sessions: int = 0
     calls: int = 0
     measured: int = 0
@@ -119,15 +123,15 @@ def play(source: Source, stake: float, need: str, *, draws: int = 1) -> Played:
 
 def _play_draw(played: Played, stake: float, scorer: Oracle | LexicalScorer) -> None:
     source, terms = played.source, Terms(stake=stake)
-    unlearned = Router(source.models, policy=Policy(stake=stake), scorer=scorer)
+    routes = {str(name): spec for name, spec in source.models.items()}
+    unlearned = Router(routes, policy=Policy(stake=stake), scorer=scorer)
     learners = (Learner(unlearned), Learner(unlearned))
     before: list[list[ModelName | None]] = []
     for session, calls in _replayed(source.sessions, (unlearned, unlearned), scorer):
         learners[session.fold].add(calls)
         before.append([one.decision.model for one in calls])
-    routers = [
-        Router(source.models, policy=Policy(stake=stake, experience=learners[1 - fold].experience()), scorer=scorer) for fold in (0, 1)
-    ]
+    learned = [Policy(stake=stake, experience=learner.experience()) for learner in reversed(learners)]
+    routers = [Router(routes, policy=policy, scorer=scorer) for policy in learned]
     for (session, calls), without in zip(_replayed(source.sessions, routers, scorer), before, strict=True):
         router = routers[session.fold]
         heard = SessionCosts(calls, router, ScorerChances(router))

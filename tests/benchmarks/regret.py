@@ -134,7 +134,8 @@ def _why(played: Played, key: Key) -> str:
     """Say what a routing paid and risked, and what it had heard of the chances that it took."""
     bill = played.bills[key]
     heard = played.heard[key] / bill.scored
-    return f"{_title(key)} paid {bill.dollars:.2f} USD and risked {bill.risk:.2f}; it heard {heard:.3f} of its choices and {bill.mean_chance:.3f} was true"
+    paid = f"{_title(key)} paid {bill.dollars:.2f} USD and risked {bill.risk:.2f}"
+    return f"{paid}, heard {heard:.3f} of what it chose, and {bill.mean_chance:.3f} was charged"
 
 
 def print_source(source: Source, draws: int) -> list[Played]:
