@@ -50,8 +50,8 @@ class Played:
         bills: By routing, under the truth.
         heard: By routing, the sum over its segments of the chance that it had heard of the model it took.
         totals: By task, US dollars by routing.
-        sessions: Sessions, each counted once a draw.
-        calls: Calls, likewise.
+        draws: Draws of noise, over which all of the above are added up.
+        calls: Calls, each counted once a draw.
         measured: Of `calls`, those whose tokens were recorded.
     """
 
@@ -61,7 +61,7 @@ class Played:
     bills: dict[Key, Bill] = field(default_factory=lambda: defaultdict[Key, Bill](Bill))
     heard: dict[Key, float] = field(default_factory=_zeros)
     totals: dict[str, dict[Key, float]] = field(default_factory=lambda: defaultdict[str, dict[Key, float]](_zeros))
-    sessions: int = 0
+    draws: int = 0
     calls: int = 0
     measured: int = 0
 
@@ -93,7 +93,6 @@ class Played:
 
     def add(self, task: str, calls: Sequence[ReplayedCall], bills: Mapping[Key, Bill]) -> None:
         """Count one session."""
-        self.sessions += 1
         self.calls += len(calls)
         self.measured += sum(one.measured for one in calls)
         for key, bill in bills.items():
@@ -123,6 +122,7 @@ def play(source: Source, stake: float, need: str, *, draws: int = 1) -> Played:
 
 def _play_draw(played: Played, stake: float, scorer: Oracle | LexicalScorer) -> None:
     source, terms = played.source, Terms(stake=stake)
+    played.draws += 1
     routes = {str(name): spec for name, spec in source.models.items()}
     unlearned = Router(routes, policy=Policy(stake=stake), scorer=scorer)
     learners = (Learner(unlearned), Learner(unlearned))

@@ -33,7 +33,7 @@ STAKES = (0.2, 0.5, 1.0)
 DRAWS = 3
 """Draws of noise, over which totals are added up: with one, a handful of tasks would decide who is better."""
 
-QUICK_TASKS = 30
+QUICK_TASKS = 45
 
 NAMES = ("tau2_retail", "tau2_telecom", "mint", "sgd")
 SUFFIXES = {ORACLE: "", CALIBRATED: "_calibrated", SCORER: "_scorer"}
@@ -64,7 +64,7 @@ def _needs(*, has_outcomes: bool) -> tuple[str, ...]:
 def print_table(by_stake: Mapping[float, Played]) -> None:
     """Tell a person what every routing did, the best first; of a peer, its best variant at each stake."""
     first = next(iter(by_stake.values()))
-    say(f"\n{first.source.name}: {TOLD[first.need]}; {first.sessions} sessions, {first.calls} calls")
+    say(f"\n{first.source.name}: {TOLD[first.need]}; {first.calls} calls, {first.draws} draws")
     heads = "".join(f"  ratio at {stake:<4} dollars     risk switch unsafe" for stake in by_stake)
     say(f"{'':36}{heads}")
     names = [OPTIMUM[0], OURS[0], UNLEARNED[0], *first.variants]
@@ -106,7 +106,7 @@ def print_ratio(played: Played, stake: float) -> None:
         _name(played.source.name, stake, played.need),
         value,
         unit="ratio of totals to the optimum",
-        n=played.sessions,
+        n=len(played.source.sessions),
         target=f"<= {target}",
         peer=peer,
         low=round(low, 4),
@@ -121,7 +121,8 @@ def _title(key: Key) -> str:
 
 def _measured(played: Played) -> str:
     outcomes = "" if played.need == SCORER else f"{played.source.measured}; "
-    return f"{outcomes}tokens of {played.measured} of {played.calls} calls recorded, estimated elsewhere"
+    draws = "" if played.draws == 1 else f"; {played.draws} draws of noise"
+    return f"{outcomes}tokens of {played.measured} of {played.calls} calls recorded, estimated elsewhere{draws}"
 
 
 def _unsafe(played: Played, keys: Sequence[Key]) -> str:

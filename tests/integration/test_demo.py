@@ -103,8 +103,9 @@ def test_a_hard_turn_moves_the_session_and_a_warm_prefix_keeps_it_there(runs: di
     switched = [row for row in decided if row.decision is not None and row.decision.switched]
     assert [(row.session, row.turn, row.model) for row in switched if row.model == "strong"] == [
         ("order-and-fault", 2, "strong"),
-        ("race-condition", 2, "strong"),
     ]
+    # The last session begins there: by now it is known what usually comes.
+    assert {row.model for row in decided if row.session == "race-condition"} == {"strong"}
     next_turns = [row for row in decided if (row.session, row.turn - 1) in {(one.session, one.turn) for one in switched}]
     assert {row.model for row in next_turns} == {"strong"}
     assert all(row.bill.cached > row.bill.uncached for row in next_turns)

@@ -12,10 +12,10 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SHOWN = {
-    "quickstart.py": ["fast: keep, first_call", "fast: keep, locked", "strong: switch, lower_expected_cost", "strong: keep, locked"],
+    "quickstart.py": ["fast: keep, first_call", "fast: keep, locked", "strong: switch, work_function", "strong: keep, locked"],
     "router_node.py": ["route\nask_fast\ntools\nroute\nask_fast\n", "route\nask_strong\n", "'current': 'strong', 'turn': 2, 'switches': 1"],
     "chat_model.py": ["fast answers: Paris.", "strong streams: Copy the rows first", "pinned to sim-strong"],
-    "react_agent.py": ["fast: keep, first_call\nfast: keep, locked\nstrong: switch, lower_expected_cost"],
+    "react_agent.py": ["fast: keep, first_call\nfast: keep, locked\nstrong: switch, work_function"],
     "watch_only.py": ["answered by strong, router: fast (first_call), would have asked another", "router: strong (locked), agrees"],
 }
 """What each example must print."""

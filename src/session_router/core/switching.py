@@ -112,7 +112,7 @@ def _by_expectation(best: Offer, here: Offer, standing: Standing, policy: Policy
     if policy.patience and quiet >= policy.patience:
         # A small saving at every boundary is a large one in the end.
         return best.model, Reason.SUSTAINED_LOW_NEED
-    if standing.since_switch is not None and standing.since_switch <= policy.cooldown:
+    if policy.cooldown and standing.since_switch is not None and standing.since_switch <= policy.cooldown:
         return here.model, Reason.COOLDOWN
     if here.expected - best.expected <= policy.margin * here.segment:
         return here.model, Reason.WITHIN_MARGIN

@@ -53,7 +53,7 @@ def test_a_conversation_by_previous_response_id_stays(build: Any, stage: Stage, 
     assert stage.refused == []
     if not settings:
         # The same calls without the id move: what kept them was the id.
-        assert len({provider_id(model.invoke(f"Turn {turn}", config)) for turn in range(3)}) > 1
+        assert len({provider_id(model.invoke(f"Turn {turn}", config)) for turn in range(6)}) > 1
 
 
 async def test_streamed_and_async_it_stays_too(build: Any, stage: Stage) -> None:
