@@ -78,6 +78,15 @@ class Played:
         """Return the total of a routing over the optimum's."""
         return self.bills[key].total / self.bills[OPTIMUM].total
 
+    def ratios_by_part(self, key: Key) -> dict[str, float]:
+        """Return the same for each part of the source."""
+        parts: dict[str, dict[Key, float]] = defaultdict(_zeros)
+        part_of = {session.task: session.part for session in self.source.sessions}
+        for task, totals in self.totals.items():
+            for one in (key, OPTIMUM):
+                parts[part_of[task]][one] += totals[one]
+        return {part: totals[key] / totals[OPTIMUM] for part, totals in parts.items()}
+
     def intervals(self, peer: Key) -> tuple[tuple[float, float], tuple[float, float]]:
         """Return intervals of our ratio, and of ours less a peer's, by resampling tasks."""
         random = Random(0)

@@ -95,6 +95,9 @@ def print_ratio(played: Played, stake: float) -> None:
         f"the best peer that keeps the locks is {_title(best)}, ours less it {value - target:+.4f} [{less:+.4f}, {more:+.4f}]",
         _unsafe(played, keys),
     ]
+    ours, theirs = played.ratios_by_part(OURS), played.ratios_by_part(best)
+    if len(ours) > 1:
+        notes.append(f"ours and its by part: {', '.join(f'{part} {ours[part]:.4f} and {theirs[part]:.4f}' for part in ours)}")
     if value > target:
         notes.append(f"not the lowest: {_why(played, OURS)}; {_why(played, best)}")
     notes += [
@@ -163,7 +166,7 @@ def main() -> None:
     try:
         found = sources(SHARED / "data")
     except OSError as error:
-        missing(figure_names(), f"the recorded sessions are not there: {error}")
+        missing(figure_names(), f"the recorded sessions are not there: {error.filename}")
     played = [one for source in found for one in print_source(source.sampled(QUICK_TASKS) if quick else source, 1 if quick else DRAWS)]
     ours = sum(one.bills[OURS].unsafe_switches for one in played)
     single = sum(one.bills[SINGLE_TURN, ""].unsafe_switches for one in played)

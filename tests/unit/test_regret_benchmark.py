@@ -362,6 +362,7 @@ class TestPlaying:
         assert set(played.totals) == {session.task for session in made_up().sessions}
         for key, bill in played.bills.items():
             assert sum(of_task[key] for of_task in played.totals.values()) == pytest.approx(bill.total)
+            assert played.ratios_by_part(key) == {"made up": pytest.approx(played.ratio(key))}
 
     def test_it_plays_the_same_twice(self) -> None:
         first, second = play(made_up(), 0.2, ORACLE), play(made_up(), 0.2, ORACLE)
