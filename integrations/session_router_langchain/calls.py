@@ -22,6 +22,7 @@ from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState
 from session_router_langchain.repairing import repair
+from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.target import Target, origin_in, target_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Calls:
         self.models = ChatModels(router, defaults=defaults)
         self.reader = MessageReader(lambda: router.models)
         self.heads = HeadReader()
+        self.sessions = CarriedSessions()
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
 

@@ -120,7 +120,7 @@ class MessageReader:
                 steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = reading.extended(steps[:-1]) if found is None or found.spare else None
+            spare = reading.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
             reading = reading.extended(steps) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
                 self._remember(messages, reading, spare=spare, superseded=found)
@@ -142,7 +142,7 @@ class MessageReader:
                     if other is not None and other.spare:
                         del self._read[other.key]
             self._keep(messages, reading)
-            if spare is not None and len(messages) > 1:
+            if spare is not None:
                 self._keep(messages[:-1], spare, spare=True)
 
     def _keep(self, messages: list[BaseMessage], reading: Reading, *, spare: bool = False) -> None:

@@ -19,14 +19,13 @@ from langgraph.types import Command
 
 from session_router.core.boundary import Phase
 from session_router.core.model import Capability, route_of
-from session_router.core.session_row import session_to_plain
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
-from session_router_langchain.session_state import STATE_KEY, carried_session, find_session
+from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -112,7 +111,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
-        session = carried_session(state)
+        session = self.calls.sessions.read(state)
         messages = state["messages"]
         if session is None or not messages:
             return None
@@ -120,7 +119,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if reading.position.phase is Phase.PAUSED:
             return None
         ending = reading.transcript.steps[-1].digest
-        return {STATE_KEY: session_to_plain(replace(session, closed=ending, lock=None).committed())}
+        return self.calls.sessions.written(replace(session, closed=ending, lock=None).committed())
 
     async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Do what `after_agent` does; there is nothing to wait for."""
@@ -162,7 +161,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             response = replace(response, result=[marked if message is passed.message else message for message in response.result])
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:
-            command = Command(update={STATE_KEY: session_to_plain(passed.session)})
+            command = Command(update=self.calls.sessions.written(passed.session))
         return ExtendedModelResponse(model_response=response, command=command)
 
     def _is_stranger(self, message: AIMessage, decision: Decision, probe: DeliveryProbe) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.session import Session, SessionId
-from session_router.core.session_row import session_from_plain
+from session_router.core.session_row import session_from_plain, session_to_plain
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -22,17 +23,50 @@ logger = logging.getLogger("session_router")
 STATE_KEY = "session_router"
 
 
-def carried_session(state: Mapping[str, Any]) -> Session | None:
-    """Read the session that travels in a graph's state; a broken one counts as lost."""
-    plain: object = state.get(STATE_KEY)
-    # LangGraph begins a channel that merges with an empty dictionary: nothing is lost then.
-    if not isinstance(plain, dict) or not plain:
-        return None
-    try:
-        return session_from_plain(cast("dict[str, Any]", plain))
-    except StoreCorrupt as error:
-        logger.warning("the session in the graph's state is not readable; routing goes on from the history: %s", error)
-        return None
+KEPT_SESSIONS = 256
+"""Sessions of a process whose rows need not be read again, the last ones written."""
+
+
+class CarriedSessions:
+    """The sessions that travel in graphs' states, as plain rows.
+
+    A row that comes back as it was written is not read again: the session is still at hand.
+    """
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._written: dict[object, tuple[dict[str, Any], Session]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of sessions that are at hand."""
+        return len(self._written)
+
+    def written(self, session: Session) -> dict[str, Any]:
+        """Return the update of a graph's state that carries `session` on."""
+        row = session_to_plain(session)
+        with self._guard:
+            self._written.pop(session.id, None)
+            self._written[session.id] = (row, session)
+            if len(self._written) > KEPT_SESSIONS:
+                del self._written[next(iter(self._written))]
+        return {STATE_KEY: row}
+
+    def read(self, state: Mapping[str, Any]) -> Session | None:
+        """Read the session that travels in a graph's state; a broken one counts as lost."""
+        found: object = state.get(STATE_KEY)
+        # LangGraph begins a channel that merges with an empty dictionary: nothing is lost then.
+        if not isinstance(found, dict) or not found:
+            return None
+        plain = cast("dict[str, Any]", found)
+        name: object = plain.get("id")
+        row, session = self._written.get(name, (None, None)) if isinstance(name, str) else (None, None)
+        if session is not None and row == plain:
+            return session
+        try:
+            return session_from_plain(plain)
+        except StoreCorrupt as error:
+            logger.warning("the session in the graph's state is not readable; routing goes on from the history: %s", error)
+            return None
 
 
 def find_session(
@@ -54,7 +88,7 @@ def find_session(
     Returns:
         Its id, and the session itself when the graph's state carries it.
     """
-    carried = carried_session(state)
+    carried = calls.sessions.read(state)
     if carried is not None:
         return carried.id, carried
     session = calls.identify(names, reading)

@@ -9,11 +9,10 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.runtime import get_runtime
 from langgraph.types import Command
 
-from session_router.core.session_row import session_to_plain
 from session_router.errors import ConfigurationError
 from session_router_langchain.calls import Calls
 from session_router_langchain.names import current_config, names_of
-from session_router_langchain.session_state import STATE_KEY, find_session
+from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,5 +112,5 @@ class _RouterNode:
     def _command(self, decision: Decision) -> Command[Any]:
         name = decision.chosen()
         session = decision.session
-        update = {STATE_KEY: session_to_plain(session)} if decision.carried and session is not None else {}
+        update = self._calls.sessions.written(session) if decision.carried and session is not None else {}
         return Command(goto=self._destinations[name], update=update)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
-from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, observe, route
+from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, TakeLessons, observe, route
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.errors import ConfigurationError, MissingExtra
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
 
 KEPT_LESSONS = 64
-"""Lessons that wait in the process at most; others learn them when a session begins."""
+"""Lessons that wait in the process at most; they are kept once a session has begun."""
 
 logger = logging.getLogger("session_router")
 
@@ -118,13 +118,13 @@ class Router:
 
     def observe(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Tell what came of `decision`; returns the session as stored, if it was."""
-        session = self._drive(observe(decision, outcome))
+        session = self._drive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
 
     async def aobserve(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Do what `observe` does without blocking the event loop."""
-        session = await self._adrive(observe(decision, outcome))
+        session = await self._adrive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
 
@@ -179,8 +179,8 @@ class Router:
                     return self.scorer.score(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
-                case Learn():
-                    return self._learn(effect.lesson)
+                case Learn() | TakeLessons():
+                    return self._learn(effect)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
@@ -195,17 +195,19 @@ class Router:
                     return await self.scorer.ascore(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
-                case Learn():
-                    return self._learn(effect.lesson)
+                case Learn() | TakeLessons():
+                    return self._learn(effect)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
 
-    def _learn(self, lesson: Lesson) -> list[Lesson]:
-        self._lessons.append(lesson)
-        if not lesson.first and len(self._lessons) < KEPT_LESSONS:
-            return []
-        # One commit a session, not one a boundary.
-        lessons, self._lessons = self._lessons, []
+    def _learn(self, effect: Learn | TakeLessons) -> list[Lesson]:
+        if isinstance(effect, Learn):
+            self._lessons.append(effect.lesson)
+            due = len(self._lessons) >= KEPT_LESSONS
+        else:
+            # Once a session, not once a boundary.
+            due = any(lesson.first for lesson in self._lessons)
+        lessons, self._lessons = (self._lessons, []) if due else ([], self._lessons)
         return lessons
 
     def _record(self, decision: Decision) -> None:

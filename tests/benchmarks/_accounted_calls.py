@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from session_router.core.pricing import TOKENS_PER_PRICE
+from session_router.core.intake import Intake
 from session_router.core.session import Visit
 from session_router.core.situation import Situation
 
@@ -121,12 +121,11 @@ def compared(router: Router, call: Call, decision: Decision, row: LedgerRow, *, 
 
 def _counted(situation: Situation, name: ModelName, output: int) -> Counted:
     """Price a call as the router does, with the output tokens that came in place of those that it assumes."""
-    tokens, _ = situation.reading(name)
-    candidate = situation.priced(name, None)
-    cost, cached, price = candidate.cost, candidate.cached, situation.prices(name).output
+    # Not `situation.intakes`: a variant changes what they are made of.
+    intake = Intake.of(situation.call, situation.specs[name], situation.session, name)
+    cost = intake.cost(output=output)
     assert cost is not None
-    more = output - situation.policy.output_tokens
-    return Counted(tokens=round(tokens), cached=round(cached), dollars=cost + more * price / TOKENS_PER_PRICE)
+    return Counted(tokens=round(intake.tokens), cached=round(intake.cached * intake.held), dollars=cost)
 
 
 def _input(row: LedgerRow) -> int:

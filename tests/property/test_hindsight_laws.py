@@ -157,7 +157,7 @@ class Case:
 
     def costs(self) -> SessionCosts:
         policy = Policy(unlabelled=Tag(level=Level.PUBLIC), stake=self.terms.stake, handoff=self.terms.handoff)
-        store = MemorySessionStore(maximum_sessions=1)
+        store = MemorySessionStore(maximum_sessions=2)
         router = Router(self.models, scorer=Says(self.chances[0]), policy=policy, store=store, key=b"k" * 32)
         calls = list(replay_session(self.recording, router, pace=Pace(turn_seconds=20.0, call_seconds=5.0)))
         return SessionCosts(calls, router, lambda one: self.chances[one.decision.turn % len(self.chances)])

@@ -5,7 +5,7 @@ import pytest
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Question
 from session_router.core.pricing import Prices
-from session_router.scorers.lexical import SCANNED_CHARACTERS, LexicalScorer, lexical_difficulty, skills_of
+from session_router.scorers.lexical import SCANNED_CHARACTERS, LexicalScorer, has_code, lexical_difficulty, skills_of
 
 CHEAP, MIDDLE, DEAR = ModelName("cheap"), ModelName("middle"), ModelName("dear")
 MODELS = {
@@ -18,6 +18,17 @@ MODELS = {
 @pytest.mark.parametrize("harder", ["why is it so?", "debug and refactor it", "```x = 1```", "first this, then that, finally", "x" * 4000])
 def test_wording_code_steps_and_length_make_a_text_harder(harder: str) -> None:
     assert lexical_difficulty("") < lexical_difficulty(harder) <= 1
+
+
+@pytest.mark.parametrize("code", ["```", "Traceback", "a => b", "def go(x)", "class Go", "SELECT 1", "go();", "go(); \nthen", "x = 1;\ny"])
+def test_code_is_recognised(code: str) -> None:
+    assert has_code(code)
+    assert has_code(f"see {code}")
+
+
+@pytest.mark.parametrize("text", ["", "default (of) it", "subclass it", "classes", "SELECTED", "undef x(", "one; two", "a = > b"])
+def test_words_that_look_like_code_are_none(text: str) -> None:
+    assert not has_code(text)
 
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:

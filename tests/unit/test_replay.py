@@ -51,7 +51,7 @@ class WantsToSwitch:
 
 
 def router(**overrides: Any) -> Router:
-    settings: dict[str, Any] = {"scorer": WantsToSwitch(), "policy": Policy(stake=100), "store": MemorySessionStore(maximum_sessions=1)}
+    settings: dict[str, Any] = {"scorer": WantsToSwitch(), "policy": Policy(stake=100), "store": MemorySessionStore(maximum_sessions=2)}
     return Router(overrides.pop("models", MODELS), key=b"k" * 32, **{**settings, **overrides})
 
 

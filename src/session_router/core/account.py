@@ -49,32 +49,45 @@ class Account:
         """Return this account after a segment has ended."""
         return self if ended is None else replace(self, habits=self.habits.learned(ended))
 
-    def begun(self, transcript: Transcript, *, predicted_calls: float, foreseen_tokens: int = 0, model: ModelName | None = None) -> Account:
-        """Return this account with a new segment.
+    def reckoned(
+        self, transcript: Transcript, verdict: Verdict, drift: Drift, *, predicted_calls: float, foreseen_tokens: int = 0
+    ) -> Account:
+        """Return this account after a choice by dollars.
 
         Args:
-            transcript: Its first request.
-            predicted_calls: Calls that are expected of it.
+            transcript: The first request of the segment that begins.
+            verdict: The choice.
+            drift: How need moves, this segment included.
+            predicted_calls: Calls that are expected of the segment.
             foreseen_tokens: Tokens that are expected of its last request.
-            model: Who was chosen for it by dollars.
         """
-        tokens = transcript.tokens
-        segment = Segment(
-            start=len(transcript.steps),
-            opening=transcript.end.digest,
-            model=model,
-            first_tokens=tokens,
-            last_tokens=tokens,
-            predicted_calls=predicted_calls,
-            foreseen_tokens=foreseen_tokens,
+        return Account(
+            habits=self.habits,
+            drift=drift,
+            number=self.number + 1,
+            segment=Segment.begun(transcript, verdict.model, predicted_calls=predicted_calls, foreseen_tokens=foreseen_tokens),
+            ledger=verdict.ledger,
+            work=verdict.work,
+            quiet=verdict.quiet,
         )
-        return self._with(segment, number=self.number + 1)
+
+    def unreckoned(self, transcript: Transcript) -> Account:
+        """Return this account after a choice that no dollars decided, whose request is `transcript`."""
+        account = self.learned(self.ended(transcript))
+        segment = Segment.begun(transcript, predicted_calls=account.habits.calls)
+        return Account(habits=account.habits, drift=self.drift, number=self.number + 1, segment=segment)
 
     def continued(self, transcript: Transcript) -> Account:
         """Return this account after one more call of the segment, whose request is `transcript`."""
         if self.segment is None:
-            return self.begun(transcript, predicted_calls=self.habits.calls)
+            return self._with(Segment.begun(transcript, predicted_calls=self.habits.calls), number=self.number + 1)
         return self._with(self.segment.continued(transcript.tokens), number=self.number)
+
+    def answered(self, output: int) -> Account:
+        """Return this account after a provider counted the output tokens of a call."""
+        if self.segment is None:
+            return self
+        return self._with(self.segment.answered(output), number=self.number)
 
     def _with(self, segment: Segment, *, number: int) -> Account:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
@@ -82,31 +95,7 @@ class Account:
             habits=self.habits, drift=self.drift, number=number, segment=segment, ledger=self.ledger, work=self.work, quiet=self.quiet
         )
 
-    def unreckoned(self, transcript: Transcript) -> Account:
-        """Return this account after a choice that no dollars decided, whose request is `transcript`."""
-        account = self.learned(self.ended(transcript))
-        account = account.begun(transcript, predicted_calls=account.habits.calls)
-        return replace(account, ledger=None, work={}, quiet=0)
-
-    def reckoned(self, verdict: Verdict, drift: Drift) -> Account:
-        """Return this account after a choice by dollars."""
-        return Account(
-            habits=self.habits,
-            drift=drift,
-            number=self.number,
-            segment=self.segment,
-            ledger=verdict.ledger,
-            work=verdict.work,
-            quiet=verdict.quiet,
-        )
-
     @property
     def spent(self) -> tuple[USD, USD] | None:
         """Dollars of the session, and those of never switching; `None` while nobody counted."""
         return None if self.ledger is None else (self.ledger.spent, self.ledger.unmoved)
-
-    def answered(self, output: int) -> Account:
-        """Return this account after a provider counted the output tokens of a call."""
-        if self.segment is None:
-            return self
-        return self._with(self.segment.answered(output), number=self.number)

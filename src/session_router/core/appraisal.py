@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from session_router.core.ledger import Ledger
 from session_router.core.offer import Offer
-from session_router.core.prefix import cached_tokens
 from session_router.core.pricing import USD
-from session_router.core.segment import Forecast, cold_premium, segment_price
+from session_router.core.segment import Forecast, cold_premium, ingest_price, segment_price
 from session_router.core.switching import Standing
 
 if TYPE_CHECKING:
@@ -18,12 +17,20 @@ if TYPE_CHECKING:
 
     from session_router.core.account import Account
     from session_router.core.experience import Experience
+    from session_router.core.intake import Intake
     from session_router.core.model import ModelName
     from session_router.core.need import Need
+    from session_router.core.session import Visit
     from session_router.core.situation import Situation
 
 TRUSTED_SEGMENTS = 3.0
 """Segments of experience after which predictions are followed."""
+
+TRUSTED_BOUNDARIES = 1.0
+"""Past boundaries like this one that suffice instead."""
+
+UNLEARNED_WEIGHT = 1.0
+"""Past boundaries that the expectation of more of the same counts for against them."""
 
 TRUSTED_SURPRISE = log(4)
 """Segments that are, in the mean, four times as long or as short as predicted were not predicted."""
@@ -64,67 +71,68 @@ def appraise(
     chances = {name: needs[name].p_success for name in names}
     forecast = Forecast.of(account.habits, output=policy.output_tokens)
     outlook = None if experience is None else experience.outlook(number=account.number + 1, tokens=tokens, chances=chances)
+    weight = 0.0 if outlook is None else outlook.weight
     if outlook is not None:
-        forecast = forecast.blended(outlook.forecast, weight=account.habits.weight)
-    drafts = {name: _offer(situation, name, needs[name], forecast) for name in names}
-    afterwards = _the_same_again(situation, account, chances, forecast, drafts) if outlook is None else outlook.afterwards
-    offers = {name: draft.followed_by(afterwards[name]) for name, draft in drafts.items()}
+        forecast = forecast.blended(outlook.forecast, weight=account.habits.weight + UNLEARNED_WEIGHT, other_weight=weight)
+    afterwards = _the_same_again(situation, account, chances, forecast)
+    if outlook is not None:
+        share = weight / (weight + UNLEARNED_WEIGHT)
+        afterwards = {name: USD(dollars + share * (outlook.afterwards[name] - dollars)) for name, dollars in afterwards.items()}
+    last = _last_visit(situation)
+    offers = {name: _offer(situation, name, chances[name], forecast, last=last, afterwards=afterwards[name]) for name in names}
     return Appraisal(
-        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, trusted=outlook is not None)
+        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, trusted=weight >= TRUSTED_BOUNDARIES)
     )
 
 
-def _offer(situation: Situation, name: ModelName, need: Need, forecast: Forecast) -> Offer:
-    spec, policy = situation.specs[name], situation.policy
-    tokens, cached = situation.reading(name)
-    scaled = forecast.scaled(situation.scale(name))
-    price = segment_price(situation.prices(name), spec.prompt_cache, scaled, tokens=tokens, cached=cached)
+def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forecast, *, last: Visit | None, afterwards: USD) -> Offer:
+    policy, intake = situation.policy, situation.intakes[name]
+    prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
+    price = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
     moved = situation.current is not None and name != situation.current
-    kept = _kept(situation, name, tokens)
-    refresh = segment_price(situation.prices(name), spec.prompt_cache, scaled, tokens=tokens, cached=max(cached, kept)).ingest
+    refresh = ingest_price(prices, cache, tokens=tokens, cached=max(cached, _kept(situation, intake, last)))
     return Offer(
         model=name,
         ingest=price.ingest,
         loop=price.loop,
-        risk=USD(policy.stake * (1 - need.p_success)),
+        risk=USD(policy.stake * (1 - chance)),
         handoff=USD(policy.handoff if moved else 0.0),
-        afterwards=USD(0.0),
+        afterwards=afterwards,
         refresh=refresh,
-        arrival=USD(max(0.0, cold_premium(situation.prices(name), tokens) - refresh) + policy.handoff),
+        arrival=USD(max(0.0, cold_premium(prices, tokens) - refresh) + policy.handoff),
     )
 
 
-def _kept(situation: Situation, name: ModelName, tokens: float) -> float:
-    """Tokens of the request that the provider of `name` would hold, had it served every call so far."""
-    session, call = situation.session, situation.call
-    # Visits by this very request, if it was routed before, are left out: nobody had read it when the segment began.
-    before = [visit for visit in session.visits.values() if visit.steps < len(call.transcript.steps)] if session is not None else []
-    last = max(before, key=lambda visit: visit.at, default=None)
-    cache, scale = situation.specs[name].prompt_cache, situation.scale(name)
-    return min(tokens, cached_tokens(call.transcript, last, now=call.now, cache=cache, scale=scale))
+def _last_visit(situation: Situation) -> Visit | None:
+    """Return the last visit of any model, before this request: it may have been routed already, and nobody had read it then."""
+    session, steps = situation.session, len(situation.call.transcript.steps)
+    visits = () if session is None else session.visits.values()
+    return max((visit for visit in visits if visit.steps < steps), key=lambda visit: visit.at, default=None)
 
 
-def _the_same_again(
-    situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast, offers: Mapping[ModelName, Offer]
-) -> dict[ModelName, USD]:
+def _kept(situation: Situation, intake: Intake, last: Visit | None) -> float:
+    """Tokens of the request that a provider would hold, had it served every call up to the `last` one."""
+    return min(intake.tokens, intake.cached_by(situation.call, last))
+
+
+def _the_same_again(situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast) -> dict[ModelName, USD]:
     """Expect, from each model, the cheaper of two plans for the segments that still follow: to stay, or to move once."""
     policy, further = situation.policy, forecast.further
     added = (forecast.calls - 1) * forecast.growth + forecast.between
     stay: dict[ModelName, float] = {}
-    arrive: dict[ModelName, float] = {}
-    for name in offers:
-        scale = situation.scale(name)
-        prices, cache = situation.prices(name), situation.specs[name].prompt_cache
-        tokens = situation.call.transcript.tokens * scale
+    moved: dict[ModelName, float] = {}
+    for name, chance in account.drift.expected(chances, further=further).items():
+        intake = situation.intakes[name]
+        prices, cache, tokens, scale = intake.prices, intake.cache, intake.tokens, intake.scale
         # In the middle of what follows; prices are linear in the tokens.
         then = tokens + added * scale * (1 + further) / 2
         read = max(0.0, then - forecast.between * scale)
         price = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=read if read >= cache.minimum_tokens else 0.0)
-        chance = account.drift.expected(name, chances[name], further=further)
         stay[name] = further * (price.ingest + price.loop + policy.stake * (1 - chance))
-        arrive[name] = cold_premium(prices, tokens + added * scale) + policy.handoff if further else 0.0
-    moved = {name: stay[name] + arrive[name] for name in offers}
-    return {name: USD(min([stay[name], *(moved[other] for other in offers if other != name)])) for name in offers}
+        moved[name] = stay[name] + (cold_premium(prices, tokens + added * scale) + policy.handoff if further else 0.0)
+    # Moving to where one is costs no less than to stay.
+    move = min(moved.values())
+    return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
 def _standing(situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, trusted: bool) -> Standing:
@@ -139,7 +147,8 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
     # The work function is that of prices of arrival that do not fall: of a history that grows, while caches live.
     shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
-    expired = current is not None and offers[current].refresh >= cold_premium(situation.prices(current), situation.reading(current)[0])
+    here = None if current is None else situation.intakes[current]
+    expired = here is not None and current is not None and offers[current].refresh >= cold_premium(here.prices, here.tokens)
     return Standing(
         current=current,
         trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
@@ -164,19 +173,18 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
     Its cache would hold all that the session has read. What the last segment added beyond what was foreseen counts as
     read fresh on either way: the reserve of the boundary before could not hold it.
     """
-    name = anchor.model
-    spec, scale = situation.specs[name], situation.scale(name)
-    tokens, kept = situation.reading(name)
-    if account.segment is not None and name != situation.current:
-        kept = max(kept, min(_kept(situation, name, tokens), account.segment.foreseen_tokens * scale))
-    price = segment_price(situation.prices(name), spec.prompt_cache, forecast.scaled(scale), tokens=tokens, cached=kept)
+    intake = situation.intakes[anchor.model]
+    tokens, kept = intake.tokens, float(intake.cached)
+    if account.segment is not None and anchor.model != situation.current:
+        kept = max(kept, min(_kept(situation, intake, _last_visit(situation)), account.segment.foreseen_tokens * intake.scale))
+    price = segment_price(intake.prices, intake.cache, forecast.scaled(intake.scale), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 
 
 def _reserve(situation: Situation, anchor: ModelName, forecast: Forecast) -> USD:
     """At least what a return to the anchor at the next boundary costs above never having left it."""
-    tokens = foreseen_tokens(situation.call.transcript.tokens, forecast)
-    return USD(cold_premium(situation.prices(anchor), tokens * situation.scale(anchor)) + situation.policy.handoff)
+    intake, tokens = situation.intakes[anchor], foreseen_tokens(situation.call.transcript.tokens, forecast)
+    return USD(cold_premium(intake.prices, tokens * intake.scale) + situation.policy.handoff)
 
 
 def foreseen_tokens(tokens: int, forecast: Forecast) -> int:

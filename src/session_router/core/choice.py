@@ -190,7 +190,7 @@ def _session_after(
                 digest=prefix.digest,
                 tokens=prefix.tokens,
                 at=call.now,
-                scale=situation.scale(name),
+                scale=situation.intakes[name].scale,
                 held=1.0 if visit is None else visit.held,
             ),
         },

@@ -106,7 +106,8 @@ class Evidence:
         tokens: Estimated tokens of the request.
         output_tokens: Output tokens that the dollars of the call assume.
         stake: Dollars that a badly served segment costs.
-        margin: Share of the current model's expected dollars of the segment that a switch must save.
+        margin: Share of the current model's expected dollars, less the risk that is left on every model, that a switch must
+            save.
         forecast: The segment that the expected dollars assume; `None` when they were not asked for.
         trusted: Whether the predictions were followed; `None` when they were not asked for.
         spent: Dollars of the session's ledger after this decision: its own, and those of never switching; `None`

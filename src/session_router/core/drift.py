@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.segment import MEMORY, PRIOR_WEIGHT
 
@@ -16,6 +16,18 @@ PRIOR_VARIANCE = 0.01
 """Weight of the assumption that half of a deviation persists: that of one segment 0.1 off the mean."""
 
 
+class Deviation(NamedTuple):
+    """How need deviated from its mean, at two segments in a row, in the mean over their models.
+
+    Attributes:
+        square: Of the deviation at the first.
+        product: Of both.
+    """
+
+    square: float
+    product: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """A first-order autoregression of need: part of its deviation from the session's mean persists.
@@ -23,15 +35,14 @@ class Drift:
     Attributes:
         weight: Segments that the means stand for, the forgotten ones left out.
         chances: Mean `p_success` by model.
-        last: By how much `p_success` deviated from its mean in the last segment, in the mean over its candidates; `None`
-            before the first.
+        last: By how much `p_success` deviated from its mean in the last segment, by model; empty before the first.
         variance: Sum of squared deviations from the mean, the forgotten ones left out.
         covariance: Sum of products of successive deviations, as above.
     """
 
     weight: float = 0.0
     chances: Mapping[ModelName, float] = field(default_factory=dict["ModelName", float])
-    last: float | None = None
+    last: Mapping[ModelName, float] = field(default_factory=dict["ModelName", float])
     variance: float = 0.0
     covariance: float = 0.0
 
@@ -45,47 +56,69 @@ class Drift:
         """Return this drift as a session begins with it: it soon has means of its own."""
         return Drift(weight=min(self.weight, PRIOR_WEIGHT), chances=self.chances, variance=self.variance, covariance=self.covariance)
 
-    def deviations(self, chances: Mapping[ModelName, float]) -> tuple[float, float] | None:
-        """Return by how much need deviates from its mean, in the last segment and in one with `chances`.
+    def deviation(self, chances: Mapping[ModelName, float]) -> Deviation | None:
+        """Return how need deviates from its mean, in the last segment and in one with `chances`.
 
-        `None` while there is no last one, or the mean rests on it alone.
+        Model by model: where one gains what another loses, need has moved all the same. `None` while there is no last one, or
+        the mean rests on it alone.
         """
-        now = [chance - self.chances[name] for name, chance in chances.items() if name in self.chances]
-        if self.last is None or self.weight <= 1 or not now:
+        pairs = [(before, chances[name] - self.chances[name]) for name, before in self.last.items() if name in chances]
+        if self.weight <= 1 or not pairs:
             return None
-        return self.last, sum(now) / len(now)
+        return Deviation(sum(one * one for one, _ in pairs) / len(pairs), sum(one * other for one, other in pairs) / len(pairs))
 
-    def moved(self, before: float, now: float, *, memory: float = MEMORY) -> Drift:
-        """Return this drift after need deviated from its mean by `before` and then by `now`."""
-        return replace(self, variance=memory * self.variance + before * before, covariance=memory * self.covariance + before * now)
+    def moved(self, deviation: Deviation, *, memory: float = MEMORY) -> Drift:
+        """Return this drift after need deviated from its mean."""
+        variance, covariance = memory * self.variance + deviation.square, memory * self.covariance + deviation.product
+        return Drift(weight=self.weight, chances=self.chances, last=self.last, variance=variance, covariance=covariance)
 
     def averaged(self, chances: Mapping[ModelName, float], *, memory: float = MEMORY) -> Drift:
         """Return this drift with `chances` (`p_success` by model) in its means, and nothing said of how need moves."""
+        return Drift(
+            weight=memory * self.weight + 1,
+            chances=self._means(chances, memory=memory),
+            last=self.last,
+            variance=self.variance,
+            covariance=self.covariance,
+        )
+
+    def seen(self, chances: Mapping[ModelName, float], deviation: Deviation | None) -> Drift:
+        """Return this drift after a segment with `chances` (`p_success` by model, at least one).
+
+        Args:
+            chances: Of the segment.
+            deviation: What `deviation` says of it.
+        """
+        means, (square, product) = self._means(chances, memory=MEMORY), deviation or (0.0, 0.0)
+        forgets = 1.0 if deviation is None else MEMORY
+        return Drift(
+            weight=MEMORY * self.weight + 1,
+            chances=means,
+            last={name: chance - means[name] for name, chance in chances.items()},
+            variance=forgets * self.variance + square,
+            covariance=forgets * self.covariance + product,
+        )
+
+    def _means(self, chances: Mapping[ModelName, float], *, memory: float) -> dict[ModelName, float]:
         share = 1 / (memory * self.weight + 1)
         means = dict(self.chances)
         for name, chance in chances.items():
             before = means.get(name, chance)
             means[name] = before + share * (chance - before)
-        return Drift(weight=memory * self.weight + 1, chances=means, last=self.last, variance=self.variance, covariance=self.covariance)
+        return means
 
-    def seen(self, chances: Mapping[ModelName, float]) -> Drift:
-        """Return this drift after a segment with `chances` (`p_success` by model, at least one)."""
-        deviations = self.deviations(chances)
-        drift = (self if deviations is None else self.moved(*deviations)).averaged(chances)
-        return replace(drift, last=sum(chance - drift.chances[name] for name, chance in chances.items()) / len(chances))
-
-    def expected(self, name: ModelName, chance: float, *, further: float) -> float:
+    def expected(self, chances: Mapping[ModelName, float], *, further: float) -> dict[ModelName, float]:
         """Expect the mean `p_success` over the segments that follow one.
 
         Args:
-            name: The model.
-            chance: Its `p_success` in that segment.
+            chances: `p_success` in that segment, by model.
             further: How many follow, >= 0.
         """
-        mean, rho = self.chances.get(name, chance), self.persistence
+        rho = self.persistence
         if rho == 1 or further == 0:
-            return chance
+            return dict(chances)
         # The mean of rho, rho^2, ..., rho^further. Of fewer than one, that one: `further` may come close to nothing.
         ahead = max(1.0, further)
-        left: float = rho * (1 - rho**ahead) / (ahead * (1 - rho))
-        return mean + min(1.0, left) * (chance - mean)
+        left: float = min(1.0, rho * (1 - rho**ahead) / (ahead * (1 - rho)))
+        means = self.chances
+        return {name: left * chance + (1 - left) * means.get(name, chance) for name, chance in chances.items()}

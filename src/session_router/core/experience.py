@@ -64,10 +64,13 @@ class Outlook:
     """What past sessions say of the coming segment and of what follows it.
 
     Attributes:
+        weight: Past boundaries that it rests on, > 0: one that was the same in all counts as 1, one that is unlike as next to
+            nothing.
         forecast: The segment.
         afterwards: Expected US dollars of all that follows, by the model that the segment is on.
     """
 
+    weight: float
     forecast: Forecast
     afterwards: Mapping[ModelName, USD]
 
@@ -153,6 +156,7 @@ class Experience:
         own = [(index, chances[name]) for index, name in enumerate(self._models) if name in chances]
         size = log(max(1, tokens))
         near = nsmallest(NEIGHBOURS, ((place.distance(size, own), place.order, place.mark) for place in places))
+        # Relative to the nearest, however far it is: the means of far ones are as good as they can be.
         least = near[0][0]
         weights = [exp((least - distance) / 2) for distance, _, _ in near]
         total = sum(weights)
@@ -167,7 +171,11 @@ class Experience:
             growth=mean([mark.growth for mark in marks]),
             output=mean([mark.output for mark in marks]),
         )
-        return Outlook(forecast=forecast, afterwards={name: USD(mean([mark.afterwards[name] for mark in marks])) for name in chances})
+        return Outlook(
+            weight=total * exp(-least / 2),
+            forecast=forecast,
+            afterwards={name: USD(mean([mark.afterwards[name] for mark in marks])) for name in chances},
+        )
 
 
 @dataclass(frozen=True, slots=True)

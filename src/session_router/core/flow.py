@@ -76,12 +76,17 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """Answered with the lessons that are now to be kept, or with nothing while they may wait."""
+    """Answered with the lessons that have waited too long, or with nothing."""
 
     lesson: Lesson
 
 
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
+@dataclass(frozen=True, slots=True)
+class TakeLessons:
+    """Answered with the lessons that are to be kept now that there is time, or with nothing while they may wait."""
+
+
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn | TakeLessons
 
 
 def route(
@@ -115,7 +120,7 @@ def route(
             degraded.add("store")
             break
     if lesson is not None and population is not None and not call.internal:
-        yield from _learn(lesson, population)
+        yield from _teach((yield Learn(lesson)), population)
     decision = _with_degraded(decision, degraded)
     recorded = yield AppendRecord(decision)
     return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
@@ -127,13 +132,25 @@ def _with_degraded(decision: Decision, degraded: set[str]) -> Decision:
     return replace(decision, evidence=replace(decision.evidence, degraded=tuple(sorted(degraded))))
 
 
-def observe(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Session | None]:
-    """Fold what came of `decision` into the stored session.
+def observe(decision: Decision, outcome: Outcome, population: SessionId | None = None) -> Generator[Effect, Any, Session | None]:
+    """Fold what came of `decision` into the stored session, and what its session teaches into the population.
+
+    Args:
+        decision: Who was chosen.
+        outcome: What came of it.
+        population: As for `route`. It is taught here and not there: nobody waits for a model meanwhile.
 
     Returns:
         The session as stored, or for the framework to carry on; `None` when there is none, or the store is
         unavailable.
     """
+    session = yield from _settle(decision, outcome)
+    if population is not None:
+        yield from _teach((yield TakeLessons()), population)
+    return session
+
+
+def _settle(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Session | None]:
     if decision.session is None or decision.internal or decision.model is None:
         return None
     if decision.carried:
@@ -179,10 +196,11 @@ def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Eff
 def _decide(
     situation: Situation, population: SessionId | None, degraded: set[str]
 ) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
-    decision = _by_rule(situation, degraded)
+    lock = _lock_of(situation)
+    names = [] if lock else situation.candidates()
+    decision = _by_rule(situation, names, degraded) if lock is None else _under_lock(situation, lock)
     if decision is not None:
         return decision, None
-    names = situation.candidates()
     scores = yield ScoreNeed(situation.call.question, {name: situation.specs[name] for name in names})
     needs = None if scores is None else _needs_of(scores, names)
     if needs is None or any(situation.specs[name].prices is None for name in names):
@@ -208,8 +226,7 @@ def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]
     return None if stored is None or isinstance(stored, Failed) else stored.account
 
 
-def _learn(lesson: Lesson, row: SessionId) -> Generator[Effect, Any, None]:
-    lessons = yield Learn(lesson)
+def _teach(lessons: Any, row: SessionId) -> Generator[Effect, Any, None]:  # noqa: ANN401 -- what a driver answered: lessons, nothing, or `Failed`
     if not lessons or isinstance(lessons, Failed):
         return
     for _ in range(MAXIMUM_ATTEMPTS):
@@ -217,20 +234,25 @@ def _learn(lesson: Lesson, row: SessionId) -> Generator[Effect, Any, None]:
         if isinstance(stored, Failed) and not isinstance(stored.error, StoreCorrupt):
             return
         population = Session(id=row) if stored is None or isinstance(stored, Failed) else stored
-        committed = yield CommitSession(replace(population.committed(), account=taught(population.account, lessons)))
+        population = Session(id=row, version=population.version + 1, account=taught(population.account, lessons))
+        committed = yield CommitSession(population)
         if committed:
             # Or failed: they are means over many sessions, and do without these.
             return
 
 
-def _by_rule(situation: Situation, degraded: set[str]) -> Decision | None:  # noqa: PLR0911 -- one line a rule, in the order in which they outrank one another
-    """Decide without asking what anything costs, where that is not the question."""
+def _lock_of(situation: Situation) -> Lock | None:
     call, session = situation.call, situation.session
     closed, stored = (None, None) if session is None else (session.closed, session.lock)
-    lock = find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
-    if lock is not None:
-        return _under_lock(situation, lock)
-    names = situation.candidates()
+    return find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
+
+
+def _by_rule(situation: Situation, names: list[ModelName], degraded: set[str]) -> Decision | None:
+    """Decide at a boundary without asking what anything costs, where that is not the question.
+
+    One line a rule, in the order in which they outrank one another.
+    """
+    call = situation.call
     if not names:
         return refuse(situation)
     if call.only is not None:

@@ -39,7 +39,7 @@ starts anew on the new model, with that segment's cost on both sides; the law th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, cast
 
@@ -94,7 +94,7 @@ class Ledger:
             cost: Dollars of the segment on the chosen model, as `allows` was told; finite, >= 0.
             unmoved: Dollars of the segment on the anchor, had the session never left it; finite, >= 0.
         """
-        return replace(self, spent=USD(self.spent + cost), unmoved=USD(self.unmoved + unmoved))
+        return Ledger(anchor=self.anchor, spent=USD(self.spent + cost), unmoved=USD(self.unmoved + unmoved))
 
     def holds(self, *, share: float) -> bool:
         """Say whether `spent` is at most (1 + `share`) times `unmoved`, up to rounding."""

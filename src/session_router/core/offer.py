@@ -51,19 +51,6 @@ class Offer:
         """All of it."""
         return USD(self.segment + self.afterwards)
 
-    def followed_by(self, afterwards: USD) -> Offer:
-        """Return this offer with what follows."""
-        return Offer(
-            model=self.model,
-            ingest=self.ingest,
-            loop=self.loop,
-            risk=self.risk,
-            handoff=self.handoff,
-            afterwards=afterwards,
-            refresh=self.refresh,
-            arrival=self.arrival,
-        )
-
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is zero is left out."""
         terms = {"ingest": self.ingest, "loop": self.loop, "risk": self.risk, "handoff": self.handoff, "afterwards": self.afterwards}

@@ -30,7 +30,8 @@ class Policy:
         default: The model for calls before any human message, and for calls that nothing else decides; `None` for the
             model with the least expected dollars and the first route.
         stake: US dollars that a badly served segment costs the user.
-        margin: Share of the current model's expected dollars of the segment, in [0, 1), that a switch must save.
+        margin: Share of the current model's expected dollars, in [0, 1), that a switch must save: of the segment and what follows,
+            less the segment's risk that is left on every model.
         cooldown: Turns after a switch in which no other follows, >= 0.
         patience: Boundaries in a row at which a model with a cheaper loop would have been the best, after which the
             session moves to it whatever margin and cooldown say; 0 for never.
@@ -49,7 +50,7 @@ class Policy:
 
     default: str | None = None
     stake: float = 0.1
-    margin: float = 0.05
+    margin: float = 0.03
     cooldown: int = 0
     patience: int = 3
     cap: float | None = 0.5

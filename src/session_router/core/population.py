@@ -5,7 +5,7 @@ Its account is kept in the store like a session's, so that whoever shares the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.core.account import Account
@@ -13,6 +13,7 @@ from session_router.core.account import Account
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from session_router.core.drift import Deviation
     from session_router.core.model import ModelName
     from session_router.core.segment import Ended
 
@@ -29,13 +30,13 @@ class Lesson:
         number: Of the segment that begins, in its session, from 1.
         ended: The segment that ended; `None` when none did.
         chances: `p_success` by model in the segment that begins.
-        deviations: Of need from the session's mean, in the segment that ended and in the one that begins; `None` for not known.
+        deviation: Of need from the session's mean, in the segment that ended and in the one that begins; `None` for not known.
     """
 
     number: int
     ended: Ended | None
     chances: Mapping[ModelName, float]
-    deviations: tuple[float, float] | None
+    deviation: Deviation | None
 
     @property
     def first(self) -> bool:
@@ -57,6 +58,6 @@ def taught(population: Account | None, lessons: Iterable[Lesson]) -> Account:
     for lesson in lessons:
         habits = (habits if lesson.ended is None else habits.learned(lesson.ended, memory=MEMORY)).told(number=lesson.number)
         # Each session tells how its need moves; all of them together, how high it is.
-        drift = drift if lesson.deviations is None else drift.moved(*lesson.deviations, memory=MEMORY)
+        drift = drift if lesson.deviation is None else drift.moved(lesson.deviation, memory=MEMORY)
         drift = drift.averaged(lesson.chances, memory=MEMORY)
-    return replace(account, habits=habits, drift=drift)
+    return Account(habits=habits, drift=drift)

@@ -45,6 +45,25 @@ class Prices:
                 continue
             check_number(value, key=f"prices.{name}", rule="give US dollars per 1,000,000 tokens, >= 0.")
 
+    @property
+    def read(self) -> tuple[float, float]:
+        """Of reading a token fresh where prompts are cached, and of reading it cached."""
+        fresh = self.input if self.cache_write is None else self.cache_write
+        return fresh, self.input if self.cached_input is None else self.cached_input
+
+    def expected(self, held: float) -> Prices:
+        """Return these prices for a provider that was seen to have cached only a share of `held` of what it should.
+
+        What is not found again is read fresh, and was not written.
+        """
+        cached_input = self.input if self.cached_input is None else self.cached_input
+        return Prices(
+            input=self.input,
+            output=self.output,
+            cached_input=held * cached_input + (1 - held) * self.input,
+            cache_write=None if self.cache_write is None else held * self.cache_write + (1 - held) * self.input,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
@@ -80,7 +99,8 @@ def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
         cache: How the model's provider caches.
     """
     written = 0 if prices.cache_write is None else max(0, cache.cacheable(usage.input) - usage.cached)
-    # Spelled out: `dataclasses.replace` costs several times as much, and this runs for every candidate of every call.
+    if written == usage.written:
+        return usage
     return Usage(input=usage.input, cached=usage.cached, written=written, output=usage.output)
 
 

@@ -60,13 +60,14 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
     appraisal = appraise(situation, account, names, needs, situation.policy.experience)
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
-    forecast = appraisal.forecast
-    after = account.begun(
+    forecast, deviation = appraisal.forecast, account.drift.deviation(chances)
+    after = account.reckoned(
         transcript,
+        verdict,
+        account.drift.seen(chances, deviation),
         predicted_calls=forecast.calls,
         foreseen_tokens=foreseen_tokens(transcript.tokens, forecast),
-        model=verdict.model,
-    ).reckoned(verdict, account.drift.seen(chances))
+    )
     return Reckoning(
         model=verdict.model,
         reason=verdict.reason,
@@ -75,5 +76,5 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
         trusted=appraisal.standing.trusted,
         before=before,
         account=after,
-        lesson=Lesson(number=after.number, ended=ended, chances=chances, deviations=account.drift.deviations(chances)),
+        lesson=Lesson(number=after.number, ended=ended, chances=chances, deviation=deviation),
     )

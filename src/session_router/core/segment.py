@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import TYPE_CHECKING
 
-from session_router.core.pricing import TOKENS_PER_PRICE, USD
+from session_router.core.pricing import NOTHING, TOKENS_PER_PRICE, USD
 from session_router.core.transcript import EMPTY_DIGEST, Role
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ MEMORY = 0.9
 
 FURTHER_SHARE = 0.02
 """Weight of a boundary in how many segments follow one: what is fifty boundaries old counts for a third."""
-
-OTHER_WEIGHT = 8.0
-"""Segments that the segments of past sessions count for against a session's own."""
 
 PRIOR_WEIGHT = 3.0
 """Segments that the population's habits count for in a session of its own."""
@@ -58,6 +55,20 @@ class Segment:
     counted: int = 0
     predicted_calls: float = 1.0
     foreseen_tokens: int = 0
+
+    @classmethod
+    def begun(cls, transcript: Transcript, model: ModelName | None = None, *, predicted_calls: float, foreseen_tokens: int = 0) -> Segment:
+        """Begin a segment with the request `transcript`."""
+        tokens = transcript.tokens
+        return cls(
+            start=len(transcript.steps),
+            opening=transcript.end.digest,
+            model=model,
+            first_tokens=tokens,
+            last_tokens=tokens,
+            predicted_calls=predicted_calls,
+            foreseen_tokens=foreseen_tokens,
+        )
 
     def is_begun_by(self, transcript: Transcript) -> bool:
         """Whether `transcript` is its first request, after which there was no other."""
@@ -185,7 +196,16 @@ class Habits:
         Args:
             number: Of the segment that begins, in its session, from 1.
         """
-        return replace(self, further=self.further + FURTHER_SHARE * (number - 1 - self.further))
+        return Habits(
+            weight=self.weight,
+            calls=self.calls,
+            pairs=self.pairs,
+            growth=self.growth,
+            output=self.output,
+            between=self.between,
+            further=self.further + FURTHER_SHARE * (number - 1 - self.further),
+            surprise=self.surprise,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,9 +237,9 @@ class Forecast:
             return self
         return replace(self, growth=self.growth * scale, between=self.between * scale)
 
-    def blended(self, other: Forecast, *, weight: float) -> Forecast:
+    def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
-        share = weight / (weight + OTHER_WEIGHT)
+        share = weight / (weight + other_weight)
         return Forecast(
             calls=max(1.0, share * self.calls + (1 - share) * other.calls),
             pairs=share * self.pairs + (1 - share) * other.pairs,
@@ -278,23 +298,27 @@ def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tok
         tokens: Of its first request.
         cached: Of these, those that the provider should still hold.
     """
-    fresh_price, cached_price = prices.input, prices.input
-    if tokens >= cache.minimum_tokens and cache.seconds_to_live > 0:
-        fresh_price, cached_price = _read_prices(prices)
+    fresh_price, cached_price = prices.read if _caches(cache, tokens) else (prices.input, prices.input)
     later = forecast.calls - 1
     new = later * forecast.growth
     reread = later * tokens + forecast.pairs * forecast.growth - new
-    ingest = (tokens - cached) * (fresh_price - cached_price)
     loop = tokens * cached_price + new * fresh_price + reread * cached_price + forecast.calls * forecast.output * prices.output
-    return SegmentPrice(ingest=USD(ingest / TOKENS_PER_PRICE), loop=USD(loop / TOKENS_PER_PRICE))
+    return SegmentPrice(ingest=ingest_price(prices, cache, tokens=tokens, cached=cached), loop=USD(loop / TOKENS_PER_PRICE))
+
+
+def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:
+    """Dollars of reading, of `tokens`, what is not `cached`, over reading it cached: none where nothing is ever cached."""
+    if not _caches(cache, tokens):
+        return NOTHING
+    fresh_price, cached_price = prices.read
+    return USD((tokens - cached) * (fresh_price - cached_price) / TOKENS_PER_PRICE)
 
 
 def cold_premium(prices: Prices, tokens: float) -> USD:
-    """Dollars of reading `tokens` fresh over reading them cached."""
-    fresh_price, cached_price = _read_prices(prices)
+    """Dollars of reading `tokens` fresh over reading them cached; not below 0."""
+    fresh_price, cached_price = prices.read
     return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
 
 
-def _read_prices(prices: Prices) -> tuple[float, float]:
-    fresh = prices.input if prices.cache_write is None else prices.cache_write
-    return fresh, prices.input if prices.cached_input is None else prices.cached_input
+def _caches(cache: PromptCache, tokens: float) -> bool:
+    return tokens >= cache.minimum_tokens and cache.seconds_to_live > 0

@@ -141,7 +141,7 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
             habits.further,
             habits.surprise,
         ],
-        "drift": [drift.weight, drift.last, drift.variance, drift.covariance, dict(drift.chances)],
+        "drift": [drift.weight, drift.variance, drift.covariance, dict(drift.chances), dict(drift.last)],
         "number": account.number,
         "segment": None
         if segment is None
@@ -175,11 +175,11 @@ def _account(plain: Mapping[str, Any]) -> Account:
         further=further,
         surprise=surprise,
     )
-    weight, last, variance, covariance, chances = plain["drift"]
+    weight, variance, covariance, chances, last = plain["drift"]
     weight, variance = _amounts((weight, variance))
     drift = Drift(
         weight=weight,
-        last=None if last is None else _number(last, low=-1.0, high=1.0),
+        last={ModelName(_text(name)): _number(deviation, low=-1.0, high=1.0) for name, deviation in last.items()},
         variance=variance,
         covariance=_number(covariance),
         chances=_amounts_by_model(chances, high=1.0),

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import examine, payload_tag
-from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import Prices, Usage, billed, call_cost
+from session_router.core.intake import Intake
 from session_router.core.transcript import BindingReach, Role
-from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from session_router.core.need import Need
     from session_router.core.offer import Offer
     from session_router.core.policy import Policy
-    from session_router.core.pricing import USD
     from session_router.core.session import Session
     from session_router.core.transcript import Binding
 
@@ -40,6 +37,7 @@ class Situation:
         current: Who answered last, or `None` when nobody did or it is no route.
         tag: The label of the payload; `None` when governance is not in use.
         eligible: What stands against each model.
+        intakes: What the request is to each model.
         again: Whether this boundary was decided before.
     """
 
@@ -50,6 +48,7 @@ class Situation:
     current: ModelName | None
     tag: Tag | None
     eligible: Mapping[ModelName, Eligibility]
+    intakes: Mapping[ModelName, Intake]
     again: bool = False
 
     @classmethod
@@ -60,7 +59,8 @@ class Situation:
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy)
-        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), again)
+        intakes = {name: Intake.of(call, spec, session, name) for name, spec in specs.items()}
+        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), intakes, again)
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
@@ -92,51 +92,6 @@ class Situation:
             return self.session.current
         return self.current if lock.model is None else None
 
-    def prices(self, name: ModelName) -> Prices:
-        """Return the prices of `name`, as expected of a provider that was seen to cache less than it should.
-
-        What is not found again is read fresh, and was not written.
-
-        Raises:
-            ConfigurationError: It has none.
-        """
-        prices = self.specs[name].prices
-        if prices is None:
-            raise ConfigurationError(key=f"prices.{name}", value=None, rule="the price is unknown; give its prices.")
-        held = self.held(name)
-        if held == 1:
-            return prices
-        cached_input = prices.input if prices.cached_input is None else prices.cached_input
-        return Prices(
-            input=prices.input,
-            output=prices.output,
-            cached_input=held * cached_input + (1 - held) * prices.input,
-            cache_write=None if prices.cache_write is None else held * prices.cache_write + (1 - held) * prices.input,
-        )
-
-    def scale(self, name: ModelName) -> float:
-        """Tokens that the provider of `name` counts for one that we estimate; as others do, while it has counted none."""
-        if self.session is None or not self.session.visits:
-            return 1.0
-        visit = self.session.visits.get(name) or max(self.session.visits.values(), key=lambda one: one.at)
-        return visit.scale
-
-    def held(self, name: ModelName) -> float:
-        """Share of what should be cached that the provider of `name` was seen to have cached."""
-        visit = None if self.session is None else self.session.visits.get(name)
-        return 1.0 if visit is None else visit.held
-
-    def reading(self, name: ModelName) -> tuple[float, float]:
-        """Tokens of the request as the provider of `name` would count them; and of these, those that it should still hold.
-
-        That a provider holds less than it should is in its `prices`.
-        """
-        transcript, session = self.call.transcript, self.session
-        visit = None if session is None else session.visits.get(name)
-        scale = self.scale(name)
-        cached = cached_tokens(transcript, visit, now=self.call.now, cache=self.specs[name].prompt_cache, scale=scale)
-        return transcript.tokens * scale, cached
-
     def priced(
         self,
         name: ModelName,
@@ -148,20 +103,14 @@ class Situation:
         unportable: bool = False,
     ) -> Candidate:
         """Price the call on `name`; the rest is put into the candidate as it is."""
-        spec = self.specs[name]
-        tokens, cached = self.reading(name)
-        usage = Usage(input=round(tokens), cached=round(cached), output=self.policy.output_tokens)
-        cost: USD | None = None
-        if spec.prices is not None:
-            prices = self.prices(name)
-            cost = call_cost(prices, billed(usage, prices, spec.prompt_cache))
+        intake = self.intakes[name]
         return Candidate(
             model=name,
             excluded=excluded,
             uncleared=uncleared,
             unportable=unportable,
-            cached=round(cached * self.held(name)),
-            cost=cost,
+            cached=round(intake.cached * intake.held),
+            cost=intake.cost(output=self.policy.output_tokens),
             p_success=None if need is None else need.p_success,
             offer=offer,
         )

@@ -84,7 +84,9 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=work, quiet=0)
     quiet = standing.quiet + 1 if offers[best].loop < here.loop else 0
     if standing.trusted:
-        model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet)
+        # The risk that is left on every model is nothing that a switch could save.
+        unavoidable = min(offer.risk for offer in offers.values())
+        model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet, unavoidable=unavoidable)
     else:
         model = chosen(before, served, arrival, here.model)
         reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
@@ -106,7 +108,9 @@ def _anchored(offer: Offer) -> Ledger:
     return Ledger(anchor=offer.model).charged(cost=offer.segment, unmoved=offer.segment)
 
 
-def _by_expectation(best: Offer, here: Offer, standing: Standing, policy: Policy, *, quiet: int) -> tuple[ModelName, Reason]:
+def _by_expectation(
+    best: Offer, here: Offer, standing: Standing, policy: Policy, *, quiet: int, unavoidable: USD
+) -> tuple[ModelName, Reason]:
     if best.model == here.model:
         return here.model, Reason.STILL_BEST
     if policy.patience and quiet >= policy.patience:
@@ -114,7 +118,7 @@ def _by_expectation(best: Offer, here: Offer, standing: Standing, policy: Policy
         return best.model, Reason.SUSTAINED_LOW_NEED
     if policy.cooldown and standing.since_switch is not None and standing.since_switch <= policy.cooldown:
         return here.model, Reason.COOLDOWN
-    if here.expected - best.expected <= policy.margin * here.segment:
+    if here.expected - best.expected <= policy.margin * (here.expected - unavoidable):
         return here.model, Reason.WITHIN_MARGIN
     return best.model, Reason.LOWER_EXPECTED_COST
 

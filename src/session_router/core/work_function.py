@@ -40,6 +40,7 @@ never served by anyone. One that has no arrival price any more is forgotten, whi
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from session_router.core.pricing import USD
@@ -89,8 +90,7 @@ def advanced(work: Mapping[ModelName, USD], costs: Mapping[ModelName, USD], arri
         For each model of `arrival`, dollars above the least: only differences matter, and small numbers stay exact.
     """
     known = _known(work, arrival)
-    served = {model: known[model] + cost for model, cost in costs.items()}
-    reached = {model: min(dollars + distance(arrival, last, model) for last, dollars in served.items()) for model in arrival}
+    reached = _reached({model: known[model] + cost for model, cost in costs.items()}, arrival)
     least = min(reached.values())
     return {model: USD(dollars - least) for model, dollars in reached.items()}
 
@@ -122,6 +122,13 @@ def chosen(
 def _known(work: Mapping[ModelName, USD], arrival: Mapping[ModelName, USD]) -> dict[ModelName, USD]:
     """Return `work` for exactly the models of `arrival`; no two of them differ by more than their distance."""
     kept = {model: dollars for model, dollars in work.items() if model in arrival}
-    if not kept:
-        return begun(arrival, None)
-    return {model: USD(min(dollars + distance(arrival, one, model) for one, dollars in kept.items())) for model in arrival}
+    return _reached(kept, arrival) if kept else begun(arrival, None)
+
+
+def _reached(dollars: Mapping[ModelName, float], arrival: Mapping[ModelName, USD]) -> dict[ModelName, USD]:
+    """Return the least dollars of being on each model of `arrival`, coming from one of `dollars`.
+
+    All ways lead over the hub of the star. From a model to itself this is a detour, which costs no less than to stay.
+    """
+    hub = min(paid + arrival[model] / 2 for model, paid in dollars.items())
+    return {model: USD(min(dollars.get(model, inf), hub + there / 2)) for model, there in arrival.items()}

@@ -44,7 +44,10 @@ _HARD_WORDS = frozenset(
 )
 _HARD_PHRASES = ("race condition", "root cause", "trade-off", "concurren", "strateg")
 _STEP_WORDS = frozenset({"then", "finally", "first", "second", "step"})
-_CODE = re.compile(r"```|\bdef \w+\(|\bclass \w+|Traceback|;\s*$|=>|\bSELECT\b", re.MULTILINE)
+_CODE_MARKS = ("```", "Traceback", "=>")
+_CODE_BEGINNINGS = ("def ", "class ", "SELECT")
+_CODE_WORDS = re.compile(r"\b(?:def \w+\(|class \w|SELECT\b)")
+_CODE_LINE = re.compile(r";\s*$", re.MULTILINE)
 _UNCERTAINTY = 0.2  # half width of the interval: the estimate is weak, and says so
 
 
@@ -74,9 +77,19 @@ def lexical_difficulty(text: str) -> float:
     words = _WORD.findall(lowered)
     length = min(0.3, 0.06 * math.log2(1 + len(text) / 40))
     hard = min(0.4, 0.2 * (len(_HARD_WORDS.intersection(words)) + sum(phrase in lowered for phrase in _HARD_PHRASES)))
-    code = 0.15 if _CODE.search(text) else 0.0
-    steps = min(0.1, 0.03 * sum(word in _STEP_WORDS for word in words))
+    code = 0.15 if has_code(text) else 0.0
+    steps = min(0.1, 0.03 * len([word for word in words if word in _STEP_WORDS]))
     return min(1.0, 0.1 + length + hard + code + steps)
+
+
+def has_code(text: str) -> bool:
+    """Whether `text` has the look of code."""
+    # Plain searches first: one expression for all of it costs as much as all the rest of the score.
+    return (
+        any(mark in text for mark in _CODE_MARKS)
+        or (any(word in text for word in _CODE_BEGINNINGS) and _CODE_WORDS.search(text) is not None)
+        or (";" in text and _CODE_LINE.search(text) is not None)
+    )
 
 
 def skills_of(models: Mapping[ModelName, ModelSpec]) -> dict[ModelName, float]:

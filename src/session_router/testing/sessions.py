@@ -70,7 +70,7 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
     """Return an account in which no field has its default."""
     return Account(
         habits=Habits(weight=3.4, calls=2.5, pairs=2.8, growth=181.25, output=96.5, between=40.1, further=1.75, surprise=0.3),
-        drift=Drift(weight=3.4, chances={fast: 0.1, strong: 0.9}, last=-0.05, variance=0.02, covariance=-0.01),
+        drift=Drift(weight=3.4, chances={fast: 0.1, strong: 0.9}, last={strong: -0.05}, variance=0.02, covariance=-0.01),
         number=4,
         segment=Segment(
             start=7,
@@ -129,7 +129,7 @@ def accounts() -> st.SearchStrategy[Account]:
         Drift,
         weight=_AMOUNTS,
         chances=st.dictionaries(_MODEL_NAMES, _CHANCES, max_size=4),
-        last=st.none() | _DEVIATIONS,
+        last=st.dictionaries(_MODEL_NAMES, _DEVIATIONS, max_size=4),
         variance=_AMOUNTS,
         covariance=_DEVIATIONS,
     )

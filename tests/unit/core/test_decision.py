@@ -128,10 +128,10 @@ def recomputed(row: dict[str, Any]) -> tuple[str, Reason]:
     dollars = {one["model"]: one for one in row["evidence"]["candidates"] if "expected" in one}
     here = dollars[row["previous"]]
     best = min(dollars.values(), key=lambda one: (one["expected"], one["model"] != row["previous"], one["model"]))
-    segment = here["expected"] - here.get("afterwards", 0.0)
+    avoidable = here["expected"] - min(one.get("risk", 0.0) for one in dollars.values())
     if best is here:
         return here["model"], Reason.STILL_BEST
-    if here["expected"] - best["expected"] <= row["evidence"]["margin"] * segment:
+    if here["expected"] - best["expected"] <= row["evidence"]["margin"] * avoidable:
         return here["model"], Reason.WITHIN_MARGIN
     return best["model"], Reason.LOWER_EXPECTED_COST
 

@@ -26,7 +26,7 @@ SETS = st.dictionaries(st.sampled_from([FAST, STRONG, OTHER]), CHANCES, min_size
 def seen(chances: Iterable[Mapping[ModelName, float]], drift: Drift | None = None) -> Drift:
     drift = drift or Drift()
     for one in chances:
-        drift = drift.seen(one)
+        drift = drift.seen(one, drift.deviation(one))
     return drift
 
 
@@ -50,7 +50,7 @@ def test_without_any_evidence_half_of_a_deviation_persists() -> None:
 @given(chance=CHANCES, segments=st.integers(0, 20), further=st.floats(0, 50))
 def test_a_constant_need_is_expected_to_stay(chance: float, segments: int, further: float) -> None:
     drift = walk([chance] * segments)
-    assert drift.expected(FAST, chance, further=further) == pytest.approx(chance)
+    assert drift.expected({FAST: chance}, further=further)[FAST] == pytest.approx(chance)
 
 
 @given(constant=st.fixed_dictionaries({FAST: CHANCES, STRONG: CHANCES, OTHER: CHANCES}), data=st.data())
@@ -58,7 +58,7 @@ def test_a_constant_need_does_not_deviate_whichever_models_are_candidates(consta
     some = st.lists(st.sampled_from(list(constant)), min_size=1, unique=True)
     drift = Drift()
     for names in data.draw(st.lists(some, max_size=8)):
-        drift = drift.seen({name: constant[name] for name in names})
+        drift = seen([{name: constant[name] for name in names}], drift)
     assert drift.variance == pytest.approx(0, abs=1e-20)
     assert drift.persistence == pytest.approx(0.5)
 
@@ -68,7 +68,7 @@ def test_an_alternating_need_is_expected_to_regress_to_its_mean() -> None:
     assert drift.persistence == 0.0
     # What the next segment needs says nothing of those after it.
     for chance in (0.0, 0.3, 1.0):
-        assert drift.expected(FAST, chance, further=4.0) == drift.chances[FAST]
+        assert drift.expected({FAST: chance}, further=4.0)[FAST] == drift.chances[FAST]
     assert drift.chances[FAST] == pytest.approx(0.5, abs=0.05)
 
 
@@ -77,7 +77,7 @@ def test_a_need_that_lasts_is_expected_to_last() -> None:
     restless = walk(noise.choice([0.9, 0.1]) for _ in range(72))
     assert lasting.persistence > 0.7
     assert restless.persistence < 0.4
-    far = [one.expected(FAST, 1.0, further=3.0) for one in (restless, lasting)]
+    far = [one.expected({FAST: 1.0}, further=3.0)[FAST] for one in (restless, lasting)]
     assert far[0] < far[1] <= 1.0
 
 
@@ -87,27 +87,27 @@ def test_what_follows_is_the_mean_of_a_deviation_that_decays(rho: float, mean: f
     drift = Drift(weight=9.0, chances={FAST: mean}, variance=1 - PRIOR_VARIANCE, covariance=rho - PRIOR_VARIANCE / 2)
     assert drift.persistence == pytest.approx(rho, abs=1e-12)
     explicit = sum(mean + rho**ahead * (chance - mean) for ahead in range(1, further + 1)) / further
-    assert drift.expected(FAST, chance, further=float(further)) == pytest.approx(explicit, abs=1e-9)
+    assert drift.expected({FAST: chance}, further=float(further))[FAST] == pytest.approx(explicit, abs=1e-9)
 
 
 def test_a_deviation_does_not_stay_what_it_is_after_one_segment() -> None:
     drift = Drift(weight=9.0, chances={FAST: 0.4}, variance=1 - PRIOR_VARIANCE, covariance=0.5 - PRIOR_VARIANCE / 2)
-    assert drift.expected(FAST, 0.8, further=1.0) == pytest.approx(0.6)
-    assert drift.expected(FAST, 0.8, further=2.0) == pytest.approx(0.55)
-    assert drift.expected(FAST, 0.8, further=1e6) == pytest.approx(0.4, abs=1e-5)
+    assert drift.expected({FAST: 0.8}, further=1.0)[FAST] == pytest.approx(0.6)
+    assert drift.expected({FAST: 0.8}, further=2.0)[FAST] == pytest.approx(0.55)
+    assert drift.expected({FAST: 0.8}, further=1e6)[FAST] == pytest.approx(0.4, abs=1e-5)
 
 
 @given(drift=st.lists(SETS, max_size=12), chance=CHANCES, further=st.floats(0, 200))
 def test_what_is_expected_lies_between_the_mean_and_the_segment(drift: list[dict[ModelName, float]], chance: float, further: float) -> None:
     known = seen(drift)
     mean = known.chances.get(FAST, chance)
-    expected = known.expected(FAST, chance, further=further)
+    expected = known.expected({FAST: chance}, further=further)[FAST]
     assert min(mean, chance) - 1e-12 <= expected <= max(mean, chance) + 1e-12
 
 
 @given(chance=CHANCES, further=st.floats(0, 50))
 def test_a_model_that_nobody_has_seen_stays_as_it_is(chance: float, further: float) -> None:
-    assert walk([0.2, 0.9, 0.4]).expected(STRONG, chance, further=further) == pytest.approx(chance)
+    assert walk([0.2, 0.9, 0.4]).expected({STRONG: chance}, further=further)[STRONG] == pytest.approx(chance)
 
 
 @given(st.lists(CHANCES, min_size=1, max_size=20))
@@ -120,20 +120,28 @@ def test_means_are_forgotten_like_habits(chances: list[float]) -> None:
 
 
 def test_nothing_deviates_from_the_mean_of_one_segment() -> None:
-    assert Drift().deviations({FAST: 0.5}) is None
-    assert walk([0.9]).deviations({FAST: 0.1}) is None
-    assert walk([0.9, 0.5]).deviations({STRONG: 0.1}) is None
-    before, now = walk([0.9, 0.5]).deviations({FAST: 0.9}) or (0.0, 0.0)
-    assert before < 0 < now
+    assert Drift().deviation({FAST: 0.5}) is None
+    assert walk([0.9]).deviation({FAST: 0.1}) is None
+    assert walk([0.9, 0.5]).deviation({STRONG: 0.1}) is None
+    square, product = walk([0.9, 0.5]).deviation({FAST: 0.9}) or (0.0, 0.0)
+    assert product < 0 < square
+
+
+@given(st.lists(CHANCES, max_size=20))
+def test_what_one_model_gains_and_another_loses_does_not_cancel(chances: list[float]) -> None:
+    """Two models with opposite needs: both tell as much as either alone."""
+    both, one = seen({FAST: chance, STRONG: 1 - chance} for chance in chances), walk(chances)
+    assert both.variance == pytest.approx(one.variance)
+    assert both.covariance == pytest.approx(one.covariance)
 
 
 def test_a_session_begins_with_the_need_of_others_and_soon_has_its_own() -> None:
     population = walk([0.9, 0.8, 0.2, 0.1] * 5)
     begun = population.as_prior()
     assert begun.persistence == population.persistence
-    assert (begun.weight, begun.chances, begun.last) == (PRIOR_WEIGHT, population.chances, None)
+    assert (begun.weight, begun.chances, begun.last) == (PRIOR_WEIGHT, population.chances, {})
     # The last segment of another session is not this one's.
-    assert begun.deviations({FAST: 0.3}) is None
+    assert begun.deviation({FAST: 0.3}) is None
     own = seen([{FAST: 0.0}] * 9, begun)
     assert own.chances[FAST] < begun.chances[FAST] / 3
     # Of few segments nobody makes more than they are.
@@ -143,7 +151,7 @@ def test_a_session_begins_with_the_need_of_others_and_soon_has_its_own() -> None
 def test_what_the_population_is_told_is_what_a_session_learns() -> None:
     session, population = Drift(), Drift()
     for chance in (0.9, 0.2, 0.6, 0.7, 0.1):
-        deviations = session.deviations({FAST: chance})
-        population = (population if deviations is None else population.moved(*deviations)).averaged({FAST: chance})
-        session = session.seen({FAST: chance})
-    assert population == replace(session, last=None)
+        deviation = session.deviation({FAST: chance})
+        population = (population if deviation is None else population.moved(deviation)).averaged({FAST: chance})
+        session = session.seen({FAST: chance}, deviation)
+    assert population == replace(session, last={})

@@ -54,6 +54,19 @@ def after(*marks: Mark, number: int = 1, tokens: int = 1_000, chances: dict[Any,
 
 
 class TestLikeness:
+    @pytest.mark.parametrize("boundaries", [1, 3, NEIGHBOURS, 2 * NEIGHBOURS])
+    def test_its_weight_is_the_boundaries_that_were_the_same(self, boundaries: int) -> None:
+        unlike = [mark(fast=1.0, strong=0.0)] * 3
+        outlook = Experience([mark()] * boundaries + unlike).outlook(number=1, tokens=1_000, chances=LIKE)
+        assert outlook is not None
+        assert outlook.weight == pytest.approx(min(boundaries, NEIGHBOURS), abs=1e-5)
+
+    def test_a_past_that_was_far_from_this_weighs_nothing_and_still_has_means(self) -> None:
+        outlook = Experience([mark(0.7)]).outlook(number=1, tokens=10**300, chances={FAST: 1.0, STRONG: 0.0})
+        assert outlook is not None
+        assert outlook.weight == 0.0
+        assert outlook.afterwards == pytest.approx({FAST: 0.7, STRONG: 1.4})
+
     def test_an_identical_past_gives_what_followed_it(self) -> None:
         outlook = Experience([mark(0.7)] * 3).outlook(number=1, tokens=1_000, chances=LIKE)
         assert outlook is not None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.core.drift import Deviation
 from session_router.core.policy import Policy
 from session_router.core.population import MEMORY, Lesson, opened, taught
 from session_router.core.segment import Ended, Habits
@@ -153,6 +154,22 @@ class TestWhenItIsTold:
         segments(talk, 3, 1, 4)
         assert loaded.count(ROW) == 2
 
+    def test_nobody_waits_for_it_before_a_model_is_asked(self) -> None:
+        store = MemorySessionStore()
+        subject = Talk(router(store), session=OTHERS[0])
+        decision = subject.asked(10)
+        assert store.load(ROW) is None
+        subject.answered(decision)
+        assert store.load(ROW) is not None
+
+    def test_who_never_says_what_came_of_it_teaches_all_the_same(self) -> None:
+        store = MemorySessionStore()
+        subject = router(store)
+        for number in range(KEPT_LESSONS):
+            assert store.load(ROW) is None
+            Talk(subject, session=SessionId(f"{number:064x}")).asked(10)
+        assert population(store).drift.weight > KEPT_LESSONS / 2
+
     def test_a_race_between_replicas_loses_nothing(self) -> None:
         store = FlakyStore()
         subject = router(store)
@@ -181,8 +198,9 @@ class TestWhatCounts:
         store = MemorySessionStore()
         subject = Talk(Router({**specs(), OTHER: specs()[FAST]}, scorer=EVEN, store=store, key=KEY))
         failed = subject.asked(10)
-        told = store.load(ROW)
         subject.failed(failed)
+        told = store.load(ROW)
+        assert told is not None
         subject.answered(subject.again(failed=(failed.chosen(),)))
         assert store.load(ROW) == told
         assert self.lessons(subject) == []
@@ -209,8 +227,8 @@ class TestWhatCounts:
     def test_lessons_are_learned_in_order(self) -> None:
         ended = Ended(calls=3, growth=10.0, output=5.0, between=20.0, surprise=0.0)
         lessons = [
-            Lesson(number=1, ended=None, chances={FAST: 0.4}, deviations=None),
-            Lesson(number=2, ended=ended, chances={FAST: 0.8}, deviations=(0.2, 0.1)),
+            Lesson(number=1, ended=None, chances={FAST: 0.4}, deviation=None),
+            Lesson(number=2, ended=ended, chances={FAST: 0.8}, deviation=Deviation(0.04, 0.02)),
         ]
         account = taught(None, lessons)
         assert account.habits == Habits().told(number=1).learned(ended, memory=MEMORY).told(number=2)

@@ -20,6 +20,8 @@ from support.talk import Says, Talk
 from values import FAST, OTHER, STRONG, spec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.model import ModelName, ModelSpec
 
 CACHED = Prices(input=10.0, output=10.0, cached_input=1.0)
@@ -44,6 +46,12 @@ def wants(name: ModelName, *, others: float = 0.0) -> Says:
 
 def offers(decision: Decision) -> dict[str, Offer]:
     return {one.model: one.offer for one in decision.evidence.candidates if one.offer is not None}
+
+
+def past(dollars: float, *, number: int = 1, chances: Mapping[ModelName, float] = EVEN) -> Mark:
+    """A boundary of a past session, after which `dollars` followed whoever served it."""
+    after = dict.fromkeys(EVEN, USD(dollars))
+    return Mark(number=number, tokens=100, chances=chances, calls=2, growth=5.0, output=20.0, afterwards=after)
 
 
 def account(decision: Decision) -> Account:
@@ -334,26 +342,34 @@ class TestTrust:
         assert True not in trusted
 
     def test_the_past_of_others_is_trusted_at_once(self) -> None:
-        past = Experience(
-            [Mark(number=1, tokens=100, chances=EVEN, calls=2, growth=5.0, output=20.0, afterwards=dict.fromkeys(EVEN, USD(1.0)))]
-        )
-        subject = talk(Policy(experience=past))
+        subject = talk(Policy(experience=Experience([past(1.0)])))
         first = subject.asked(100)
         assert first.evidence.trusted is True
-        assert {one.afterwards for one in offers(first).values()} == {1.0}
         subject.answered(first)
         # No past session came so far.
         assert subject.asked(100).evidence.trusted is False
 
+    @pytest.mark.parametrize("boundaries", [1, 2, 7])
+    def test_the_past_of_others_counts_by_how_often_it_was_like_this(self, boundaries: int) -> None:
+        """Against one boundary's worth of expecting more of the same."""
+        first = talk(Policy(experience=Experience([past(1_000.0)] * boundaries))).asked(100)
+        for offer in offers(first).values():
+            assert offer.afterwards == pytest.approx(1_000.0 * boundaries / (1 + boundaries), rel=1e-3)
+
+    def test_a_past_that_was_never_like_this_counts_for_nothing(self) -> None:
+        unlike = past(1.0, chances={name: 1.0 - chance * 2 for name, chance in EVEN.items()})
+        alone, first = talk(Policy()).asked(100), talk(Policy(experience=Experience([unlike] * 8))).asked(100)
+        assert first.evidence.trusted is alone.evidence.trusted is False
+        for name, offer in offers(first).items():
+            assert offer.afterwards == pytest.approx(offers(alone)[name].afterwards, abs=1e-5)
+
     def test_the_same_boundary_again_is_compared_with_those_of_its_own_number(self) -> None:
-        marks = [
-            Mark(number=number, tokens=100, chances=EVEN, calls=1, growth=0.0, output=20.0, afterwards=dict.fromkeys(EVEN, USD(dollars)))
-            for number, dollars in ((1, 1.0), (2, 5.0), (3, 9.0))
-        ]
+        marks = [past(dollars, number=number) for number, dollars in ((1, 1_000.0), (2, 5_000.0), (3, 9_000.0)) for _ in range(8)]
         subject = talk(Policy(experience=Experience(marks)))
         subject.turn(100)
         for decision in (subject.asked(10), subject.again(), subject.again()):
-            assert {one.afterwards for one in offers(decision).values()} == {5.0}
+            for offer in offers(decision).values():
+                assert offer.afterwards == pytest.approx(5_000.0 * 8 / 9, rel=0.02)
 
 
 class TestLearning:

@@ -10,7 +10,7 @@ import pytest
 
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import TOKENS_PER_PRICE, Prices
-from session_router.core.segment import OTHER_WEIGHT, PRIOR_WEIGHT, Ended, Forecast, Habits, Segment, cold_premium, segment_price
+from session_router.core.segment import PRIOR_WEIGHT, Ended, Forecast, Habits, Segment, cold_premium, segment_price
 from values import ai, human, injected, tool, transcript
 
 PRICES = Prices(input=2.0, output=8.0, cached_input=0.5, cache_write=2.5)
@@ -134,10 +134,10 @@ class TestForecast:
         assert expected.scaled(1.0) == expected
         assert expected.scaled(1.3) == replace(expected, growth=130.0, between=39.0)
 
-    @pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (OTHER_WEIGHT, 0.5), (3 * OTHER_WEIGHT, 0.75)])
+    @pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (8.0, 0.5), (24.0, 0.75)])
     def test_a_session_s_own_segments_count_against_those_of_others(self, weight: float, share: float) -> None:
         own, other = Forecast.of(self.habits, output=400), Forecast(calls=7.0, pairs=24.0, growth=20.0, output=10.0)
-        blended = own.blended(other, weight=weight)
+        blended = own.blended(other, weight=weight, other_weight=8.0)
         for term in ("calls", "pairs", "growth", "output"):
             assert getattr(blended, term) == pytest.approx(share * getattr(own, term) + (1 - share) * getattr(other, term))
         # How many segments follow, only the session's own habits say.

@@ -67,15 +67,15 @@ def test_blocks_and_minimum_are_counted_as_the_provider_counts(read: int, new: i
     cache.use(("account", "model"), segments(theirs[0], mark=False), READ_AT)
     counted = cache.use(("account", "model"), segments(*theirs, mark=False), ASKED_AT)
     here = situation(read, new, spec=ModelSpec(model="m", prices=PRICES, prompt_cache=BLOCKS), visit=visit_of(read, scale=scale))
-    tokens, cached = here.reading(FAST)
-    assert tokens == pytest.approx(sum(theirs), abs=1)
-    assert cached == counted.cached_input
+    intake = here.intakes[FAST]
+    assert intake.tokens == pytest.approx(sum(theirs), abs=1)
+    assert intake.cached == counted.cached_input
 
 
 def test_blocks_of_estimated_tokens_would_miss_the_minimum() -> None:
     here = situation(800, 50, spec=ModelSpec(model="m", prices=PRICES, prompt_cache=BLOCKS), visit=visit_of(800, scale=2.0))
     assert BLOCKS.cacheable(800) == 0
-    assert here.reading(FAST) == (1_700.0, 1_536.0)
+    assert (here.intakes[FAST].tokens, here.intakes[FAST].cached) == (1_700.0, 1_536)
 
 
 @given(read=sizes, held=st.floats(0, 1))
@@ -84,9 +84,9 @@ def test_what_a_provider_was_seen_not_to_hold_is_not_counted_on(read: int, held:
     full, partly, none = (situation(read, 10, spec=spec, visit=visit_of(read, held=one)) for one in (1.0, held, 0.0))
     assert partly.priced(FAST, None).cached == round(held * full.priced(FAST, None).cached)
     # What it does not hold is read fresh, in the call and in all the loop.
-    assert none.prices(FAST).cached_input == PRICES.input
-    assert partly.prices(FAST).cached_input == pytest.approx(held * (PRICES.cached_input or 0.0) + (1 - held) * PRICES.input)
-    assert full.prices(FAST) == PRICES
+    assert none.intakes[FAST].prices.cached_input == PRICES.input
+    assert partly.intakes[FAST].prices.cached_input == pytest.approx(held * (PRICES.cached_input or 0.0) + (1 - held) * PRICES.input)
+    assert full.intakes[FAST].prices == PRICES
 
 
 @given(read=sizes, new=sizes, held=st.floats(0, 1))

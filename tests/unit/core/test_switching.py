@@ -7,6 +7,8 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from session_router.core.decision import Reason
 from session_router.core.ledger import Ledger
@@ -29,6 +31,11 @@ def offer(model: str, expected: float = 1.0, **terms: float) -> Offer:
     """An offer of a segment that costs `expected` dollars of risk, unless `terms` say otherwise."""
     given = {"ingest": 0.0, "loop": 0.0, "risk": expected, "handoff": 0.0, "afterwards": 0.0, "refresh": 0.0, "arrival": 0.0, **terms}
     return Offer(model=ModelName(model), **{name: USD(dollars) for name, dollars in given.items()})
+
+
+def paid(model: str, loop: float, **terms: float) -> Offer:
+    """An offer of a segment that costs `loop` dollars, and no risk unless `terms` say otherwise."""
+    return offer(model, 0.0, loop=loop, **terms)
 
 
 def taken(offers: Iterable[Offer], policy: Policy = FREE, *, current: str | None = FAST, trusted: bool = True, **fields: Any) -> Verdict:
@@ -74,17 +81,27 @@ class TestExpectedDollars:
 class TestMargin:
     @pytest.mark.parametrize(("there", "chosen"), [(0.74, STRONG), (0.75, FAST), (0.76, FAST), (2.0, FAST)])
     def test_a_switch_must_save_more_than_the_margin(self, there: float, chosen: str) -> None:
-        assert choice([offer(FAST), offer(STRONG, there)], replace(FREE, margin=0.25))[0] == chosen
+        assert choice([paid(FAST, 1.0), paid(STRONG, there)], replace(FREE, margin=0.25))[0] == chosen
 
-    def test_it_is_a_share_of_the_segment_and_not_of_what_follows(self) -> None:
-        here, there = offer(FAST, 1.0, afterwards=9.0), offer(STRONG, 0.7, afterwards=9.0)
+    @given(risk=st.floats(0, 1e6))
+    def test_the_risk_that_every_model_has_is_nothing_to_save(self, risk: float) -> None:
+        here, there = paid(FAST, 1.0, risk=risk), paid(STRONG, 0.7, risk=risk)
+        assert choice([here, there], replace(FREE, margin=0.25))[0] == STRONG
+        assert choice([here, there], replace(FREE, margin=0.35))[0] == FAST
+        # Of what is risked more on the current model, a switch must save a share too.
+        riskier = paid(FAST, 0.0, risk=risk + 1.0)
+        assert choice([riskier, paid(STRONG, 0.7, risk=risk)], replace(FREE, margin=0.25))[0] == STRONG
+        assert choice([riskier, paid(STRONG, 0.7, risk=risk)], replace(FREE, margin=0.35))[0] == FAST
+
+    def test_what_follows_counts_like_the_segment(self) -> None:
+        here, there = paid(FAST, 0.4, afterwards=0.6), paid(STRONG, 0.3, afterwards=0.4)
         assert choice([here, there], replace(FREE, margin=0.25)) == (STRONG, Reason.LOWER_EXPECTED_COST)
         assert choice([here, there], replace(FREE, margin=0.35)) == (FAST, Reason.WITHIN_MARGIN)
-        # A saving in what follows counts like one in the segment.
-        assert choice([here, offer(STRONG, 1.0, afterwards=8.7)], replace(FREE, margin=0.25))[0] == STRONG
+        # A saving that is a small share of all that is expected is within what nobody can predict.
+        assert choice([paid(FAST, 1.0, afterwards=9.0), paid(STRONG, 0.0, afterwards=9.0)], replace(FREE, margin=0.1))[0] == FAST
 
     def test_it_does_not_hold_back_the_first_choice(self) -> None:
-        assert choice([offer(FAST), offer(STRONG, 0.99)], replace(FREE, margin=0.5), current=None)[0] == STRONG
+        assert choice([paid(FAST, 1.0), paid(STRONG, 0.99)], replace(FREE, margin=0.5), current=None)[0] == STRONG
 
 
 class TestCooldown:
