@@ -82,9 +82,9 @@ def test_a_boundary_is_worth_more_on_the_model_that_the_rest_needs() -> None:
 
 
 def test_experience_changes_a_choice_that_the_coming_segment_alone_would_not() -> None:
-    plain = router_of(stake=0.15)
+    plain = router_of(stake=0.18)
     past = experience_of(plain, [calls_of(plain, "hi", HARD, HARD, HARD, name=str(index)) for index in range(6)])
-    without, with_it = (calls_of(router_of(stake=0.15, experience=one), "hi", HARD)[0].decision for one in (None, past))
+    without, with_it = (calls_of(router_of(stake=0.18, experience=one), "hi", HARD)[0].decision for one in (None, past))
     assert (without.model, with_it.model) == (FAST, STRONG)
     assert (without.evidence.trusted, with_it.evidence.trusted) == (False, True)
     assert without.policy != with_it.policy

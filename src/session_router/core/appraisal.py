@@ -90,7 +90,8 @@ def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forec
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
     price = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
     moved = situation.current is not None and name != situation.current
-    refresh = ingest_price(prices, cache, tokens=tokens, cached=max(cached, _kept(situation, intake, last)))
+    kept = _kept(situation, intake, last)
+    refresh = price.ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
     return Offer(
         model=name,
         ingest=price.ingest,

@@ -44,6 +44,10 @@ class Eligibility:
         return f"the history is bound elsewhere by {', '.join(kinds_of(bound))}" if bound else ""
 
 
+ELIGIBLE = Eligibility()
+"""Nothing stands against the model."""
+
+
 def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     """Name the kinds of `bindings`, sorted."""
     return tuple(sorted({binding.kind.value for binding in bindings}))
@@ -71,10 +75,13 @@ def examine(call: Call, specs: Mapping[ModelName, ModelSpec], tag: Tag | None) -
 
 
 def _examine(name: ModelName, spec: ModelSpec, call: Call, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:
+    lack = _lack(name, spec, call)
+    if tag is None and not lack and not bindings:
+        return ELIGIBLE
     foreign = frozenset(one for one in bindings if not spec.accepts(one, name=name)) if bindings else bindings
     return Eligibility(
         uncleared="" if tag is None else failing_rule(tag, spec.clearance, now=call.now, purpose=call.purpose) or "",
-        incapable=_lack(name, spec, call),
+        incapable=lack,
         foreign=foreign,
         stuck=frozenset(one for one in foreign if not one.convertible) if foreign else foreign,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
 from session_router.core.checking import check_number
@@ -27,6 +27,7 @@ class Prices:
         output: Writing.
         cached_input: Reading what the provider still caches; `None` means the same as `input`: no discount.
         cache_write: Reading and putting into the cache; `None` means the same as `input`: no surcharge.
+        read: Of reading a token fresh where prompts are cached, and of reading it cached; follows from the others.
 
     Raises:
         ConfigurationError: A price is negative or not finite.
@@ -36,6 +37,7 @@ class Prices:
     output: float
     cached_input: float | None = None
     cache_write: float | None = None
+    read: tuple[float, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -44,12 +46,8 @@ class Prices:
             if value is None and name.startswith("cache"):
                 continue
             check_number(value, key=f"prices.{name}", rule="give US dollars per 1,000,000 tokens, >= 0.")
-
-    @property
-    def read(self) -> tuple[float, float]:
-        """Of reading a token fresh where prompts are cached, and of reading it cached."""
         fresh = self.input if self.cache_write is None else self.cache_write
-        return fresh, self.input if self.cached_input is None else self.cached_input
+        object.__setattr__(self, "read", (fresh, self.input if self.cached_input is None else self.cached_input))
 
     def expected(self, held: float) -> Prices:
         """Return these prices for a provider that was seen to have cached only a share of `held` of what it should.

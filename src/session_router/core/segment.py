@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.pricing import NOTHING, TOKENS_PER_PRICE, USD
 from session_router.core.transcript import EMPTY_DIGEST, Role
@@ -272,8 +272,7 @@ class Forecast:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentPrice:
+class SegmentPrice(NamedTuple):
     """US dollars of a segment on one model.
 
     Attributes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from session_router.core.decision import Candidate
-from session_router.core.eligibility import examine, payload_tag
+from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import Intake
 from session_router.core.transcript import BindingReach, Role
 
@@ -69,6 +69,8 @@ class Situation:
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
         one = self.eligible[name]
+        if one is ELIGIBLE:
+            return ""
         return one.uncleared or one.incapable or self.unportable(name)
 
     def unportable(self, name: ModelName) -> str:

@@ -29,7 +29,7 @@ class Standing:
         ledger: Its dollars, anchored on a model that is on offer; `None` when it has neither a ledger nor a current model.
         unmoved: Expected dollars of the segment on the ledger's anchor, had the session never left it.
         reserve: At least what a return to the anchor at the next boundary costs above never having left it.
-        work: Its work function; empty for none yet.
+        work: Its work function; empty for none yet, or none any more.
         quiet: Boundaries in a row at which a model with a cheaper loop would have been the best.
     """
 
@@ -73,22 +73,18 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         standing: How the session stands.
         policy: The settings.
     """
-    arrival = {name: offer.arrival for name, offer in offers.items()}
-    served = {name: offer.served for name, offer in offers.items()}
-    before = standing.work or begun(arrival, standing.current)
-    work = advanced(before, served, arrival)
     best = _best(offers, standing.current)
     here = None if standing.current is None else offers.get(standing.current)
     if here is None:
         reason = Reason.FIRST_CALL if standing.current is None else Reason.CURRENT_NOT_ELIGIBLE
-        return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=work, quiet=0)
+        return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=_work_after(offers, standing), quiet=0)
     quiet = standing.quiet + 1 if offers[best].loop < here.loop else 0
     if standing.trusted:
         # The risk that is left on every model is nothing that a switch could save.
         unavoidable = min(offer.risk for offer in offers.values())
         model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet, unavoidable=unavoidable)
     else:
-        model = chosen(before, served, arrival, here.model)
+        model = _by_work_function(offers, standing, here)
         reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
     ledger = standing.ledger or Ledger(anchor=here.model)
     if policy.cap is not None:
@@ -96,12 +92,34 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         if model not in allowed:
             model, reason = _best(allowed, here.model), Reason.CAPPED
     ledger = ledger.charged(cost=offers[model].segment, unmoved=standing.unmoved)
-    return Verdict(model=model, reason=reason, ledger=ledger, work=work, quiet=0 if model != here.model else quiet)
+    quiet = 0 if model != here.model else quiet
+    return Verdict(model=model, reason=reason, ledger=ledger, work=_work_after(offers, standing), quiet=quiet)
 
 
 def _best(offers: Mapping[ModelName, Offer], current: ModelName | None) -> ModelName:
     """Name the least expected dollars; ties go to the current model, then to the first name."""
     return min(offers, key=lambda name: (offers[name].expected, name != current, name))
+
+
+def _by_work_function(offers: Mapping[ModelName, Offer], standing: Standing, here: Offer) -> ModelName:
+    arrival, served = _arrival_and_served(offers)
+    return chosen(standing.work or begun(arrival, here.model), served, arrival, here.model)
+
+
+def _work_after(offers: Mapping[ModelName, Offer], standing: Standing) -> Mapping[ModelName, USD]:
+    """Return the work function after the segment.
+
+    Its bound is that of a stretch that it decides alone: where predictions are followed it ends, and once they are not, another
+    one begins on the model that the session is on.
+    """
+    if standing.trusted:
+        return {}
+    arrival, served = _arrival_and_served(offers)
+    return advanced(standing.work or begun(arrival, standing.current), served, arrival)
+
+
+def _arrival_and_served(offers: Mapping[ModelName, Offer]) -> tuple[dict[ModelName, USD], dict[ModelName, USD]]:
+    return {name: offer.arrival for name, offer in offers.items()}, {name: offer.served for name, offer in offers.items()}
 
 
 def _anchored(offer: Offer) -> Ledger:

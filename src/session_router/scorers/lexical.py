@@ -76,7 +76,7 @@ def lexical_difficulty(text: str) -> float:
     lowered = text.lower()
     words = _WORD.findall(lowered)
     length = min(0.3, 0.06 * math.log2(1 + len(text) / 40))
-    hard = min(0.4, 0.2 * (len(_HARD_WORDS.intersection(words)) + sum(phrase in lowered for phrase in _HARD_PHRASES)))
+    hard = min(0.4, 0.2 * (len(_HARD_WORDS.intersection(words)) + sum(map(lowered.__contains__, _HARD_PHRASES))))
     code = 0.15 if has_code(text) else 0.0
     steps = min(0.1, 0.03 * len([word for word in words if word in _STEP_WORDS]))
     return min(1.0, 0.1 + length + hard + code + steps)
@@ -86,8 +86,8 @@ def has_code(text: str) -> bool:
     """Whether `text` has the look of code."""
     # Plain searches first: one expression for all of it costs as much as all the rest of the score.
     return (
-        any(mark in text for mark in _CODE_MARKS)
-        or (any(word in text for word in _CODE_BEGINNINGS) and _CODE_WORDS.search(text) is not None)
+        any(map(text.__contains__, _CODE_MARKS))
+        or (any(map(text.__contains__, _CODE_BEGINNINGS)) and _CODE_WORDS.search(text) is not None)
         or (";" in text and _CODE_LINE.search(text) is not None)
     )
 

@@ -235,7 +235,11 @@ class TestUntrusted:
         assert choice(offers, trusted=False) == (FAST, Reason.STILL_BEST)
         assert choice(offers, trusted=True) == (STRONG, Reason.LOWER_EXPECTED_COST)
 
-    def test_it_is_kept_while_predictions_are_followed(self) -> None:
-        """So that it knows the whole session should they be found out."""
+    def test_it_begins_anew_once_predictions_are_no_longer_followed(self) -> None:
+        """Its bound is that of a stretch which it decides alone."""
         offers = self.offers(1.0, 0.9, 3.0)
-        assert taken(offers, trusted=True).work == taken(offers, trusted=False).work
+        first = taken(offers, trusted=False)
+        followed = taken(offers, trusted=True, work=first.work)
+        assert first.work
+        assert followed.work == {}
+        assert taken(offers, trusted=False, work=followed.work) == first
