@@ -17,7 +17,7 @@ from session_router.identity import SessionNames, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.dialects import ANTHROPIC
-from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_text
+from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState
@@ -92,14 +92,17 @@ class Calls:
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it."""
         transcript = reading.transcript
+        *recent, text = typed_texts(messages, transcript) or ("",)
         return Call(
             transcript=transcript,
             question=Question(
-                text=typed_text(messages, transcript),
+                text=text,
+                recent=tuple(recent),
                 turn=transcript.turn,
                 history_tokens=transcript.tokens,
                 structured=structured,
                 tools=len(tools),
+                tool_errors=transcript.tool_errors,
             ),
             now=self.router.clock.now(),
             session=session,

@@ -189,7 +189,15 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
         )
     bindings = bindings_of(message, author=None, account="", dialect="") if isinstance(message.content, list) else ()
     if isinstance(message, ToolMessage):
-        return Step(role=Role.TOOL, digest=content, tokens=tokens, answers=answers_of(message), needs=needs, bindings=bindings)
+        return Step(
+            role=Role.TOOL,
+            digest=content,
+            tokens=tokens,
+            answers=answers_of(message),
+            failed=message.status == "error",
+            needs=needs,
+            bindings=bindings,
+        )
     if isinstance(message, HumanMessage):
         return Step(
             role=Role.HUMAN,
@@ -212,9 +220,9 @@ def _is_injected(message: HumanMessage, before: Step | None) -> bool:
     return in_loop and isinstance(message.content, list) and bool(message.content) and not _text_of(message).strip()
 
 
-def typed_text(messages: Sequence[BaseMessage], transcript: Transcript) -> str:
-    """Return what the user typed to open the turn; never tool output, an approval, or an injected message."""
-    return "" if transcript.typed_at is None else _text_of(messages[transcript.typed_at])
+def typed_texts(messages: Sequence[BaseMessage], transcript: Transcript) -> tuple[str, ...]:
+    """Return what the user typed to open the last turns, oldest first; never tool output, an approval, or an injected message."""
+    return tuple(_text_of(messages[index]) for index in transcript.typed)
 
 
 def _text_of(message: BaseMessage) -> str:

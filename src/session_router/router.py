@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
-from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, TakeLessons, observe, route
+from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, observe, route
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
+from session_router.core.population import are_due
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
-
-KEPT_LESSONS = 64
-"""Lessons that wait in the process at most; they are kept once a session has begun."""
 
 logger = logging.getLogger("session_router")
 
@@ -179,8 +177,8 @@ class Router:
                     return self.scorer.score(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
-                case Learn() | TakeLessons():
-                    return self._learn(effect)
+                case Learn():
+                    return self._learn(effect.lesson)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
@@ -195,19 +193,17 @@ class Router:
                     return await self.scorer.ascore(effect.question, effect.models)
                 case AppendRecord():
                     return self._record(effect.decision)
-                case Learn() | TakeLessons():
-                    return self._learn(effect)
+                case Learn():
+                    return self._learn(effect.lesson)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
 
-    def _learn(self, effect: Learn | TakeLessons) -> list[Lesson]:
-        if isinstance(effect, Learn):
-            self._lessons.append(effect.lesson)
-            due = len(self._lessons) >= KEPT_LESSONS
-        else:
-            # Once a session, not once a boundary.
-            due = any(lesson.first for lesson in self._lessons)
-        lessons, self._lessons = (self._lessons, []) if due else ([], self._lessons)
+    def _learn(self, lesson: Lesson | None) -> list[Lesson]:
+        if lesson is not None:
+            self._lessons.append(lesson)
+        if not are_due(self._lessons, in_a_hurry=lesson is not None):
+            return []
+        lessons, self._lessons = self._lessons, []
         return lessons
 
     def _record(self, decision: Decision) -> None:

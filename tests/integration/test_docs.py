@@ -14,10 +14,12 @@ import session_router_langgraph
 from session_router import Prices, Router, errors, ports
 from session_router.core.boundary import LockKind
 from session_router.core.decision import Action, Candidate, Evidence, Reason
+from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.offer import Offer
 from session_router.core.pricing import USD
 from session_router.core.segment import Forecast
+from session_router.core.switching import Standing
 from session_router.core.transcript import BindingKind
 from session_router.recordings import recording_from_openai
 from session_router.replay import Pace, replay_session
@@ -109,13 +111,17 @@ def test_every_key_of_the_evidence_is_documented() -> None:
     offer = Offer(model=name, ingest=dollar, loop=dollar, risk=dollar, handoff=dollar, afterwards=dollar, refresh=dollar, arrival=dollar)
     full = Candidate(model=name, excluded="why", uncleared=True, unportable=True, cached=1, cost=dollar, p_success=1.0, offer=offer)
     forecast = Forecast(calls=1.0, pairs=0.0, growth=0.0, output=0.0)
+    ledger = Ledger(anchor=name, spent=dollar, unmoved=dollar)
+    standing = Standing(
+        current=name, trusted=True, since_switch=1, ledger=ledger, unmoved=dollar, reserve=dollar, work={name: dollar}, quiet=1
+    )
     evidence = Evidence(
-        candidates=(full,), tag="t", blocked_by=("b",), degraded=("d",), forecast=forecast, trusted=True, spent=(dollar, dollar)
+        candidates=(full,), tag="t", blocked_by=("b",), degraded=("d",), forecast=forecast, standing=standing, spent=(dollar, dollar)
     ).to_plain()
     own = {*first_column(DECISIONS, "Evidence")}
     assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable"}
     section = section_of(DECISIONS, "Evidence")
-    assert all(f"`{key}`" in section for key in (*full.to_plain(), *forecast.to_plain()))
+    assert all(f"`{key}`" in section for key in (*full.to_plain(), *forecast.to_plain(), *standing.to_plain()))
 
 
 def test_every_key_of_a_row_is_documented() -> None:

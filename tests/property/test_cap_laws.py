@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 OURS = settings(max_examples=250, deadline=None)
 NAMES = (FAST, STRONG, OTHER)
 CAPS = (0.0, 0.1, 0.5, 1.0)
+ALIKE = dict.fromkeys(NAMES, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +117,12 @@ def turns(*events: str) -> st.SearchStrategy[tuple[Turn, ...]]:
 
 def past(*afterwards: dict[ModelName, USD]) -> Experience:
     """Past sessions that knew what would follow: the first for the first segment, and so on, and the last for all others."""
-    alike = dict.fromkeys(NAMES, 0.5)
     promised = [afterwards[min(number, len(afterwards)) - 1] for number in range(1, LAST_NUMBER + 1)]
     return Experience(
         [
-            Mark(number=number, tokens=1_000, chances=alike, calls=2, growth=100.0, output=50.0, afterwards=dollars)
+            Mark(number=number, tokens=round(1.5**size), chances=ALIKE, calls=2, growth=100.0, output=50.0, afterwards=dollars)
             for number, dollars in enumerate(promised, start=1)
+            for size in range(5, 32)
         ]
     )
 
@@ -144,7 +145,14 @@ def policies(cap: st.SearchStrategy[float]) -> st.SearchStrategy[Policy]:
 
 
 def runs(*events: str) -> st.SearchStrategy[Run]:
-    return st.builds(Run, models=models, turns=turns(*events), policy=policies(st.sampled_from(CAPS)))
+    return st.builds(Run, models=models, turns=turns(*events), policy=policies(st.sampled_from(CAPS))).map(believing)
+
+
+def believing(run: Run) -> Run:
+    """A session with experience is as the past ones were, else it would not be believed."""
+    if run.policy.experience is None:
+        return run
+    return replace(run, turns=tuple(replace(turn, chances=ALIKE) for turn in run.turns))
 
 
 def boundaries(run: Run, *, first: Callable[[Talk, Decision], None] | None = None) -> Iterator[Decision]:

@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from session_router.core.prefix import PromptCache
-from session_router.core.pricing import Prices, Usage, billed, call_cost
-from session_router.core.segment import MEMORY, Ended, Forecast, Habits, Segment, cold_premium, segment_price
+from session_router.core.pricing import Prices, Usage, billed, call_cost, cold_premium, segment_price
+from session_router.core.segment import MEMORY, Ended, Forecast, Habits, Segment
 from session_router.core.transcript import Transcript
 from session_router.testing.strategies import prices, transcripts
 

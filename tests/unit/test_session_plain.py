@@ -68,7 +68,7 @@ def test_the_plain_form_is_known() -> None:
         "switches": 3,
         "switched_at": 1,
         "account": {
-            "habits": [3.4, 2.5, 2.8, 181.25, 96.5, 40.1, 1.75, 0.3],
+            "habits": [3.4, 1.9, 2.7, 2.5, 2.8, 181.25, 96.5, 40.1, 1.75, 0.3],
             "drift": [3.4, 0.02, -0.01, {"fast": 0.1, "stärk-模型-🧠": 0.9}, {"stärk-模型-🧠": -0.05}],
             "number": 4,
             "segment": [7, "03" * 16, "stärk-模型-🧠", 900, 900, 1, 150, 1, 2.25, 1127],
@@ -78,7 +78,7 @@ def test_the_plain_form_is_known() -> None:
         },
         "before": {
             "account": {
-                "habits": [2.7, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
+                "habits": [2.7, 0.0, 0.0, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
                 "drift": [0.0, 0.0, 0.0, {}, {}],
                 "number": 3,
                 "segment": [3, "00" * 16, None, 500, 700, 2, 0, 0, 1.0, 0],
@@ -264,10 +264,10 @@ def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind
     [
         (("visits", "fast", 4), 0.0),  # no provider counts no tokens
         (("visits", "fast", 5), 1.01),
-        (("account", "habits", 1), 0.99),  # no segment is without a call
+        (("account", "habits", 3), 0.99),  # no segment is without a call
         (("account", "segment", 5), 0),
         (("account", "segment", 8), 0.5),
-        (("account", "drift", 4, "fast"), 1.01),
+        (("account", "drift", 3, "fast"), 1.01),
         (("account", "drift", 1), -1.5),
         (("account", "segment", 1), "zz"),
         (("account", "segment", 1), None),

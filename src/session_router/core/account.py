@@ -75,7 +75,8 @@ class Account:
         """Return this account after a choice that no dollars decided, whose request is `transcript`."""
         account = self.learned(self.ended(transcript))
         segment = Segment.begun(transcript, predicted_calls=account.habits.calls)
-        return Account(habits=account.habits, drift=self.drift, number=self.number + 1, segment=segment)
+        # What nobody scored deviates from nothing: the next segment does not follow on the last that was.
+        return Account(habits=account.habits, drift=replace(self.drift, last={}), number=self.number + 1, segment=segment)
 
     def continued(self, transcript: Transcript) -> Account:
         """Return this account after one more call of the segment, whose request is `transcript`."""

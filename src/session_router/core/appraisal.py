@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from session_router.core.ledger import Ledger
 from session_router.core.offer import Offer
-from session_router.core.pricing import USD
-from session_router.core.segment import Forecast, cold_premium, ingest_price, segment_price
+from session_router.core.pricing import USD, cold_premium, ingest_price, segment_price
+from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from session_router.core.account import Account
-    from session_router.core.experience import Experience
     from session_router.core.intake import Intake
     from session_router.core.model import ModelName
     from session_router.core.need import Need
@@ -56,7 +55,6 @@ def appraise(
     account: Account,
     names: Sequence[ModelName],
     needs: Mapping[ModelName, Need],
-    experience: Experience | None,
 ) -> Appraisal:
     """Price `names`.
 
@@ -65,9 +63,8 @@ def appraise(
         account: What the session has learned and spent.
         names: The candidates, at least one, each with a price.
         needs: Of each candidate.
-        experience: Past sessions that the policy was fitted to, if any.
     """
-    policy, tokens = situation.policy, situation.call.transcript.tokens
+    policy, tokens, experience = situation.policy, situation.call.transcript.tokens, situation.policy.experience
     chances = {name: needs[name].p_success for name in names}
     forecast = Forecast.of(account.habits, output=policy.output_tokens)
     outlook = None if experience is None else experience.outlook(number=account.number + 1, tokens=tokens, chances=chances)
@@ -81,7 +78,7 @@ def appraise(
     last = _last_visit(situation)
     offers = {name: _offer(situation, name, chances[name], forecast, last=last, afterwards=afterwards[name]) for name in names}
     return Appraisal(
-        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, trusted=weight >= TRUSTED_BOUNDARIES)
+        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, experienced=weight >= TRUSTED_BOUNDARIES)
     )
 
 
@@ -100,7 +97,7 @@ def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forec
         handoff=USD(policy.handoff if moved else 0.0),
         afterwards=afterwards,
         refresh=refresh,
-        arrival=USD(max(0.0, cold_premium(prices, tokens) - refresh) + policy.handoff),
+        arrival=USD(max(0.0, _cold(intake, tokens) - refresh) + policy.handoff),
     )
 
 
@@ -130,13 +127,15 @@ def _the_same_again(situation: Situation, account: Account, chances: Mapping[Mod
         read = max(0.0, then - forecast.between * scale)
         price = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=read if read >= cache.minimum_tokens else 0.0)
         stay[name] = further * (price.ingest + price.loop + policy.stake * (1 - chance))
-        moved[name] = stay[name] + (cold_premium(prices, tokens + added * scale) + policy.handoff if further else 0.0)
+        moved[name] = stay[name] + (_cold(intake, tokens + added * scale) + policy.handoff if further else 0.0)
     # Moving to where one is costs no less than to stay.
     move = min(moved.values())
     return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
-def _standing(situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, trusted: bool) -> Standing:
+def _standing(
+    situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, experienced: bool
+) -> Standing:
     session, habits, transcript = situation.session, account.habits, situation.call.transcript
     current = situation.current if situation.current in offers else None
     ledger = account.ledger
@@ -148,11 +147,12 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
     # The work function is that of prices of arrival that do not fall: of a history that grows, while caches live.
     shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
-    here = None if current is None else situation.intakes[current]
-    expired = here is not None and current is not None and offers[current].refresh >= cold_premium(here.prices, here.tokens)
+    cold = 0.0 if current is None else _cold(situation.intakes[current], situation.intakes[current].tokens)
+    # Where nothing is dearer fresh than cached, nothing expires.
+    expired = current is not None and 0 < cold <= offers[current].refresh
     return Standing(
-        current=current,
-        trusted=trusted or (habits.weight >= TRUSTED_SEGMENTS and habits.surprise <= TRUSTED_SURPRISE),
+        current=situation.current,
+        trusted=habits.surprise <= TRUSTED_SURPRISE and (experienced or habits.weight >= TRUSTED_SEGMENTS),
         # One in a later turn was before a summary, across which nobody counts turns.
         since_switch=None if since is None or since < 0 else since,
         ledger=ledger,
@@ -161,6 +161,11 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
         work={} if shortened or expired else account.work,
         quiet=account.quiet,
     )
+
+
+def _cold(intake: Intake, tokens: float) -> float:
+    """Dollars of reading all of `tokens` fresh over reading them cached: none where they would not be cached anyway."""
+    return max(0.0, ingest_price(intake.prices, intake.cache, tokens=tokens, cached=0))
 
 
 def _is_elsewhere(situation: Situation, account: Account) -> bool:
@@ -185,7 +190,9 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
 def _reserve(situation: Situation, anchor: ModelName, forecast: Forecast) -> USD:
     """At least what a return to the anchor at the next boundary costs above never having left it."""
     intake, tokens = situation.intakes[anchor], foreseen_tokens(situation.call.transcript.tokens, forecast)
-    return USD(cold_premium(intake.prices, tokens * intake.scale) + situation.policy.handoff)
+    # Whatever is cached at all may be, once the segment has grown to the least that is.
+    premium = cold_premium(intake.prices, tokens * intake.scale) if intake.cache.seconds_to_live else 0.0
+    return USD(premium + situation.policy.handoff)
 
 
 def foreseen_tokens(tokens: int, forecast: Forecast) -> int:

@@ -23,7 +23,14 @@ def basis_of(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> dict[str, 
             "cached_input": spec.prices.cached_input,
             "cache_write": spec.prices.cache_write,
         }
+        cache = spec.prompt_cache
+        caching = {
+            "seconds_to_live": cache.seconds_to_live,
+            "minimum_tokens": cache.minimum_tokens,
+            "block_tokens": cache.block_tokens,
+        }
         basis |= {f"prices.{name}.{key}": price for key, price in prices.items() if price is not None}
+        basis |= {f"models.{name}.prompt_cache.{key}": float(value) for key, value in caching.items()}
     return basis
 
 

@@ -118,7 +118,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         stake=policy.stake,
         margin=policy.margin,
         forecast=None if reckoning is None else reckoning.forecast,
-        trusted=None if reckoning is None else reckoning.trusted,
+        standing=None if reckoning is None else reckoning.standing,
         spent=None if reckoning is None else reckoning.account.spent,
         tag="" if situation.tag is None else situation.tag.describe(),
         blocked_by=blocked,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from session_router.core.pricing import USD
     from session_router.core.segment import Forecast
     from session_router.core.session import Session, SessionId, Visit
+    from session_router.core.switching import Standing
     from session_router.core.transcript import Prefix
 
 
@@ -109,7 +110,7 @@ class Evidence:
         margin: Share of the current model's expected dollars, less the risk that is left on every model, that a switch must
             save.
         forecast: The segment that the expected dollars assume; `None` when they were not asked for.
-        trusted: Whether the predictions were followed; `None` when they were not asked for.
+        standing: How the session stood before the choice; `None` when dollars were not asked for.
         spent: Dollars of the session's ledger after this decision: its own, and those of never switching; `None`
             when they were not asked for.
         tag: The label of the payload, as text; empty when governance is not in use.
@@ -124,17 +125,23 @@ class Evidence:
     stake: float = 0.0
     margin: float = 0.0
     forecast: Forecast | None = None
-    trusted: bool | None = None
+    standing: Standing | None = None
     spent: tuple[USD, USD] | None = None
     tag: str = ""
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> bool | None:
+        """Whether the predictions were followed; `None` when they were not asked for."""
+        return None if self.standing is None else self.standing.trusted
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is empty is left out."""
         lists = {
             "forecast": None if self.forecast is None else self.forecast.to_plain(),
             "spent": None if self.spent is None else list(self.spent),
+            "standing": None if self.standing is None else self.standing.to_plain(),
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,

@@ -35,7 +35,8 @@ class Drift:
     Attributes:
         weight: Segments that the means stand for, the forgotten ones left out.
         chances: Mean `p_success` by model.
-        last: By how much `p_success` deviated from its mean in the last segment, by model; empty before the first.
+        last: By how much `p_success` deviated in the last segment from its mean, that segment included, by model; empty before the
+            first, and where nobody scored the last.
         variance: Sum of squared deviations from the mean, the forgotten ones left out.
         covariance: Sum of products of successive deviations, as above.
     """

@@ -12,7 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from heapq import nsmallest
-from math import exp, isfinite, log
+from math import exp, inf, isfinite, log
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.model import ModelName
@@ -47,7 +47,8 @@ class Mark:
         calls: Calls of the segment.
         growth: Tokens that its request grew by from call to call.
         output: Output tokens of a call.
-        afterwards: Least US dollars of all that followed the segment, by the model that it was on.
+        afterwards: US dollars of all that followed the segment, by the model that it was on: the least that they could have been
+            in a session that had visited no other model before.
     """
 
     number: int
@@ -64,7 +65,7 @@ class Outlook:
     """What past sessions say of the coming segment and of what follows it.
 
     Attributes:
-        weight: Past boundaries that it rests on, > 0: one that was the same in all counts as 1, one that is unlike as next to
+        weight: Past boundaries that it rests on, >= 0: one that was the same in all counts as 1, one that is unlike as next to
             nothing.
         forecast: The segment.
         afterwards: Expected US dollars of all that follows, by the model that the segment is on.
@@ -145,7 +146,7 @@ class Experience:
         Args:
             number: Of the coming segment in its session, from 1.
             tokens: Estimated tokens of the request.
-            chances: `p_success` by model; models that the past does not know are left out of the comparison.
+            chances: `p_success` by model; models of the past that are not among them are left out of the comparison.
 
         Returns:
             What followed them; `None` when no past session came so far, or none knows all of `chances`.
@@ -205,10 +206,10 @@ def _mark(row: Sequence[Any], models: Sequence[ModelName]) -> Mark:
     return Mark(
         number=_whole(number),
         tokens=_whole(tokens),
-        calls=_whole(calls),
+        calls=_whole(calls, low=1),
         growth=_finite(growth),
         output=_finite(output),
-        chances={name: _finite(chance) for name, chance in zip(models, chances, strict=True)},
+        chances={name: _finite(chance, high=1.0) for name, chance in zip(models, chances, strict=True)},
         afterwards={name: USD(_finite(dollars)) for name, dollars in zip(models, afterwards, strict=True)},
     )
 
@@ -220,15 +221,15 @@ def _text(value: object) -> str:
     return value
 
 
-def _finite(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        msg = f"found {value!r} where a finite number, 0 or more, belongs"
+def _finite(value: object, *, high: float = inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or not 0 <= value <= high:
+        msg = f"found {value!r} where a finite number in [0, {high}] belongs"
         raise ValueError(msg)
     return value
 
 
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        msg = f"found {value!r} where a whole number, 0 or more, belongs"
+def _whole(value: object, *, low: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        msg = f"found {value!r} where a whole number, {low} or more, belongs"
         raise ValueError(msg)
     return value

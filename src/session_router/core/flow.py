@@ -76,17 +76,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """Answered with the lessons that have waited too long, or with nothing."""
+    """Answered with the lessons that are due, or with nothing while they may wait.
 
-    lesson: Lesson
+    Attributes:
+        lesson: Another one; `None` for nothing new, when nobody waits for a model.
+    """
+
+    lesson: Lesson | None
 
 
-@dataclass(frozen=True, slots=True)
-class TakeLessons:
-    """Answered with the lessons that are to be kept now that there is time, or with nothing while they may wait."""
-
-
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn | TakeLessons
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
 
 
 def route(
@@ -146,7 +145,7 @@ def observe(decision: Decision, outcome: Outcome, population: SessionId | None =
     """
     session = yield from _settle(decision, outcome)
     if population is not None:
-        yield from _teach((yield TakeLessons()), population)
+        yield from _teach((yield Learn(None)), population)
     return session
 
 
@@ -201,7 +200,7 @@ def _decide(
     decision = _by_rule(situation, names, degraded) if lock is None else _under_lock(situation, lock)
     if decision is not None:
         return decision, None
-    scores = yield ScoreNeed(situation.call.question, {name: situation.specs[name] for name in names})
+    scores = yield ScoreNeed(_question(situation), {name: situation.specs[name] for name in names})
     needs = None if scores is None else _needs_of(scores, names)
     if needs is None or any(situation.specs[name].prices is None for name in names):
         if needs is None and scores is not None:
@@ -216,6 +215,16 @@ def _decide(
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
     # A boundary teaches once; and of a session that nobody keeps, nobody knows which one this is.
     return decision, None if decision.refused or situation.again or session is None else reckoning.lesson
+
+
+def _question(situation: Situation) -> Question:
+    """Return what a scorer is asked: the request, and what the session tells of itself."""
+    session, question = situation.session, situation.call.question
+    if session is None or session.version == 0:
+        return question
+    switched, account = session.switched_at, session.account
+    since = None if switched is None else max(0, situation.call.transcript.turn - switched)
+    return replace(question, segment_calls=0.0 if account is None else account.habits.calls, turns_since_switch=since)
 
 
 def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:

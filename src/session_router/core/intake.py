@@ -24,7 +24,7 @@ class Intake:
     Attributes:
         tokens: Of the request, as the provider would count them.
         cached: Of these, those that it should still hold. That a provider holds less than it should is in the prices.
-        scale: Tokens that it counts for one that we estimate: as others do, while it has counted none.
+        scale: Tokens that it counts for one that we estimate: for a model that was never asked, those of the last one that was.
         held: Share of what should be cached that it was seen to have cached.
         cache: How it caches.
         expected: Its prices, as expected when it caches a share of `held`; `None` when they are unknown.

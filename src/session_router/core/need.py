@@ -13,17 +13,25 @@ class Question:
 
     Attributes:
         text: What the user typed to open this turn; never tool output. Not stored anywhere.
+        recent: What the user typed to open the turns before it, oldest first; the last few. Not stored either.
         turn: Number of the turn, from 1; 0 when nobody has typed anything.
         history_tokens: Estimated tokens of the whole request.
         structured: Whether the caller asked for structured output.
         tools: Number of tools on offer.
+        tool_errors: Tool results of the session that reported an error.
+        segment_calls: Calls of a segment of this session, in the mean; 0 for not known.
+        turns_since_switch: Turns since the session last changed its model; `None` while it never did.
     """
 
     text: str
+    recent: tuple[str, ...] = ()
     turn: int = 0
     history_tokens: int = 0
     structured: bool = False
     tools: int = 0
+    tool_errors: int = 0
+    segment_calls: float = 0.0
+    turns_since_switch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,5 +53,13 @@ class Offer:
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is zero is left out."""
-        terms = {"ingest": self.ingest, "loop": self.loop, "risk": self.risk, "handoff": self.handoff, "afterwards": self.afterwards}
+        terms = {
+            "ingest": self.ingest,
+            "loop": self.loop,
+            "risk": self.risk,
+            "handoff": self.handoff,
+            "afterwards": self.afterwards,
+            "refresh": self.refresh,
+            "arrival": self.arrival,
+        }
         return {"expected": self.expected, **{key: value for key, value in terms.items() if value}}

@@ -32,7 +32,7 @@ class Policy:
         stake: US dollars that a badly served segment costs the user.
         margin: Share of the current model's expected dollars, in [0, 1), that a switch must save: of the segment and what follows,
             less the segment's risk that is left on every model.
-        cooldown: Turns after a switch in which no other follows, >= 0.
+        cooldown: Turns after a switch in which no other follows while predictions are trusted, >= 0.
         patience: Boundaries in a row at which a model with a cheaper loop would have been the best, after which the
             session moves to it whatever margin and cooldown say; 0 for never.
         cap: What switching may cost: expected dollars stay below 1 + `cap` times those of never switching, at every

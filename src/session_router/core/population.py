@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from session_router.core.account import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from session_router.core.drift import Deviation
     from session_router.core.model import ModelName
     from session_router.core.segment import Ended
 
+WAITING_LESSONS = 64
+"""Lessons that wait in a process at most."""
 
 MEMORY = 0.98
 """Weight of the past at every new segment of any session: what is fifty segments old counts for a third."""
@@ -42,6 +44,16 @@ class Lesson:
     def first(self) -> bool:
         """Whether its session has just begun."""
         return self.number == 1
+
+
+def are_due(waiting: Sequence[Lesson], *, in_a_hurry: bool) -> bool:
+    """Whether the lessons that wait in a process are to be kept now: once a session, not once a boundary.
+
+    Args:
+        waiting: Those lessons.
+        in_a_hurry: Whether a model is about to be asked. Then only a crowd of them is worth the time.
+    """
+    return len(waiting) >= WAITING_LESSONS if in_a_hurry else any(lesson.first for lesson in waiting)
 
 
 def opened(population: Account | None) -> Account:

@@ -1,14 +1,15 @@
-"""Prices -> dollars."""
+"""Prices -> dollars: of a call, of a segment, of a cold start."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NamedTuple, NewType
 
 from session_router.core.checking import check_number
 
 if TYPE_CHECKING:
     from session_router.core.prefix import PromptCache
+    from session_router.core.segment import Forecast
 
 USD = NewType("USD", float)
 """US dollars."""
@@ -109,3 +110,54 @@ def call_cost(prices: Prices, usage: Usage) -> USD:
     plain = max(0, usage.input - usage.cached - usage.written)
     total = plain * prices.input + usage.cached * cached_price + usage.written * write_price + usage.output * prices.output
     return USD(total / TOKENS_PER_PRICE)
+
+
+class SegmentPrice(NamedTuple):
+    """US dollars of a segment on one model.
+
+    Attributes:
+        ingest: Reading, at the first call, what the model has not cached, over reading it cached.
+        loop: All the rest: cached input, what the loop adds, output.
+    """
+
+    ingest: USD
+    loop: USD
+
+
+def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tokens: float, cached: float) -> SegmentPrice:
+    """Price a segment.
+
+    With r = E[n] - 1 calls after the first and q = E[n (n - 1) / 2], the later requests hold r * tokens + q * growth
+    tokens, of which r * growth are new: linear in what is forecast, so that means suffice.
+
+    Args:
+        prices: Of the model.
+        cache: How its provider caches.
+        forecast: The segment.
+        tokens: Of its first request.
+        cached: Of these, those that the provider should still hold.
+    """
+    fresh_price, cached_price = prices.read if _caches(cache, tokens) else (prices.input, prices.input)
+    later = forecast.calls - 1
+    new = later * forecast.growth
+    reread = later * tokens + forecast.pairs * forecast.growth - new
+    loop = tokens * cached_price + new * fresh_price + reread * cached_price + forecast.calls * forecast.output * prices.output
+    return SegmentPrice(ingest=ingest_price(prices, cache, tokens=tokens, cached=cached), loop=USD(loop / TOKENS_PER_PRICE))
+
+
+def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:
+    """Dollars of reading, of `tokens`, what is not `cached`, over reading it cached: none where nothing is ever cached."""
+    if not _caches(cache, tokens):
+        return NOTHING
+    fresh_price, cached_price = prices.read
+    return USD((tokens - cached) * (fresh_price - cached_price) / TOKENS_PER_PRICE)
+
+
+def cold_premium(prices: Prices, tokens: float) -> USD:
+    """Dollars of reading `tokens` fresh over reading them cached; not below 0."""
+    fresh_price, cached_price = prices.read
+    return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
+
+
+def _caches(cache: PromptCache, tokens: float) -> bool:
+    return tokens >= cache.minimum_tokens and cache.seconds_to_live > 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from session_router.core.need import Need
     from session_router.core.segment import Forecast
     from session_router.core.situation import Situation
+    from session_router.core.switching import Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Reckoning:
         reason: Why.
         candidates: The candidates, with their offers.
         forecast: The segment that was assumed.
-        trusted: Whether the predictions were followed.
+        standing: How the session stood before it.
         before: What the session remembered before it.
         account: What it remembers after it.
         lesson: What other sessions learn from it.
@@ -39,7 +40,7 @@ class Reckoning:
     reason: Reason
     candidates: Mapping[ModelName, Candidate]
     forecast: Forecast
-    trusted: bool
+    standing: Standing
     before: Account
     account: Account
     lesson: Lesson
@@ -57,7 +58,7 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
     transcript = situation.call.transcript
     ended = before.ended(transcript)
     account = before.learned(ended)
-    appraisal = appraise(situation, account, names, needs, situation.policy.experience)
+    appraisal = appraise(situation, account, names, needs)
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
     forecast, deviation = appraisal.forecast, account.drift.deviation(chances)
@@ -73,7 +74,7 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
         reason=verdict.reason,
         candidates={name: situation.priced(name, needs[name], offer=appraisal.offers[name]) for name in names},
         forecast=forecast,
-        trusted=appraisal.standing.trusted,
+        standing=appraisal.standing,
         before=before,
         account=after,
         lesson=Lesson(number=after.number, ended=ended, chances=chances, deviation=deviation),

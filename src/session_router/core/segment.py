@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from session_router.core.pricing import NOTHING, TOKENS_PER_PRICE, USD
 from session_router.core.transcript import EMPTY_DIGEST, Role
 
 if TYPE_CHECKING:
     from session_router.core.model import ModelName
-    from session_router.core.prefix import PromptCache
-    from session_router.core.pricing import Prices
     from session_router.core.transcript import Transcript
 
 MEMORY = 0.9
@@ -138,20 +135,25 @@ class Ended:
 class Habits:
     """What segments have been like: exponentially forgotten means, learned online.
 
-    The defaults are rounded means over recorded customer-service, coding and dialogue sessions; they weigh nothing.
+    The defaults are rounded means over recorded customer-service, coding and dialogue sessions. They weigh nothing: the first
+    segment that tells anything of a mean takes the default's place.
 
     Attributes:
         weight: Segments that the means stand for, the forgotten ones left out.
+        growth_weight: Segments that `growth` stands for: of one call, a segment tells nothing of it.
+        between_weight: Segments that `between` stands for.
         calls: Calls of a segment, >= 1.
         pairs: Mean of n (n - 1) / 2 over segments of n calls: what the growth of a request adds up to.
         growth: Tokens that a request grows by from call to call.
         output: Output tokens of a call; 0 for not known.
         between: Tokens that a request grows by from the last call of a segment to the first of the next.
-        further: Segments that still follow a segment, >= 0.
+        further: Segments that still follow a segment, >= 0. It is learned at boundaries, slowly; see `told`.
         surprise: Mean of |log(calls / predicted calls)|.
     """
 
     weight: float = 0.0
+    growth_weight: float = 0.0
+    between_weight: float = 0.0
     calls: float = 2.0
     pairs: float = 2.0
     growth: float = 200.0
@@ -164,6 +166,8 @@ class Habits:
         """Return these habits as a session begins with them: it soon learns its own."""
         return Habits(
             weight=min(self.weight, PRIOR_WEIGHT),
+            growth_weight=min(self.growth_weight, PRIOR_WEIGHT),
+            between_weight=min(self.between_weight, PRIOR_WEIGHT),
             calls=self.calls,
             pairs=self.pairs,
             growth=self.growth,
@@ -176,13 +180,17 @@ class Habits:
         """Return these habits after one more segment; `memory` is the weight of the past."""
         share = 1 / (memory * self.weight + 1)
         n, output = ended.calls, ended.output
+        growth, growth_weight = _learned(self.growth, self.growth_weight, ended.growth, memory)
+        between, between_weight = _learned(self.between, self.between_weight, ended.between, memory)
         return Habits(
             weight=memory * self.weight + 1,
+            growth_weight=growth_weight,
+            between_weight=between_weight,
             calls=max(1.0, self.calls + share * (n - self.calls)),
             pairs=self.pairs + share * (n * (n - 1) / 2 - self.pairs),
-            growth=self.growth if ended.growth is None else self.growth + share * (ended.growth - self.growth),
+            growth=growth,
             output=self.output if output is None else output if self.output == 0 else self.output + share * (output - self.output),
-            between=self.between if ended.between is None else self.between + share * (ended.between - self.between),
+            between=between,
             further=self.further,
             surprise=self.surprise + share * (ended.surprise - self.surprise),
         )
@@ -198,6 +206,8 @@ class Habits:
         """
         return Habits(
             weight=self.weight,
+            growth_weight=self.growth_weight,
+            between_weight=self.between_weight,
             calls=self.calls,
             pairs=self.pairs,
             growth=self.growth,
@@ -206,6 +216,13 @@ class Habits:
             further=self.further + FURTHER_SHARE * (number - 1 - self.further),
             surprise=self.surprise,
         )
+
+
+def _learned(mean: float, weight: float, value: float | None, memory: float) -> tuple[float, float]:
+    """Return a mean and what it stands for, after one more value."""
+    if value is None:
+        return mean, weight
+    return mean + (value - mean) / (memory * weight + 1), memory * weight + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,54 +287,3 @@ class Forecast:
             further=habits.further,
             between=habits.between,
         )
-
-
-class SegmentPrice(NamedTuple):
-    """US dollars of a segment on one model.
-
-    Attributes:
-        ingest: Reading, at the first call, what the model has not cached, over reading it cached.
-        loop: All the rest: cached input, what the loop adds, output.
-    """
-
-    ingest: USD
-    loop: USD
-
-
-def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tokens: float, cached: float) -> SegmentPrice:
-    """Price a segment.
-
-    With r = E[n] - 1 calls after the first and q = E[n (n - 1) / 2], the later requests hold r * tokens + q * growth
-    tokens, of which r * growth are new: linear in what is forecast, so that means suffice.
-
-    Args:
-        prices: Of the model.
-        cache: How its provider caches.
-        forecast: The segment.
-        tokens: Of its first request.
-        cached: Of these, those that the provider should still hold.
-    """
-    fresh_price, cached_price = prices.read if _caches(cache, tokens) else (prices.input, prices.input)
-    later = forecast.calls - 1
-    new = later * forecast.growth
-    reread = later * tokens + forecast.pairs * forecast.growth - new
-    loop = tokens * cached_price + new * fresh_price + reread * cached_price + forecast.calls * forecast.output * prices.output
-    return SegmentPrice(ingest=ingest_price(prices, cache, tokens=tokens, cached=cached), loop=USD(loop / TOKENS_PER_PRICE))
-
-
-def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:
-    """Dollars of reading, of `tokens`, what is not `cached`, over reading it cached: none where nothing is ever cached."""
-    if not _caches(cache, tokens):
-        return NOTHING
-    fresh_price, cached_price = prices.read
-    return USD((tokens - cached) * (fresh_price - cached_price) / TOKENS_PER_PRICE)
-
-
-def cold_premium(prices: Prices, tokens: float) -> USD:
-    """Dollars of reading `tokens` fresh over reading them cached; not below 0."""
-    fresh_price, cached_price = prices.read
-    return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
-
-
-def _caches(cache: PromptCache, tokens: float) -> bool:
-    return tokens >= cache.minimum_tokens and cache.seconds_to_live > 0

@@ -133,6 +133,8 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
     return {
         "habits": [
             habits.weight,
+            habits.growth_weight,
+            habits.between_weight,
             habits.calls,
             habits.pairs,
             habits.growth,
@@ -164,9 +166,11 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
 
 
 def _account(plain: Mapping[str, Any]) -> Account:
-    weight, calls, pairs, growth, output, between, further, surprise = _amounts(plain["habits"])
+    weight, growth_weight, between_weight, calls, pairs, growth, output, between, further, surprise = _amounts(plain["habits"])
     habits = Habits(
         weight=weight,
+        growth_weight=growth_weight,
+        between_weight=between_weight,
         calls=_number(calls, low=1.0),
         pairs=pairs,
         growth=growth,

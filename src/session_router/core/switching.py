@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from session_router.core.decision import Reason
 from session_router.core.ledger import Ledger
@@ -23,7 +23,7 @@ class Standing:
     """How a session stands at a boundary.
 
     Attributes:
-        current: The model that it is on; `None` when it is on none, or on one that cannot serve the call.
+        current: The model that it is on, whether or not that is on offer; `None` when it is on none.
         trusted: Whether the predictions have earned to be followed.
         since_switch: Turns since its last switch; `None` before the first.
         ledger: Its dollars, anchored on a model that is on offer; `None` when it has neither a ledger nor a current model.
@@ -41,6 +41,18 @@ class Standing:
     reserve: USD = NOTHING
     work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", USD])
     quiet: int = 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values; what is empty is left out."""
+        facts = {
+            "since_switch": self.since_switch,
+            "ledger": None if self.ledger is None else self.ledger.to_plain(),
+            "unmoved": None if self.ledger is None else self.unmoved,
+            "reserve": None if self.ledger is None else self.reserve,
+            "work": dict(self.work) or None,
+            "quiet": self.quiet or None,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from session_router.core.governance import Tag
 
 DIGEST_BYTES = 16
+RECENT_TURNS = 4
+"""Turns, the present one included, whose typed messages are looked up for a scorer."""
+
 EMPTY_DIGEST = b"\x00" * DIGEST_BYTES
 
 
@@ -110,6 +113,7 @@ class Step:
         author: Model name of an AI message; the provider's id when no route is known for it; `None` when
             no model wrote it (call limits, "need more steps", seeded examples).
         agent: Agent whose call an AI message answered; `None` when nobody wrote it down.
+        failed: Whether a tool message reports an error.
         injected: A human message that no human typed (a summary, a notification, the media of a file tool).
         partial: A streamed chunk that is not the last one.
         needs: Capabilities that a model must have to read this message, such as `images`.
@@ -124,6 +128,7 @@ class Step:
     answers: tuple[str, ...] = ()
     author: str | None = None
     agent: str | None = None
+    failed: bool = False
     injected: bool = False
     partial: bool = False
     needs: frozenset[str] = frozenset()
@@ -169,7 +174,8 @@ class Transcript:
         bindings: The union over all steps.
         turn: Number of human messages that a human typed, approvals left out; 0 before the first.
         opening: Prefix after the first typed human message: the stable head of the session, or `None`.
-        typed_at: Index of the step that opened the last turn; `None` before the first.
+        typed: Indices of the steps that opened the last turns, at most `RECENT_TURNS`, oldest first.
+        tool_errors: Number of tool results that report an error.
         tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
     """
 
@@ -181,7 +187,8 @@ class Transcript:
     bindings: frozenset[Binding] = frozenset()
     turn: int = 0
     opening: Prefix | None = None
-    typed_at: int | None = None
+    typed: tuple[int, ...] = ()
+    tool_errors: int = 0
     tags: frozenset[Tag | None] = frozenset()
 
     def extended(self, steps: Iterable[Step]) -> Transcript:
@@ -193,7 +200,7 @@ class Transcript:
         prefixes: list[Prefix] = []
         needs: set[str] = set()
         bindings: set[Binding] = set()
-        turn, opening, typed_at = self.turn, self.opening, self.typed_at
+        turn, opening, typed, tool_errors = self.turn, self.opening, self.typed, self.tool_errors
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
             prefixes.append(last)
@@ -202,7 +209,8 @@ class Transcript:
             if step.opens_turn:
                 turn += 1
                 opening = opening or last
-                typed_at = len(self.steps) + len(prefixes) - 1
+                typed = (*typed, len(self.steps) + len(prefixes) - 1)[-RECENT_TURNS:]
+            tool_errors += step.failed
         return Transcript(
             head=self.head,
             steps=self.steps.extended(new),
@@ -212,7 +220,8 @@ class Transcript:
             bindings=self.bindings | bindings if bindings else self.bindings,
             turn=turn,
             opening=opening,
-            typed_at=typed_at,
+            typed=typed,
+            tool_errors=tool_errors,
             tags=self.tags | {step.tag for step in new},
         )
 
@@ -230,7 +239,8 @@ class Transcript:
             bindings=self.bindings,
             turn=self.turn,
             opening=self.opening,
-            typed_at=self.typed_at,
+            typed=self.typed,
+            tool_errors=self.tool_errors,
             tags=self.tags,
         )
 

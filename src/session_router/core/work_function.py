@@ -24,7 +24,8 @@ A step raises F by at least what it costs, because w never falls. At the end all
 most OPT in the metric, so F <= (2n - 1) * OPT + (2n - 2) * A. Going from distances back to arrival prices, for the
 algorithm and for OPT, adds at most n * A.
 
-**Assumptions.** `costs` are known at the boundary and 0 or more. Arrival prices do not fall. They may rise, as they do
+**Assumptions.** Nothing overrules the rule; a cap on what switching may cost does.
+`costs` are known at the boundary and 0 or more. Arrival prices do not fall. They may rise, as they do
 while the prefix grows: w still never falls and OPT pays at least what w says, so the proof stands, with A the largest
 first arrival price plus the largest rise at each boundary. When one model is dearest at first and rises most each time,
 that is its last arrival price. So A grows with the prefix: for a growing prefix the second term is no constant.

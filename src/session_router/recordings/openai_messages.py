@@ -46,7 +46,6 @@ class _Reader:
     line: int
     place: str = ""
     called: set[str] = field(default_factory=set[str])
-    tools: set[str] = field(default_factory=set[str])
 
     def fail(self, rule: str, place: str = "") -> NoReturn:
         where = ".".join(part for part in (self.place, place) if part)
@@ -81,7 +80,7 @@ def recording_from_openai(session: Mapping[str, object], *, source: str | None =
         source=origin if isinstance(origin, str) else "",
         model=model if isinstance(model, str) else None,
         messages=read,
-        tools=len(cast("list[object]", tools)) if isinstance(tools, list) else len(reader.tools),
+        tools=len(cast("list[object]", tools)) if isinstance(tools, list) else int(bool(reader.called)),
         line=line,
     )
 
@@ -184,7 +183,6 @@ def _calls(value: object, reader: _Reader) -> tuple[Sequence[object], tuple[Ask,
         characters += len(tool) + length
         asks.append(Ask(id=name, kind=AskKind.TOOL_CALL if valid else AskKind.INVALID_CALL))
         reader.called.add(name)
-        reader.tools.add(tool)
     return calls, tuple(asks), characters
 
 

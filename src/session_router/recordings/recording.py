@@ -35,7 +35,8 @@ class Recording:
         source: Where it comes from, as the recording says; empty when it does not.
         model: The model that was recorded; `None` when unknown.
         messages: Oldest first.
-        tools: Number of tools on offer; where the recording does not list them, of different tools called.
+        tools: Number of tools on offer; where the recording does not list them, 1 when any is ever called: an agent has its tools
+            from the start.
         line: Line in its file, from 1; 0 when it came from elsewhere.
     """
 

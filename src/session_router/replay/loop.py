@@ -161,16 +161,24 @@ def _replay(
     waiting: list[Step] = []
     visits: dict[ModelName, Visit] = {}
     requires = frozenset({Capability.TOOLS}) if recording.tools else frozenset[Capability]()
-    text, now = "", pace.start
+    now = pace.start
     for index, message in enumerate(recording.messages):
         step = message.step
         if step.role is not Role.AI:
-            if step.role is Role.HUMAN:
-                text, now = message.text, now + (pace.turn_seconds if transcript.turn else 0.0)
+            if step.role is Role.HUMAN and transcript.turn:
+                now += pace.turn_seconds
             waiting.append(step)
             continue
         transcript = transcript.extended(waiting)
-        question = Question(text=text, turn=transcript.turn, history_tokens=transcript.tokens, tools=recording.tools)
+        *recent, text = (recording.messages[at].text for at in transcript.typed) if transcript.typed else ("",)
+        question = Question(
+            text=text,
+            recent=tuple(recent),
+            turn=transcript.turn,
+            history_tokens=transcript.tokens,
+            tools=recording.tools,
+            tool_errors=transcript.tool_errors,
+        )
         call = Call(transcript=transcript, question=question, now=now, session=session, requires=requires)
         decision = yield call
         assert decision is not None  # noqa: S101 -- what a driver sends for a `Call`

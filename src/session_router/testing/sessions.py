@@ -69,7 +69,18 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
 def full_account(fast: ModelName, strong: ModelName) -> Account:
     """Return an account in which no field has its default."""
     return Account(
-        habits=Habits(weight=3.4, calls=2.5, pairs=2.8, growth=181.25, output=96.5, between=40.1, further=1.75, surprise=0.3),
+        habits=Habits(
+            weight=3.4,
+            growth_weight=1.9,
+            between_weight=2.7,
+            calls=2.5,
+            pairs=2.8,
+            growth=181.25,
+            output=96.5,
+            between=40.1,
+            further=1.75,
+            surprise=0.3,
+        ),
         drift=Drift(weight=3.4, chances={fast: 0.1, strong: 0.9}, last={strong: -0.05}, variance=0.02, covariance=-0.01),
         number=4,
         segment=Segment(
@@ -117,6 +128,8 @@ def accounts() -> st.SearchStrategy[Account]:
     habits = st.builds(
         Habits,
         weight=_AMOUNTS,
+        growth_weight=_AMOUNTS,
+        between_weight=_AMOUNTS,
         calls=_CALLS,
         pairs=_AMOUNTS,
         growth=_AMOUNTS,

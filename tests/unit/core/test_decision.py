@@ -11,8 +11,12 @@ import pytest
 
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.governance import Clearance, Level, Tag
+from session_router.core.ledger import Ledger
+from session_router.core.model import ModelName
+from session_router.core.offer import Offer
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import USD
+from session_router.core.switching import Standing, decide
 from session_router.core.transcript import EMPTY_DIGEST, Prefix
 from session_router.errors import NoCapableModel, NoClearedModel, SessionRouterError, StoreUnavailable, Unportable
 from session_router.router import Router
@@ -120,20 +124,26 @@ def test_the_row_names_no_ids_of_calls() -> None:
 
 
 TERMS = ("ingest", "loop", "risk", "handoff", "afterwards")
-PREDICTED = {Reason.STILL_BEST, Reason.WITHIN_MARGIN, Reason.LOWER_EXPECTED_COST}
+POLICIES = [Policy(stake=0.01, margin=0.05, patience=2, cap=None), Policy(stake=0.01, cap=0.0, handoff=0.003)]
+REASONS = {
+    True: {Reason.FIRST_CALL, Reason.STILL_BEST, Reason.WITHIN_MARGIN, Reason.LOWER_EXPECTED_COST, Reason.SUSTAINED_LOW_NEED},
+    False: {Reason.FIRST_CALL, Reason.STILL_BEST, Reason.CAPPED},
+}
 
 
-def recomputed(row: dict[str, Any]) -> tuple[str, Reason]:
-    """Choose by the dollars in a row whose predictions were followed."""
-    dollars = {one["model"]: one for one in row["evidence"]["candidates"] if "expected" in one}
-    here = dollars[row["previous"]]
-    best = min(dollars.values(), key=lambda one: (one["expected"], one["model"] != row["previous"], one["model"]))
-    avoidable = here["expected"] - min(one.get("risk", 0.0) for one in dollars.values())
-    if best is here:
-        return here["model"], Reason.STILL_BEST
-    if here["expected"] - best["expected"] <= row["evidence"]["margin"] * avoidable:
-        return here["model"], Reason.WITHIN_MARGIN
-    return best["model"], Reason.LOWER_EXPECTED_COST
+def recomputed(row: dict[str, Any], policy: Policy) -> tuple[str, Reason]:
+    """Choose by what stands in a row, and the settings of its policy."""
+    evidence, terms = row["evidence"], (*TERMS, "refresh", "arrival")
+    offers = {
+        ModelName(one["model"]): Offer(model=ModelName(one["model"]), **{term: USD(one.get(term, 0.0)) for term in terms})
+        for one in evidence["candidates"]
+        if "expected" in one
+    }
+    facts = dict(evidence.get("standing", {}))
+    ledger = Ledger.from_plain(facts.pop("ledger")) if "ledger" in facts else None
+    current = None if row["previous"] is None else ModelName(row["previous"])
+    verdict = decide(offers, Standing(current=current, trusted=evidence["trusted"], ledger=ledger, **facts), policy)
+    return verdict.model, verdict.reason
 
 
 def test_the_terms_in_a_row_add_up() -> None:
@@ -148,18 +158,17 @@ def test_the_terms_in_a_row_add_up() -> None:
         assert set(evidence["forecast"]) == {"calls", "growth", "output", "further", "between"}
 
 
-def test_the_row_is_enough_to_recompute_the_choice() -> None:
-    """Where predictions were followed, and neither patience nor the cap had a say."""
-    met = Counter[Reason]()
-    for one in chain(*sessions_of_every_kind()):
-        row = one.to_plain()
-        if one.evidence.trusted and one.reason in PREDICTED:
-            assert recomputed(row) == (row["model"], row["reason"])
-            # With another margin it would have been another choice, sooner or later.
-            greedy = recomputed({**row, "evidence": {**row["evidence"], "margin": 0.0}})
-            assert (greedy != recomputed(row)) is (one.reason is Reason.WITHIN_MARGIN)
+@pytest.mark.parametrize("policy", POLICIES, ids=["free", "capped"])
+def test_the_row_is_enough_to_recompute_the_choice(policy: Policy) -> None:
+    met, elsewhere = Counter[Reason](), 0
+    for one in session(policy):
+        row = json.loads(json.dumps(one.to_plain()))
+        assert recomputed(row, policy) == (row["model"], row["reason"])
         met[one.reason] += 1
-    assert set(met) >= {*PREDICTED, Reason.FIRST_CALL, Reason.WORK_FUNCTION, Reason.SUSTAINED_LOW_NEED, Reason.CAPPED}, met
+        # Without what the row says of the session, some would have been other choices.
+        elsewhere += recomputed({**row, "evidence": {**row["evidence"], "standing": {}}}, policy) != (row["model"], row["reason"])
+    assert elsewhere > 0
+    assert met.keys() >= REASONS[policy.cap is None], met
 
 
 def test_what_was_spent_is_the_sum_of_what_was_chosen() -> None:
@@ -174,7 +183,7 @@ def test_what_was_spent_is_the_sum_of_what_was_chosen() -> None:
 
 def sessions_of_every_kind() -> list[list[Decision]]:
     """Two sessions, never forced to move, that meet every reason for which dollars decide."""
-    return [session(Policy(stake=0.01, margin=0.05, patience=2)), session(Policy(stake=0.01, cap=0.0, handoff=0.003))]
+    return [session(policy) for policy in POLICIES]
 
 
 def session(policy: Policy) -> list[Decision]:

@@ -9,12 +9,12 @@ import pytest
 
 from session_router.core.drift import Deviation
 from session_router.core.policy import Policy
-from session_router.core.population import MEMORY, Lesson, opened, taught
+from session_router.core.population import MEMORY, WAITING_LESSONS, Lesson, opened, taught
 from session_router.core.segment import Ended, Habits
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreCorrupt, StoreUnavailable
 from session_router.identity import population_id
-from session_router.router import KEPT_LESSONS, Router
+from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
 from support.talk import Says, Talk
 from values import FAST, OTHER, SESSION, STRONG, Answers, FlakyStore, specs
@@ -133,12 +133,12 @@ class TestWhenItIsTold:
         store = MemorySessionStore()
         talk = Talk(router(store), session=OTHERS[0])
         versions = []
-        for _ in range(2 * KEPT_LESSONS + 1):
+        for _ in range(2 * WAITING_LESSONS + 1):
             talk.turn(10)
             row = store.load(ROW)
             assert row is not None
             versions.append(row.version)
-        assert versions == [1] * KEPT_LESSONS + [2] * KEPT_LESSONS + [3]
+        assert versions == [1] * WAITING_LESSONS + [2] * WAITING_LESSONS + [3]
 
     def test_a_loop_and_a_second_boundary_load_it_no_more(self) -> None:
         loaded: list[SessionId] = []
@@ -165,10 +165,10 @@ class TestWhenItIsTold:
     def test_who_never_says_what_came_of_it_teaches_all_the_same(self) -> None:
         store = MemorySessionStore()
         subject = router(store)
-        for number in range(KEPT_LESSONS):
+        for number in range(WAITING_LESSONS):
             assert store.load(ROW) is None
             Talk(subject, session=SessionId(f"{number:064x}")).asked(10)
-        assert population(store).drift.weight > KEPT_LESSONS / 2
+        assert population(store).drift.weight > WAITING_LESSONS / 2
 
     def test_a_race_between_replicas_loses_nothing(self) -> None:
         store = FlakyStore()

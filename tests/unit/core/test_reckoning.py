@@ -9,7 +9,7 @@ import pytest
 
 from session_router.core.account import Account
 from session_router.core.decision import Action, Decision, Reason
-from session_router.core.experience import Experience, Mark
+from session_router.core.experience import LAST_NUMBER, Experience, Mark
 from session_router.core.ledger import Ledger
 from session_router.core.offer import Offer
 from session_router.core.policy import Policy
@@ -48,10 +48,10 @@ def offers(decision: Decision) -> dict[str, Offer]:
     return {one.model: one.offer for one in decision.evidence.candidates if one.offer is not None}
 
 
-def past(dollars: float, *, number: int = 1, chances: Mapping[ModelName, float] = EVEN) -> Mark:
+def past(dollars: float, *, number: int = 1, chances: Mapping[ModelName, float] = EVEN, calls: int = 2) -> Mark:
     """A boundary of a past session, after which `dollars` followed whoever served it."""
     after = dict.fromkeys(EVEN, USD(dollars))
-    return Mark(number=number, tokens=100, chances=chances, calls=2, growth=5.0, output=20.0, afterwards=after)
+    return Mark(number=number, tokens=100, chances=chances, calls=calls, growth=5.0, output=20.0, afterwards=after)
 
 
 def account(decision: Decision) -> Account:
@@ -331,15 +331,21 @@ class TestCooldown:
 class TestTrust:
     def test_it_takes_three_segments_that_were_like_predicted(self) -> None:
         subject = talk()
-        trusted = [subject.turn(100).evidence.trusted for _ in range(8)]
-        assert trusted == sorted(trusted, key=bool)
-        assert trusted[:3] == [False] * 3
-        assert trusted[-1] is True
+        # At the first boundary none has ended yet.
+        assert [subject.turn(100).evidence.trusted for _ in range(8)] == [False] * 4 + [True] * 4
 
     def test_mispredictions_are_detected(self) -> None:
         subject = talk()
         trusted = [subject.turn(10, loop=[5] * (40 if number % 2 else 0)).evidence.trusted for number in range(12)]
         assert True not in trusted
+
+    def test_mispredictions_are_detected_whatever_the_past_says(self) -> None:
+        like = [past(1.0, number=number, calls=1) for number in range(1, LAST_NUMBER + 1) for _ in range(8)]
+        trusted: list[list[bool | None]] = []
+        for loop in ([], [1] * 20):
+            subject = talk(Policy(experience=Experience(like)))
+            trusted.append([subject.turn(100, answer=1, loop=loop).evidence.trusted for _ in range(2)])
+        assert trusted == [[True, True], [True, False]]
 
     def test_the_past_of_others_is_trusted_at_once(self) -> None:
         subject = talk(Policy(experience=Experience([past(1.0)])))
@@ -405,3 +411,51 @@ class TestLearning:
         refused = subject.asked(100, failed=(FAST, STRONG, OTHER))
         assert refused.action is Action.REFUSE
         assert subject.stored == before
+
+
+class TestUntrusted:
+    """Through the router: what the fallback promises, with prices as users give them."""
+
+    @pytest.mark.parametrize("cached", [(None, None), (None, 0.03), (0.3, 0.03)], ids=["no discount", "one discount", "discounts"])
+    def test_what_was_paid_is_within_the_bound_of_what_could_have_been(self, cached: tuple[float | None, float | None]) -> None:
+        prices = {
+            FAST: Prices(input=3.0, output=15.0, cached_input=cached[0]),
+            STRONG: Prices(input=0.3, output=1.5, cached_input=cached[1]),
+        }
+        models = {name: replace(spec(prompt_cache=ROOMY), prices=price) for name, price in prices.items()}
+        # The first call is chosen by what is expected; from then on the dear model is no better than the cheap one.
+        scorer = Says({FAST: 1.0, STRONG: 0.0})
+        subject = Talk(Router(models, policy=Policy(stake=1.0, cap=None, handoff=0.05), scorer=scorer, key=b"k" * 32))
+        assert subject.turn(1, answer=1).model == FAST
+        scorer.chances = {FAST: 1.0, STRONG: 1.0}
+        costs, arrivals = list[dict[str, float]](), list[dict[str, float]]()
+        paid, current = 0.0, str(FAST)
+        for number in range(40):
+            decision = subject.turn(1, answer=1, loop=[[], [1] * 25][number % 2])
+            assert decision.evidence.trusted is False
+            costs.append({name: offer.served for name, offer in offers(decision).items()})
+            arrivals.append({name: offer.arrival for name, offer in offers(decision).items()})
+            chosen = decision.chosen()
+            paid += costs[-1][chosen] + (arrivals[-1][chosen] if chosen != current else 0.0)
+            current = chosen
+        bound = 3 * cheapest(costs, arrivals, FAST) + 4 * max(max(one.values()) for one in arrivals)
+        assert paid <= bound
+        if cached[0] is None:
+            # The check bites: who never moves pays more.
+            assert sum(one[FAST] for one in costs) > bound
+
+
+def cheapest(costs: list[dict[str, float]], arrivals: list[dict[str, float]], start: str) -> float:
+    """The least that anyone could have paid in hindsight."""
+    least = {name: 0.0 if name == start else float("inf") for name in costs[0]}
+    for cost, arrival in zip(costs, arrivals, strict=True):
+        least = {name: cost[name] + min(paid + (arrival[name] if last != name else 0.0) for last, paid in least.items()) for name in cost}
+    return min(least.values())
+
+
+def test_a_session_whose_model_cannot_take_the_call_does_not_begin_anew() -> None:
+    models = {FAST: replace(priced(), context_window=500), STRONG: priced(), OTHER: priced()}
+    subject = Talk(Router(models, policy=Policy(stake=1.0, cap=None), scorer=wants(FAST), key=b"k" * 32))
+    assert subject.turn(100).reason is Reason.FIRST_CALL
+    decision = subject.asked(2_000)
+    assert (decision.action, decision.previous, decision.reason) == (Action.SWITCH, FAST, Reason.CURRENT_NOT_ELIGIBLE)

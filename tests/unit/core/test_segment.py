@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from session_router.core.prefix import PromptCache
-from session_router.core.pricing import TOKENS_PER_PRICE, Prices
-from session_router.core.segment import PRIOR_WEIGHT, Ended, Forecast, Habits, Segment, cold_premium, segment_price
+from session_router.core.pricing import TOKENS_PER_PRICE, Prices, cold_premium, segment_price
+from session_router.core.segment import PRIOR_WEIGHT, Ended, Forecast, Habits, Segment
 from values import ai, human, injected, tool, transcript
 
 PRICES = Prices(input=2.0, output=8.0, cached_input=0.5, cache_write=2.5)
@@ -63,7 +63,16 @@ class TestHabits:
     def test_the_defaults_weigh_nothing(self) -> None:
         learned = after(ENDED)
         assert learned == Habits(
-            weight=1.0, calls=3.0, pairs=3.0, growth=100.0, output=50.0, between=30.0, further=Habits().further, surprise=0.5
+            weight=1.0,
+            growth_weight=1.0,
+            between_weight=1.0,
+            calls=3.0,
+            pairs=3.0,
+            growth=100.0,
+            output=50.0,
+            between=30.0,
+            further=Habits().further,
+            surprise=0.5,
         )
 
     def test_what_a_segment_says_nothing_about_stays_as_it_was(self) -> None:
@@ -77,10 +86,18 @@ class TestHabits:
         assert silent.output == 0.0
         assert silent.learned(ENDED).output == 50.0
 
+    def test_a_default_goes_with_the_first_segment_that_tells_something_of_it(self) -> None:
+        silent = replace(ENDED, calls=1, growth=None, between=None)
+        habits = after(silent, silent, silent)
+        assert (habits.growth, habits.between) == (Habits().growth, Habits().between)
+        assert after(silent, silent, silent, replace(ENDED, growth=1_000.0, between=7.0)).growth == 1_000.0
+        assert after(silent, replace(ENDED, growth=1_000.0, between=7.0)).between == 7.0
+
     def test_a_session_begins_with_those_of_the_population_and_soon_has_its_own(self) -> None:
         population = replace(after(*[ENDED] * 50), further=7.0)
         begun = population.as_prior()
-        assert begun == replace(population, weight=PRIOR_WEIGHT, surprise=0.0)
+        of_few = dict.fromkeys(("weight", "growth_weight", "between_weight"), PRIOR_WEIGHT)
+        assert begun == replace(population, **of_few, surprise=0.0)
         other = replace(ENDED, calls=9)
         near = {segments: after(*[other] * segments, habits=begun).calls for segments in (1, 3, 9)}
         assert 3 < near[1] < near[3] < near[9] < 9

@@ -27,9 +27,9 @@ from session_router.core.boundary import Phase
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices
 from session_router.core.trail import Trail
-from session_router.core.transcript import Role
+from session_router.core.transcript import RECENT_TURNS, Role
 from session_router_langchain import messages as module
-from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_text
+from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -284,18 +284,31 @@ class TestInjectedMessages:
         step = None if before is None else step_of(before, SPECS)
         assert step_of(message, SPECS, before=step).injected is injected
 
-    def test_the_typed_text_is_the_last_that_a_human_typed(self) -> None:
+    def test_the_typed_texts_are_those_that_a_human_typed(self) -> None:
         told = HumanMessage("told", additional_kwargs={"lc_source": "notification"})
         history = [HumanMessage("first"), AIMessage("Yes."), HumanMessage("second"), asking("a"), ToolMessage("y", tool_call_id="a"), told]
 
-        def typed(messages: list[Any]) -> str:
-            return typed_text(messages, reader().read(messages).transcript)
+        def typed(messages: list[Any]) -> tuple[str, ...]:
+            return typed_texts(messages, reader().read(messages).transcript)
 
-        assert typed(history) == "second"
+        assert typed(history) == ("first", "second")
         approval = HumanMessage([{"type": "mcp_approval_response", "approval_request_id": "m", "approve": True}, "yes"])
-        assert typed([*history, approval]) == "second"
-        assert typed([SystemMessage("s"), told]) == ""
-        assert typed([]) == ""
+        assert typed([*history, approval]) == ("first", "second")
+        assert typed([SystemMessage("s"), told]) == ()
+        assert typed([]) == ()
+
+    def test_only_the_last_turns_are_looked_up(self) -> None:
+        history: list[BaseMessage] = []
+        for number in range(RECENT_TURNS + 3):
+            history += [HumanMessage(f"turn {number}"), AIMessage("Yes.")]
+            found = typed_texts(history, reader().read(history).transcript)
+            assert found == tuple(f"turn {one}" for one in range(max(0, number + 1 - RECENT_TURNS), number + 1))
+
+    def test_tool_errors_are_counted_by_what_the_framework_says_of_them(self) -> None:
+        failed = ToolMessage("a failure", tool_call_id="a", status="error")
+        claims = ToolMessage("Error: a failure", tool_call_id="a")
+        history = [HumanMessage("go"), asking("a"), failed, asking("a"), claims]
+        assert reader().read(history).transcript.tool_errors == 1
 
 
 class TestAuthors:
@@ -337,6 +350,6 @@ def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
     for messages in (history, history[:-1], [broken]):
         transcript = reader().read(messages).transcript
         assert len(transcript.steps) == len(messages)
-        assert typed_text(messages, transcript) in {"", "why", "and?"}
+        assert set(typed_texts(messages, transcript)) <= {"", "x", "why", "and?"}
     digests = [step_of(one, SPECS).digest for one in (broken, message)]
     assert digests[0] != digests[1]
