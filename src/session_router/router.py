@@ -248,8 +248,9 @@ def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Poli
         specs[ModelName(name)] = spec
     if unknown := set(prices) - set(routes):
         raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
-    if policy.default is not None and policy.default not in specs:
-        raise ConfigurationError(key="policy.default", value=policy.default, rule=f"choose one of the routes {sorted(routes)!r}.")
+    for key, name in (("policy.default", policy.default), ("policy.reference", policy.reference)):
+        if name is not None and name not in specs:
+            raise ConfigurationError(key=key, value=name, rule=f"choose one of the routes {sorted(routes)!r}.")
     return specs
 
 

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability
-from session_router.core.policy import OnUnportable, Policy
+from session_router.core.policy import LEAST_DELTA, OnUnportable, Policy
 from session_router.core.prefix import PromptCache
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
@@ -177,6 +177,9 @@ class PolicySection(Section):
     output_tokens: Tokens = _POLICY.output_tokens
     on_unportable: OnUnportable = _POLICY.on_unportable
     experience: Name | None = None
+    reference: Name | None = _POLICY.reference
+    alpha: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1)")] = _POLICY.alpha
+    delta: Annotated[Number, Field(ge=LEAST_DELTA, lt=1, description="a chance in (0, 1)")] = _POLICY.delta
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
 
 

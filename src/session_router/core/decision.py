@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
     from session_router.core.offer import Offer
     from session_router.core.pricing import USD
+    from session_router.core.risk import Certificate
     from session_router.core.segment import Forecast
     from session_router.core.session import Session, SessionId, Visit
     from session_router.core.switching import Standing
@@ -67,6 +68,7 @@ class Candidate:
         cached: Tokens of the request that its provider should still hold.
         cost: Dollars of the call.
         p_success: Need, in [0, 1]; `None` when nobody scored.
+        certificate: That the model seldom under-serves such segments; `None` when nobody can say so.
         offer: Expected dollars of the segment, term by term, and of what follows; `None` when they were not asked for.
     """
 
@@ -77,6 +79,7 @@ class Candidate:
     cached: int = 0
     cost: USD | None = None
     p_success: float | None = None
+    certificate: Certificate | None = None
     offer: Offer | None = None
 
     @property
@@ -93,6 +96,7 @@ class Candidate:
             "cached": self.cached or None,
             "cost": self.cost,
             "p_success": self.p_success,
+            "certificate": None if self.certificate is None else self.certificate.to_plain(),
         }
         offer = {} if self.offer is None else self.offer.to_plain()
         return {"model": self.model, **{key: value for key, value in known.items() if value is not None}, **offer}

@@ -14,6 +14,7 @@ from session_router.core.boundary import find_lock
 from session_router.core.call import settle
 from session_router.core.choice import choose, force, keep_locked, refuse
 from session_router.core.decision import Action, Reason
+from session_router.core.gate import held_back
 from session_router.core.need import Need
 from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
@@ -211,7 +212,8 @@ def _decide(
     if account is None:
         gone = session is None and "store" in degraded
         account = opened((yield from _population(None if gone else population)))
-    reckoning = reckon(situation, account, names, needs)
+    held = held_back(situation, names, needs)
+    reckoning = reckon(situation, account, names, needs, held)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
     # A boundary teaches once; and of a session that nobody keeps, nobody knows which one this is.
     return decision, None if decision.refused or situation.again or session is None else reckoning.lesson

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from session_router.core.risk import Certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,13 @@ class Need:
         p_success: In [0, 1].
         low: Lower end of its interval, in [0, p_success].
         high: Upper end of its interval, in [p_success, 1].
+        certificate: That the model seldom under-serves such segments; `None` when nobody can say so.
     """
 
     p_success: float
     low: float = 0.0
     high: float = 1.0
+    certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""

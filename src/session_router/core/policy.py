@@ -22,6 +22,10 @@ class OnUnportable(StrEnum):
     RAISE = "raise"
 
 
+LEAST_DELTA = 1e-9
+"""Chances below are no statement about the world."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Frozen settings. Two policies with the same settings have the same version.
@@ -41,6 +45,9 @@ class Policy:
         output_tokens: Output tokens that a call is assumed to have while nobody has counted any.
         on_unportable: What to do when a better model cannot take the history as it is.
         experience: Past sessions, as `session-router learn` wrote them; `None` for none.
+        reference: The model that a cheaper one stands in for only where that is certified; `None` for no risk gate.
+        alpha: Largest share of segments, in [0, 1), that a model which stands in for the reference may under-serve.
+        delta: Chance, in (0, 1), that a certificate may be wrong.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         version: Twelve hex digits over all other settings.
 
@@ -58,6 +65,9 @@ class Policy:
     output_tokens: int = 400
     on_unportable: OnUnportable = OnUnportable.CONVERT
     experience: Experience | None = None
+    reference: str | None = None
+    alpha: float = 0.1
+    delta: float = 0.05
     unlabelled: Tag = TOP
     version: str = field(default="", init=False)
 
@@ -72,6 +82,9 @@ class Policy:
             check_number(self.cap, key="policy.cap", rule="give a share >= 0, or `None`.")
         check_number(self.handoff, key="policy.handoff", rule="give US dollars >= 0.")
         check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
+        check_kind(self.reference, (str, NoneType), key="policy.reference", rule="give the name of a route.")
+        check_number(self.alpha, key="policy.alpha", rule="give a share in [0, 1).", below=1.0)
+        check_number(self.delta, key="policy.delta", rule="give a chance in (0, 1).", low=LEAST_DELTA, below=1.0)
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))

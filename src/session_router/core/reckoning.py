@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from session_router.core.appraisal import appraise, foreseen_tokens
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from session_router.core.segment import Forecast
     from session_router.core.situation import Situation
     from session_router.core.switching import Standing
+
+NOBODY: Mapping[ModelName, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,13 @@ class Reckoning:
     lesson: Lesson
 
 
-def reckon(situation: Situation, before: Account, names: Sequence[ModelName], needs: Mapping[ModelName, Need]) -> Reckoning:
+def reckon(
+    situation: Situation,
+    before: Account,
+    names: Sequence[ModelName],
+    needs: Mapping[ModelName, Need],
+    held_back: Mapping[ModelName, str] = NOBODY,
+) -> Reckoning:
     """Choose by dollars at a boundary.
 
     Args:
@@ -54,11 +63,12 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
         before: The session's account.
         names: The candidates, at least one, each with a price.
         needs: Of each candidate.
+        held_back: Those of the candidates that may not be chosen, and why.
     """
     transcript = situation.call.transcript
     ended = before.ended(transcript)
     account = before.learned(ended)
-    appraisal = appraise(situation, account, names, needs)
+    appraisal = appraise(situation, account, [name for name in names if name not in held_back] if held_back else names, needs)
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
     forecast, deviation = appraisal.forecast, account.drift.deviation(chances)
@@ -72,7 +82,9 @@ def reckon(situation: Situation, before: Account, names: Sequence[ModelName], ne
     return Reckoning(
         model=verdict.model,
         reason=verdict.reason,
-        candidates={name: situation.priced(name, needs[name], offer=appraisal.offers[name]) for name in names},
+        candidates={
+            name: situation.priced(name, needs[name], offer=appraisal.offers.get(name), excluded=held_back.get(name, "")) for name in names
+        },
         forecast=forecast,
         standing=appraisal.standing,
         before=before,

@@ -122,6 +122,17 @@ class Certificate:
     bound: float
     delta: float
 
+    def to_plain(self) -> dict[str, str | float]:
+        """Return JSON-ready values."""
+        return {
+            "reference": self.reference,
+            "least_chance": self.least_chance,
+            "under_served": self.under_served,
+            "segments": self.segments,
+            "bound": self.bound,
+            "delta": self.delta,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:

@@ -114,6 +114,7 @@ class Situation:
             cached=round(intake.cached * intake.held),
             cost=intake.cost(output=self.policy.output_tokens),
             p_success=None if need is None else need.p_success,
+            certificate=None if need is None else need.certificate,
             offer=offer,
         )
 

@@ -26,6 +26,9 @@ CHANGES: dict[str, object] = {
     "output_tokens": 10,
     "on_unportable": OnUnportable.STAY,
     "experience": Experience([MARK]),
+    "reference": "strong",
+    "alpha": 0.2,
+    "delta": 0.1,
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
 }
 
@@ -52,6 +55,12 @@ CHANGES: dict[str, object] = {
         ("output_tokens", 1.5),
         ("on_unportable", "panic"),
         ("experience", "experience.json"),
+        ("reference", 5),
+        ("alpha", 1.0),
+        ("alpha", -0.1),
+        ("alpha", math.nan),
+        ("delta", 0.0),
+        ("delta", 1.0),
     ],
 )
 def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: object) -> None:
