@@ -21,7 +21,7 @@ from rich.console import Console
 
 from session_router import MemorySessionStore, load_router
 from session_router.cli.offers import TERMS
-from session_router.cli.replay import KEPT_SESSIONS, REPLAY_KEY
+from session_router.cli.offline import KEPT_SESSIONS, REPLAY_KEY
 from session_router.cli.row_shape import problem_of
 from session_router.cli.story import tell
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
@@ -117,8 +117,9 @@ def test_the_summary_counts_the_rows(replayed: tuple[subprocess.CompletedProcess
 
 def test_replaying_again_gives_the_same_rows(replayed: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> None:
     again = tmp_path / "again.jsonl.gz"
-    stake = {"SESSION_ROUTER__POLICY__STAKE": "0.3"}
-    run("replay", shared_data(TAU2), "--config", CONFIG, "--json", again, "--limit", 20, "--start", "2026-01-01", **stake)
+    # The ids of sessions are the same too: a replay has its own key.
+    variables = {"SESSION_ROUTER__POLICY__STAKE": "0.3", "SESSION_ROUTER_KEY": "ab" * 32}
+    run("replay", shared_data(TAU2), "--config", CONFIG, "--json", again, "--limit", 20, "--start", "2026-01-01", **variables)
     assert rows_of(again) == rows_of(replayed[1])
 
 

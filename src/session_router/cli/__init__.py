@@ -7,10 +7,8 @@ import os
 import re
 import sys
 
+from session_router.cli.exit_codes import WRONG_USE
 from session_router.errors import MissingExtra, SessionRouterError
-
-WRONG_USE = 2
-"""Exit code when the command could not start: a wrong option, setting or file."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands. Each module is light to import and loads what it needs when it runs."""
+"""The commands. Each module loads what it needs when it runs, and before that no more than its defaults."""
 
 from __future__ import annotations
 

@@ -11,9 +11,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-UNANSWERED = 1
-INTERRUPTED = 130
-
 _ALWAYS_NEEDED = ("langchain",)
 _NEEDED_TO_SIMULATE = ("langchain_openai", "langchain_anthropic", "starlette", "uvicorn")
 
@@ -36,6 +33,7 @@ def demo(
 
     Exit code 1 when a turn got no answer, 2 when the demo could not start, 130 when interrupted.
     """
+    from session_router.cli.exit_codes import BAD_INPUT, INTERRUPTED
     from session_router.cli.terminal import error_console, output_console
 
     console = output_console()
@@ -45,7 +43,7 @@ def demo(
         error_console().print("[yellow bold]interrupted[/]")
         raise typer.Exit(INTERRUPTED) from None
     if not complete:
-        raise typer.Exit(UNANSWERED)
+        raise typer.Exit(BAD_INPUT)
 
 
 def _run(console: Console, config: Path | None, *, json: bool) -> bool:

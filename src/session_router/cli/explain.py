@@ -10,7 +10,6 @@ import typer
 if TYPE_CHECKING:
     from session_router.cli.row_shape import Row
 
-BAD_INPUT = 1
 REMEMBERED_SESSIONS = 50_000
 """Names that near matches are looked for in."""
 
@@ -25,6 +24,7 @@ def explain(
 
     Exit code 1 when some rows could not be read (they are left out), 2 when there is no such session or turn.
     """
+    from session_router.cli.exit_codes import BAD_INPUT
     from session_router.cli.story import tell
     from session_router.cli.terminal import error_console, escaped, output_console
     from session_router.errors import ConfigurationError

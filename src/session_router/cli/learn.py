@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 -- typer reads the annotations
-from pathlib import Path  # noqa: TC003 -- as above
+from pathlib import Path  # noqa: TC003 -- typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from session_router.cli.options import ASSUMED, CallSeconds, Configuration, Lenient, Sessions, Start, TurnSeconds
+from session_router.learning import DEFAULT_SESSIONS
+
 if TYPE_CHECKING:
     from session_router.recordings import Recording
 
+OUT = "--out"
+
 
 def learn(
-    sessions: Annotated[Path, typer.Argument(help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip.")],
+    sessions: Sessions,
     *,
     out: Annotated[Path, typer.Option(help="Where to write the experience; `policy.experience` in the configuration names it.")],
-    config: Annotated[
-        Path | None, typer.Option(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True)
-    ] = None,
-    kept: Annotated[int, typer.Option(min=1, help="Remember this many sessions at most.")] = 200,
-    lenient: Annotated[bool, typer.Option("--lenient", help="Exit with 0 even if some sessions cannot be replayed.")] = False,
-    turn_seconds: Annotated[float, typer.Option(min=0, help="Assumed seconds from an answer to the next user turn.")] = 20.0,
-    call_seconds: Annotated[float, typer.Option(min=0, help="Assumed seconds from a call to its answer.")] = 5.0,
-    start: Annotated[datetime | None, typer.Option(help="Assumed time (UTC) at which each session begins; today when left out.")] = None,
+    config: Configuration = None,
+    kept: Annotated[int, typer.Option(min=1, help="Remember this many sessions at most.")] = DEFAULT_SESSIONS,
+    lenient: Lenient = False,
+    turn_seconds: TurnSeconds = ASSUMED.turn_seconds,
+    call_seconds: CallSeconds = ASSUMED.call_seconds,
+    start: Start = None,
 ) -> None:
     """Learn from recorded sessions what follows a boundary, so that the router need not look at the coming segment alone.
 
@@ -33,18 +35,20 @@ def learn(
     """
     import json
 
+    from session_router.cli.closing import leave
+    from session_router.cli.exit_codes import INTERRUPTED
+    from session_router.cli.offline import offline_router, pace_of
+    from session_router.cli.outputs import check_outputs
     from session_router.cli.reading import take_sessions
-    from session_router.cli.replay import BAD_INPUT, INTERRUPTED, KEPT_SESSIONS, REPLAY_KEY, posix
     from session_router.cli.terminal import escaped, output_console
-    from session_router.config import load_router
     from session_router.learning import Learner
     from session_router.recordings import SessionFile
-    from session_router.replay import Pace, replay_session
-    from session_router.stores.memory import MemorySessionStore
+    from session_router.replay import replay_session
 
-    # What was learned before must not colour what is learned now, and may be outdated or not be there yet.
-    router = load_router(config, experienced=False, store=MemorySessionStore(maximum_sessions=KEPT_SESSIONS), key=REPLAY_KEY)
-    pace = Pace(start=posix(start), turn_seconds=turn_seconds, call_seconds=call_seconds)
+    # What was learned before must not colour what is learned now, and may be outdated or not be there yet: it is written anew.
+    check_outputs({OUT: out}, sessions=sessions, config=config, experienced=False)
+    router = offline_router(config, experienced=False)
+    pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
     learner = Learner(router, sessions=kept)
 
     def take(recording: Recording) -> int:
@@ -52,26 +56,36 @@ def learn(
         learner.add(calls)
         return len(calls)
 
-    bad, stopped = take_sessions(SessionFile(sessions), take)
-    if stopped:
+    taken = take_sessions(SessionFile(sessions), take)
+    if taken.stopped:
         raise typer.Exit(INTERRUPTED)
     experience = learner.experience()
-    _write(out, json.dumps(experience.to_plain()))
+    _write(out, json.dumps(experience.to_plain()) + "\n")
     output_console().print(
         f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {escaped(str(out))}\n"
         f'Put `experience = "{escaped(out.name)}"` into `\\[policy]` of the configuration beside it.'
     )
-    if bad and not lenient:
-        raise typer.Exit(BAD_INPUT)
+    leave(taken, lenient=lenient)
 
 
 def _write(path: Path, text: str) -> None:
     """Put `text` at `path`, whole or not at all."""
-    from session_router.errors import ConfigurationError
+    import os
 
-    draft = path.with_name(path.name + ".part")
+    from session_router.cli.outputs import unwritable
+
+    # A file of this name could be the user's: it is made, never overwritten.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(path)
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")  # a device stays one
+            return
+        with draft.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.close()
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigurationError(key="--out", value=str(path), rule=f"it cannot be written ({error.strerror or error}).") from error
+        raise unwritable(OUT, path, error) from None

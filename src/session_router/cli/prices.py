@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 -- typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+from session_router.cli.options import Configuration
 
 if TYPE_CHECKING:
     from session_router.config import Priced
     from session_router.core.prefix import PromptCache
 
 
-def prices(
-    *,
-    config: Annotated[
-        Path | None, typer.Option(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True)
-    ] = None,
-) -> None:
+def prices(*, config: Configuration = None) -> None:
     """Show what each model costs, where the price comes from, and how its prompts are cached.
 
     Exit code 2 when the configuration is wrong, or a price is unknown.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.cli.progress import Progress
@@ -16,16 +17,26 @@ if TYPE_CHECKING:
 SHOWN_ERRORS = 20
 
 
-def take_sessions(file: SessionFile, take: Callable[[Recording], int], *, limit: int | None = None) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of the sessions of a file.
+
+    Attributes:
+        bad: Sessions that could not be read.
+        stopped: Where an interrupt came; empty when none did.
+    """
+
+    bad: int
+    stopped: str = ""
+
+
+def take_sessions(file: SessionFile, take: Callable[[Recording], int], *, limit: int | None = None) -> Taken:
     """Hand every session to `take`.
 
     Args:
         file: The sessions.
         take: Replays one session and returns the number of its calls.
         limit: Stop after this many sessions that have a call.
-
-    Returns:
-        Number of sessions that could not be read; and where an interrupt came, or an empty text.
     """
     console = error_console()
     bad = sessions = calls = 0
@@ -46,7 +57,7 @@ def take_sessions(file: SessionFile, take: Callable[[Recording], int], *, limit:
                 if sessions == limit:
                     break
         except KeyboardInterrupt:
-            return bad, at
+            return Taken(bad=bad, stopped=at)
     if bad > SHOWN_ERRORS:
         console.print(f"[red]error:[/] and {bad - SHOWN_ERRORS:,} more sessions that cannot be replayed.")
-    return bad, ""
+    return Taken(bad=bad)

@@ -6,34 +6,32 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from session_router.cli.closing import print_left_out
 from session_router.cli.terminal import escaped
+from session_router.cli.words import plural
 from session_router.regret.routings import ROUTER
 from session_router.regret.timeline import OPTIMUM
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from session_router.cli.reading import Taken
     from session_router.regret import Bill, Figures, Report
 
 
-def print_regret(console: Console, report: Report, *, bad: int, stopped: str) -> None:
+def print_regret(console: Console, report: Report, *, taken: Taken) -> None:
     """Print what an evaluation found.
 
     Args:
         console: Where.
         report: The numbers.
-        bad: Sessions that could not be replayed.
-        stopped: Where an interrupt came; empty when none did.
+        taken: What became of the sessions.
     """
-    if stopped:
-        console.print(f"[yellow bold]interrupted[/] {stopped}; the figures cover the sessions that were finished.")
-    if bad:
-        console.print(f"[red]{_plural(bad, 'session')} could not be replayed[/]; see the errors above.")
-    if not report.total.sessions:
-        console.print("no calls were replayed.")
-        return
     total = report.total
-    counts = ", ".join((_plural(total.sessions, "session"), _plural(total.segments, "segment"), _plural(total.calls, "call")))
+    print_left_out(console, taken, empty=not total.sessions)
+    if not total.sessions:
+        return
+    counts = ", ".join((plural(total.sessions, "session"), plural(total.segments, "segment"), plural(total.calls, "call")))
     console.print(_routings(f"Beside the optimum: {counts} (US dollars, estimated)", total, handoffs=report.terms.handoff > 0))
     if len(report.sources) > 1:
         console.print(_sources(report))
@@ -100,13 +98,9 @@ def _assumptions(report: Report) -> list[str]:
     if pace is not None:
         lines.append(f"Assumed times: {pace.turn_seconds:g} s a user turn, {pace.call_seconds:g} s a call.")
     if total.refused:
-        lines.append(f"Left out: {_plural(total.refused, 'call')} that nobody may or can serve.")
+        lines.append(f"Left out: {plural(total.refused, 'call')} that nobody may or can serve.")
     return lines
 
 
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:,.4f}"
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
+from session_router.cli.outputs import unwritable
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,7 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+ROWS = "--json"
+"""The option that names the file."""
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def file_of_rows(path: Path | None) -> Path | None:
+    """Return the file that rows to `path` are written into: none where they go to standard output, or nowhere."""
+    return None if path is None or _is_standard_output(path) else path
+
+
+def _is_standard_output(path: Path) -> bool:
+    return str(path) == "-"
 
 
 class RowFile:
@@ -23,16 +36,15 @@ class RowFile:
 
     Args:
         path: A file, `-` for standard output, or `None` for nowhere.
-        source: The file that is read meanwhile.
 
     Raises:
-        ConfigurationError: The file is the one that is read, or cannot be written; or standard output is closed.
+        ConfigurationError: The file cannot be written; or standard output is closed.
     """
 
-    def __init__(self, path: Path | None, *, source: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.wanted = path is not None
         self._path = path
-        self.standard_output = path is not None and str(path) == "-"
+        self.standard_output = path is not None and _is_standard_output(path)
         self._file: IO[str] | None = None
         self._flushes = True
         if path is None:
@@ -40,17 +52,15 @@ class RowFile:
         if self.standard_output:
             # Python's name for a standard output that was closed before the command began.
             if cast("object", sys.stdout) is None:
-                raise ConfigurationError(key="--json", value="-", rule="standard output is closed; name a file, or open it.")
+                raise ConfigurationError(key=ROWS, value="-", rule="standard output is closed; name a file, or open it.")
             self._file = sys.stdout
             return
-        if path.exists() and path.samefile(source):
-            raise ConfigurationError(key="--json", value=str(path), rule="it is the file of the sessions; name another.")
         try:
             # A flush would end a compressed block: those files are flushed when they are closed.
             self._flushes = path.suffix != ".gz"
             self._file = path.open("w", encoding="utf-8") if self._flushes else gzip.open(path, "wt", encoding="utf-8", compresslevel=6)  # noqa: SIM115 -- closed by __exit__
         except OSError as error:
-            raise ConfigurationError(key="--json", value=str(path), rule=f"it cannot be written ({error.strerror or error}).") from None
+            raise unwritable(ROWS, path, error) from None
 
     def write(self, row: dict[str, Any]) -> None:
         """Write one row."""
@@ -82,4 +92,4 @@ class RowFile:
             raise  # whoever read the rows has seen enough
         except OSError as error:
             rule = f"it cannot be written on ({error.strerror or error})."
-            raise ConfigurationError(key="--json", value=str(self._path), rule=rule) from None
+            raise ConfigurationError(key=ROWS, value=str(self._path), rule=rule) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_router.cli.offers import assumption_lines, candidate_lines, dollars_of, legend_lines, number_of
 from session_router.cli.terminal import escaped
-from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
+from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words, plural
 from session_router.core.decision import Action
 
 if TYPE_CHECKING:
@@ -93,12 +93,8 @@ def _totals(rows: Sequence[Row]) -> str:
     dollars = sum(number_of(row.get("dollars")) or 0.0 for row in rows)
     models = {row["model"] for row in rows if row.get("model")}
     by_model = ", ".join(f"{name}: {sum(row.get('model') == name for row in rows)}" for name in sorted(map(str, models)))
-    counts = f"{_plural(len(rows), 'call')} ({by_model}), {locked} locked, {_plural(switches, 'switch')}, {refused} refused"
+    counts = f"{plural(len(rows), 'call')} ({by_model}), {locked} locked, {plural(switches, 'switch')}, {refused} refused"
     return f"[bold]in all[/] {escaped(counts)}; about {dollars_of(dollars)}"
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}{'es' if what.endswith('ch') else 's'}"
 
 
 def _named(name: str, row: Row) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from session_router.cli.closing import print_left_out
 from session_router.cli.terminal import escaped
 from session_router.core.decision import Action
 from session_router.regret.routings import ROUTER
@@ -13,11 +14,12 @@ from session_router.regret.routings import ROUTER
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from session_router.cli.reading import Taken
     from session_router.regret.comparison import Comparison
     from session_router.replay import Pace, Summary
 
 
-def print_summary(console: Console, summary: Summary, comparison: Comparison, *, pace: Pace, bad: int, stopped: str) -> None:
+def print_summary(console: Console, summary: Summary, comparison: Comparison, *, pace: Pace, taken: Taken) -> None:
     """Print what a replay found.
 
     Args:
@@ -25,15 +27,10 @@ def print_summary(console: Console, summary: Summary, comparison: Comparison, *,
         summary: The counts.
         comparison: The dollars.
         pace: The times that were assumed.
-        bad: Sessions that could not be replayed.
-        stopped: Where an interrupt came; empty when none did.
+        taken: What became of the sessions.
     """
-    if stopped:
-        console.print(f"[yellow bold]interrupted[/] {stopped}; the figures cover the sessions that were finished.")
-    if bad:
-        console.print(f"[red]{bad:,} session{'s' if bad > 1 else ''} could not be replayed[/]; see the errors above.")
+    print_left_out(console, taken, empty=not summary.calls)
     if not summary.calls:
-        console.print("no calls were replayed.")
         return
     console.print(_counts(summary))
     console.print(_dollars(comparison))

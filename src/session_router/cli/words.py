@@ -65,3 +65,8 @@ def in_words(value: str, words: Mapping[Words, str]) -> str:
     """Return the sentence for `value`; rows of a later release may hold values that this one does not know."""
     known = {str(key): sentence for key, sentence in words.items()}
     return known.get(value) or f"{value.replace('_', ' ')} (not known to this release)"
+
+
+def plural(count: int, what: str) -> str:
+    """Return `count` things: `1 session`, `2,000 switches`."""
+    return f"{count:,} {what if count == 1 else what + ('es' if what.endswith('ch') else 's')}"

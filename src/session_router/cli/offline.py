@@ -1,0 +1,45 @@
+"""The router that recorded sessions are shown to: in memory, and the same at every replay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from session_router.config import load_router
+from session_router.replay import Pace
+from session_router.stores.memory import MemorySessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from session_router.router import Router
+
+KEPT_SESSIONS = 1_000
+"""Sessions are replayed one after the other, and each could be forgotten at its end. What all have in common is kept beside them,
+though, and written on once a session: fewer places, and sessions in which nothing is priced would push it out."""
+
+REPLAY_KEY = b"session-router replay: no secret"
+"""Session identities of a replay leave no process, and the same replay gives the same ids."""
+
+
+def offline_router(config: Path | None, *, experienced: bool = True, environment: Mapping[str, str] | None = None) -> Router:
+    """Build the router of a configuration, but leave its store and its key alone.
+
+    Args:
+        config: As in `load_router`, like the others.
+        experienced: Whether the configuration's experience counts; if not, it is not read.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: As `load_router`.
+    """
+    store = MemorySessionStore(maximum_sessions=KEPT_SESSIONS)
+    return load_router(config, experienced=experienced, store=store, key=REPLAY_KEY, environment=environment)
+
+
+def pace_of(start: datetime | None, *, turn_seconds: float, call_seconds: float) -> Pace:
+    """Return the assumed times; sessions begin at `start` (UTC), or at today's midnight for none."""
+    # Midnight, so that two replays of one day give the same rows. Clearances expire by it.
+    moment = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if start is None else start.replace(tzinfo=UTC)
+    return Pace(start=moment.timestamp(), turn_seconds=turn_seconds, call_seconds=call_seconds)

@@ -1,0 +1,73 @@
+"""The files that a command writes: none is a file that it reads, and no two are the same."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from session_router.config import PATH_VARIABLE, load_settings
+from session_router.config.files import beside
+from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def check_outputs(outputs: Mapping[str, Path | None], *, sessions: Path, config: Path | None, experienced: bool = True) -> None:
+    """Refuse, before anything is opened for writing, an output that would destroy an input or another output.
+
+    Args:
+        outputs: The files that will be written, by option; `None` for one that nobody asked for.
+        sessions: The recorded sessions.
+        config: The configuration, as in `load_router`. What it names counts as an input too.
+        experienced: Whether its experience is an input.
+
+    Raises:
+        ConfigurationError: An output is one of these files under any name, or is in no directory; or the configuration is wrong.
+    """
+    taken = [(sessions, "the file of the sessions"), *_configured(config, experienced=experienced)]
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        for other, what in taken:
+            if _is_one_file(path, other):
+                raise ConfigurationError(key=option, value=str(path), rule=f"it is {what}; name another file.")
+        try:
+            writable = path.parent.is_dir() and not path.is_dir()
+        except OSError as error:
+            raise unwritable(option, path, error) from None
+        if not writable:
+            raise ConfigurationError(key=option, value=str(path), rule="name a file in a directory that is there.")
+        taken.append((path, f"the file of `{option}`"))
+
+
+def unwritable(option: str, path: Path, error: OSError) -> ConfigurationError:
+    """Return the error for an output that the system refuses."""
+    return ConfigurationError(key=option, value=str(path), rule=f"it cannot be written ({error.strerror or error}).")
+
+
+def _configured(config: Path | None, *, experienced: bool) -> list[tuple[Path, str]]:
+    settings = load_settings(config)
+    source = Path(os.environ[PATH_VARIABLE]) if config is None else config
+    named = {
+        "price_file": settings.price_file,
+        "policy.experience": settings.policy.experience if experienced else None,
+        # A replay does not touch the configured store: that holds for its outputs too.
+        "store.path": settings.store.path,
+    }
+    files = [(beside(str(source), path), f"`{key}` of the configuration") for key, path in named.items() if path is not None]
+    return [(source, "the configuration"), *files]
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not be there yet."""
+    # A setting may hold what no path can, such as a null character.
+    with suppress(ValueError):
+        try:
+            # Terminals and /dev/null hold nothing that could be overwritten.
+            return one.samefile(other) and not one.is_char_device()
+        except OSError:
+            return os.path.realpath(one) == os.path.realpath(other)
+    return False
