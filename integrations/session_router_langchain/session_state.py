@@ -46,7 +46,8 @@ class CarriedSessions:
         row = session_to_plain(session)
         with self._guard:
             self._written.pop(session.id, None)
-            self._written[session.id] = (row, session)
+            # A row of our own: the other one is whoever's holds the state.
+            self._written[session.id] = (session_to_plain(session), session)
             if len(self._written) > KEPT_SESSIONS:
                 del self._written[next(iter(self._written))]
         return {STATE_KEY: row}

@@ -248,7 +248,8 @@ def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Poli
         specs[ModelName(name)] = spec
     if unknown := set(prices) - set(routes):
         raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
-    for key, name in (("policy.default", policy.default), ("policy.reference", policy.reference)):
+    named: dict[str, str | None] = {"policy.default": policy.default, "policy.reference": policy.reference}
+    for key, name in named.items():
         if name is not None and name not in specs:
             raise ConfigurationError(key=key, value=name, rule=f"choose one of the routes {sorted(routes)!r}.")
     return specs

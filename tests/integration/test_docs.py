@@ -18,6 +18,7 @@ from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.offer import Offer
 from session_router.core.pricing import USD
+from session_router.core.risk import Certificate
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
 from session_router.core.transcript import BindingKind
@@ -109,7 +110,18 @@ def test_every_kind_of_binding_is_documented() -> None:
 def test_every_key_of_the_evidence_is_documented() -> None:
     name, dollar = ModelName("fast"), USD(1.0)
     offer = Offer(model=name, ingest=dollar, loop=dollar, risk=dollar, handoff=dollar, afterwards=dollar, refresh=dollar, arrival=dollar)
-    full = Candidate(model=name, excluded="why", uncleared=True, unportable=True, cached=1, cost=dollar, p_success=1.0, offer=offer)
+    certificate = Certificate(reference=name, least_chance=0.5, under_served=1, segments=9, bound=0.1, delta=0.1)
+    full = Candidate(
+        model=name,
+        excluded="why",
+        uncleared=True,
+        unportable=True,
+        cached=1,
+        cost=dollar,
+        p_success=1.0,
+        certificate=certificate,
+        offer=offer,
+    )
     forecast = Forecast(calls=1.0, pairs=0.0, growth=0.0, output=0.0)
     ledger = Ledger(anchor=name, spent=dollar, unmoved=dollar)
     standing = Standing(
@@ -121,7 +133,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
     own = {*first_column(DECISIONS, "Evidence")}
     assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable"}
     section = section_of(DECISIONS, "Evidence")
-    assert all(f"`{key}`" in section for key in (*full.to_plain(), *forecast.to_plain(), *standing.to_plain()))
+    assert all(f"`{key}`" in section for key in (*full.to_plain(), *forecast.to_plain(), *standing.to_plain(), *certificate.to_plain()))
 
 
 def test_every_key_of_a_row_is_documented() -> None:

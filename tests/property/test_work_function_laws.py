@@ -210,6 +210,36 @@ def test_the_bound_holds_while_arrival_prices_rise_and_simpler_rules_break_it() 
     assert min(violations[name] for name in BROKEN) >= 5, violations
 
 
+def falling_sequence(random: Random) -> tuple[list[Dollars], list[Dollars], ModelName]:
+    """Arrival prices that rise and fall: histories that grow and are summarised, caches that expire."""
+    models = NAMES[: random.choice((2, 2, 3, 4))]
+    highest, period = {model: 2.0 * random.randint(1, 30) for model in models}, random.randint(1, 9)
+    arrivals, tasks = [], []
+    for step in range(random.randint(20, 80)):
+        share = (step % period) / period if period > 1 else random.random()
+        arrivals.append({model: USD(price * share) for model, price in highest.items()})
+        tasks.append({model: USD(random.randint(0, 40)) for model in models})
+    return arrivals, tasks, random.choice(models)
+
+
+def test_a_fall_of_arrival_prices_adds_no_more_than_stated() -> None:
+    violations, fallen = Counter[str](), 0.0
+    for seed in range(300):
+        random = Random(seed)
+        arrivals, tasks, start = falling_sequence(random)
+        falls = sum(max(0.0, *(before[model] - now[model] for model in now)) for before, now in pairwise(arrivals))
+        charges = [float(random.randint(1, 100)) for _ in range(5)]
+        for name, rule in RULES.items():
+            for adversary in (lambda step, _, tasks=tasks: tasks[step], cruel(arrivals[0], charges)):
+                played = play(rule, arrivals, adversary, start)
+                limit = bound(arrivals, played.tasks, start) + (2 * len(arrivals[0]) + 1) * falls
+                violations[name] += played.paid > limit + 1e-9
+        fallen += falls
+    assert fallen > 0
+    assert violations["work function"] == 0
+    assert sum(violations[name] for name in BROKEN) > 0, violations
+
+
 def test_no_factor_below_the_stated_one_would_do() -> None:
     """Small charges on equal models: what the rule pays above the optimum comes close to 2n - 1 times it."""
     for models in (2, 3, 4):

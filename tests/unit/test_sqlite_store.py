@@ -24,6 +24,7 @@ import pytest
 from session_router.core.call import Call, Outcome
 from session_router.core.model import ModelName
 from session_router.core.need import Question
+from session_router.core.population import Lesson, taught
 from session_router.core.pricing import Prices
 from session_router.core.session import Session, SessionId
 from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
@@ -126,11 +127,14 @@ def test_old_sessions_can_be_forgotten(store: SQLiteSessionStore) -> None:
     assert store.commit(Session(id=old).visited(model, Transcript(), at=100.0).committed())
     assert store.commit(Session(id=new).visited(model, Transcript(), at=200.0).committed())
     assert store.commit(Session(id=never).committed())
+    lesson = Lesson(number=1, ended=None, chances={}, deviation=None)
+    assert store.commit(Session(id=SessionId("ef" * 32), version=1, account=taught(None, [lesson])))
     assert store.forget(before=200.0) == 2
     assert store.load(old) is None
     assert store.load(never) is None
     kept = store.load(new)
     assert kept is not None
+    assert store.load(SessionId("ef" * 32)) is not None  # what all sessions taught is no session
     assert store.forget(before=200.0) == 0
     # Whoever still holds a forgotten session is told, and begins anew.
     assert store.commit(Session(id=old, version=2)) is False

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from session_router.cli.exit_codes import WRONG_USE
+from session_router.cli.exit_codes import INTERRUPTED, WRONG_USE
 from session_router.errors import MissingExtra, SessionRouterError
 
 
@@ -26,6 +26,9 @@ def main() -> None:
     except SessionRouterError as error:
         _print_error(error)
         raise SystemExit(WRONG_USE) from None
+    except KeyboardInterrupt:
+        # While modules are loaded; the commands see to themselves.
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _make_printable() -> None:

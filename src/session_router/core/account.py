@@ -49,9 +49,7 @@ class Account:
         """Return this account after a segment has ended."""
         return self if ended is None else replace(self, habits=self.habits.learned(ended))
 
-    def reckoned(
-        self, transcript: Transcript, verdict: Verdict, drift: Drift, *, predicted_calls: float, foreseen_tokens: int = 0
-    ) -> Account:
+    def reckoned(self, transcript: Transcript, verdict: Verdict, drift: Drift, *, predicted_calls: float) -> Account:
         """Return this account after a choice by dollars.
 
         Args:
@@ -59,13 +57,12 @@ class Account:
             verdict: The choice.
             drift: How need moves, this segment included.
             predicted_calls: Calls that are expected of the segment.
-            foreseen_tokens: Tokens that are expected of its last request.
         """
         return Account(
             habits=self.habits,
             drift=drift,
             number=self.number + 1,
-            segment=Segment.begun(transcript, verdict.model, predicted_calls=predicted_calls, foreseen_tokens=foreseen_tokens),
+            segment=Segment.begun(transcript, verdict.model, predicted_calls=predicted_calls),
             ledger=verdict.ledger,
             work=verdict.work,
             quiet=verdict.quiet,

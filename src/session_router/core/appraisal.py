@@ -145,11 +145,6 @@ def _standing(
         # There is no way back to the former anchor, or none that was reserved for: the session is anchored where it is now.
         ledger = Ledger(anchor=current)
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
-    # The work function is that of prices of arrival that do not fall: of a history that grows, while caches live.
-    shortened = account.segment is not None and transcript.tokens < account.segment.last_tokens
-    cold = 0.0 if current is None else _cold(situation.intakes[current], situation.intakes[current].tokens)
-    # Where nothing is dearer fresh than cached, nothing expires.
-    expired = current is not None and 0 < cold <= offers[current].refresh
     return Standing(
         current=situation.current,
         trusted=habits.surprise <= TRUSTED_SURPRISE and (experienced or habits.weight >= TRUSTED_SEGMENTS),
@@ -158,7 +153,7 @@ def _standing(
         ledger=ledger,
         unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
-        work={} if shortened or expired else account.work,
+        work=account.work,
         quiet=account.quiet,
     )
 
@@ -176,13 +171,12 @@ def _is_elsewhere(situation: Situation, account: Account) -> bool:
 def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast) -> USD:
     """Dollars of the segment on the anchor, had the session never left it.
 
-    Its cache would hold all that the session has read. What the last segment added beyond what was foreseen counts as
-    read fresh on either way: the reserve of the boundary before could not hold it.
+    Its cache would hold all that the session has read.
     """
     intake = situation.intakes[anchor.model]
     tokens, kept = intake.tokens, float(intake.cached)
     if account.segment is not None and anchor.model != situation.current:
-        kept = max(kept, min(_kept(situation, intake, _last_visit(situation)), account.segment.foreseen_tokens * intake.scale))
+        kept = max(kept, _kept(situation, intake, _last_visit(situation)))
     price = segment_price(intake.prices, intake.cache, forecast.scaled(intake.scale), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 

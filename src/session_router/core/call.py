@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from session_router.core.boundary import Lock, LockKind
+from session_router.core.checking import is_count
 from session_router.core.session import Visit
 from session_router.core.transcript import AskKind
 
@@ -105,9 +106,9 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
         answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
         visits[answered] = _visit(session.visits.get(answered), answered, decision, outcome)
-    account = session.account
-    if account is not None and outcome.usage is not None and outcome.error is None:
-        account = account.answered(outcome.usage.output)
+    account, usage = session.account, _counted(outcome)
+    if account is not None and usage is not None and outcome.error is None:
+        account = account.answered(usage.output)
     if _is_superseded(session, decision):
         return replace(session, visits=visits)
     elsewhere = decision.previous is not None and answered != decision.previous
@@ -135,7 +136,7 @@ def _is_superseded(session: Session, decision: Decision) -> bool:
 def _visit(before: Visit | None, answered: ModelName, decision: Decision, outcome: Outcome) -> Visit:
     """Say what `answered` has read, and what its provider's counts tell of our estimates."""
     scale, held = (1.0, 1.0) if before is None else (before.scale, before.held)
-    usage, estimate = outcome.usage, decision.prefix.tokens
+    usage, estimate = _counted(outcome), decision.prefix.tokens
     if usage is not None and usage.input > 0 and estimate > 0:
         scale = usage.input / estimate
         expected = next((one.cached for one in decision.evidence.candidates if one.model == answered), 0)
@@ -150,6 +151,14 @@ def _visit(before: Visit | None, answered: ModelName, decision: Decision, outcom
         scale=scale,
         held=held,
     )
+
+
+def _counted(outcome: Outcome) -> Usage | None:
+    """Return what the provider counted; `None` when that cannot be counts, which are not ours to believe."""
+    usage = outcome.usage
+    if usage is None or not all(is_count(one) for one in (usage.input, usage.cached, usage.written, usage.output)):
+        return None
+    return usage
 
 
 def _lock_left_by(model: ModelName, asks: tuple[Ask, ...]) -> Lock | None:

@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+LARGEST_COUNT = 2**53 - 1
+"""Whole numbers up to here survive every JSON reader."""
+
+LARGEST_DOLLARS = 1e9
+"""Nobody pays more for one thing; sums of it stay far from the ends of what numbers can say."""
+
+
+def is_count(value: object) -> bool:
+    """Whether `value` is a whole number, 0 or more, that survives every JSON reader."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
 def check_number(
     value: object,
     *,

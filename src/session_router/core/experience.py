@@ -12,9 +12,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from heapq import nsmallest
-from math import exp, inf, isfinite, log
+from math import exp, isfinite, log
 from typing import TYPE_CHECKING, Any, cast
 
+from session_router.core.checking import LARGEST_COUNT
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD
 from session_router.core.segment import Forecast
@@ -221,7 +222,7 @@ def _text(value: object) -> str:
     return value
 
 
-def _finite(value: object, *, high: float = inf) -> float:
+def _finite(value: object, *, high: float = LARGEST_COUNT) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or not 0 <= value <= high:
         msg = f"found {value!r} where a finite number in [0, {high}] belongs"
         raise ValueError(msg)
@@ -229,7 +230,7 @@ def _finite(value: object, *, high: float = inf) -> float:
 
 
 def _whole(value: object, *, low: int = 0) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= LARGEST_COUNT:
         msg = f"found {value!r} where a whole number, {low} or more, belongs"
         raise ValueError(msg)
     return value

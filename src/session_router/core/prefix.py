@@ -105,4 +105,4 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
     if visit is None or not cache.keeps_for(now - visit.at):
         return 0
     prefix = transcript.prefix_at(visit.steps)
-    return cache.cacheable(round(prefix.tokens * scale)) if prefix is not None and prefix.digest == visit.digest else 0
+    return cache.cacheable(int(prefix.tokens * scale)) if prefix is not None and prefix.digest == visit.digest else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
-from session_router.core.checking import check_number
+from session_router.core.checking import LARGEST_DOLLARS, check_number
 
 if TYPE_CHECKING:
     from session_router.core.prefix import PromptCache
@@ -46,7 +46,8 @@ class Prices:
             value = getattr(self, name)
             if value is None and name.startswith("cache"):
                 continue
-            check_number(value, key=f"prices.{name}", rule="give US dollars per 1,000,000 tokens, >= 0.")
+            rule = f"give US dollars per 1,000,000 tokens, >= 0 and at most {LARGEST_DOLLARS:g}."
+            check_number(value, key=f"prices.{name}", rule=rule, high=LARGEST_DOLLARS)
         fresh = self.input if self.cache_write is None else self.cache_write
         object.__setattr__(self, "read", (fresh, self.input if self.cached_input is None else self.cached_input))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from session_router.core.appraisal import appraise, foreseen_tokens
+from session_router.core.appraisal import appraise
 from session_router.core.population import Lesson
 from session_router.core.switching import decide
 
@@ -72,13 +72,7 @@ def reckon(
     verdict = decide(appraisal.offers, appraisal.standing, situation.policy)
     chances = {name: needs[name].p_success for name in names}
     forecast, deviation = appraisal.forecast, account.drift.deviation(chances)
-    after = account.reckoned(
-        transcript,
-        verdict,
-        account.drift.seen(chances, deviation),
-        predicted_calls=forecast.calls,
-        foreseen_tokens=foreseen_tokens(transcript.tokens, forecast),
-    )
+    after = account.reckoned(transcript, verdict, account.drift.seen(chances, deviation), predicted_calls=forecast.calls)
     return Reckoning(
         model=verdict.model,
         reason=verdict.reason,

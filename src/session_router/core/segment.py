@@ -39,7 +39,6 @@ class Segment:
         output: Output tokens that providers counted.
         counted: Of `calls`, those whose output tokens were counted.
         predicted_calls: Calls that were predicted at its boundary, >= 1.
-        foreseen_tokens: Tokens of its last request that were predicted at its boundary.
     """
 
     start: int
@@ -51,10 +50,9 @@ class Segment:
     output: int = 0
     counted: int = 0
     predicted_calls: float = 1.0
-    foreseen_tokens: int = 0
 
     @classmethod
-    def begun(cls, transcript: Transcript, model: ModelName | None = None, *, predicted_calls: float, foreseen_tokens: int = 0) -> Segment:
+    def begun(cls, transcript: Transcript, model: ModelName | None = None, *, predicted_calls: float) -> Segment:
         """Begin a segment with the request `transcript`."""
         tokens = transcript.tokens
         return cls(
@@ -64,7 +62,6 @@ class Segment:
             first_tokens=tokens,
             last_tokens=tokens,
             predicted_calls=predicted_calls,
-            foreseen_tokens=foreseen_tokens,
         )
 
     def is_begun_by(self, transcript: Transcript) -> bool:
@@ -91,7 +88,6 @@ class Segment:
             output=output,
             counted=counted,
             predicted_calls=self.predicted_calls,
-            foreseen_tokens=self.foreseen_tokens,
         )
 
     def ended(self, transcript: Transcript) -> Ended:

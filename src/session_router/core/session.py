@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
@@ -116,6 +117,13 @@ class Session:
             account=before.account,
             before=None,
         )
+
+    @property
+    def last_call(self) -> float:
+        """POSIX seconds of its last call; 0 when none came to anything, and endless for the population, which makes none."""
+        if not self.visits and self.account is not None and self.account.number == 0:
+            return inf
+        return max((visit.at for visit in self.visits.values()), default=0.0)
 
     def committed(self) -> Session:
         """Return this session as the store will hold it: one version on."""

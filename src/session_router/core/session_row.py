@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.account import Account
 from session_router.core.boundary import Lock, LockKind
+from session_router.core.checking import LARGEST_COUNT
 from session_router.core.drift import Drift
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
-_LARGEST_COUNT = 2**53 - 1  # whole numbers up to here survive every JSON reader
+
 _SESSION_ID = re.compile("[0-9a-f]{64}")
 
 
@@ -56,7 +57,7 @@ def session_from_plain(plain: Mapping[str, Any]) -> Session:
     try:
         schema = plain["schema"]
         if schema != SCHEMA:
-            found = f"schema {schema}" if isinstance(schema, int) and abs(schema) <= _LARGEST_COUNT else "no schema that is a number"
+            found = f"schema {schema}" if isinstance(schema, int) and abs(schema) <= LARGEST_COUNT else "no schema that is a number"
             msg = f"session row has {found}, this release reads {SCHEMA}; it is treated as lost."
             raise StoreCorrupt(msg)
         return _read(plain)
@@ -157,7 +158,6 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
             segment.output,
             segment.counted,
             segment.predicted_calls,
-            segment.foreseen_tokens,
         ],
         "ledger": None if account.ledger is None else account.ledger.to_plain(),
         "work": dict(account.work),
@@ -181,6 +181,9 @@ def _account(plain: Mapping[str, Any]) -> Account:
     )
     weight, variance, covariance, chances, last = plain["drift"]
     weight, variance = _amounts((weight, variance))
+    if not last.keys() <= chances.keys():
+        msg = "a deviation is from a mean that is there"
+        raise ValueError(msg)
     drift = Drift(
         weight=weight,
         last={ModelName(_text(name)): _number(deviation, low=-1.0, high=1.0) for name, deviation in last.items()},
@@ -206,7 +209,7 @@ def _ledger(plain: object) -> Ledger:
 
 
 def _segment(plain: Sequence[object]) -> Segment:
-    start, opening, model, first, last, calls, output, counted, predicted, foreseen = plain
+    start, opening, model, first, last, calls, output, counted, predicted = plain
     return Segment(
         start=_count(start),
         opening=bytes.fromhex(_text(opening)),
@@ -217,7 +220,6 @@ def _segment(plain: Sequence[object]) -> Segment:
         output=_count(output),
         counted=_count(counted),
         predicted_calls=_number(predicted, low=1.0),
-        foreseen_tokens=_count(foreseen),
     )
 
 
@@ -240,7 +242,7 @@ def _count(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         msg = f"found {type(value).__name__} where a count belongs"
         raise TypeError(msg)
-    if not 0 <= value <= _LARGEST_COUNT:
+    if not 0 <= value <= LARGEST_COUNT:
         msg = "a count is 0 or more, and below 2**53"
         raise ValueError(msg)
     return value
@@ -254,14 +256,14 @@ def _positive(value: object) -> int:
     return count
 
 
-def _number(value: object, *, low: float = -_LARGEST_COUNT, high: float = _LARGEST_COUNT, above: float = -inf) -> float:
+def _number(value: object, *, low: float = -LARGEST_COUNT, high: float = LARGEST_COUNT, above: float = -inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value <= above:
         msg = f"found {type(value).__name__} where a number of a certain range belongs"
         raise ValueError(msg)
     return value
 
 
-def _amounts(values: Iterable[object], *, high: float = _LARGEST_COUNT) -> list[float]:
+def _amounts(values: Iterable[object], *, high: float = LARGEST_COUNT) -> list[float]:
     # In one loop: this runs at every call of a session that travels with its graph's state.
     amounts: list[float] = []
     for value in values:
@@ -272,5 +274,5 @@ def _amounts(values: Iterable[object], *, high: float = _LARGEST_COUNT) -> list[
     return amounts
 
 
-def _amounts_by_model(plain: Mapping[object, object], *, high: float = _LARGEST_COUNT) -> dict[ModelName, float]:
+def _amounts_by_model(plain: Mapping[object, object], *, high: float = LARGEST_COUNT) -> dict[ModelName, float]:
     return {ModelName(_text(name)): amount for name, amount in zip(plain, _amounts(plain.values(), high=high), strict=True)}

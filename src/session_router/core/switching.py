@@ -89,6 +89,8 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
     here = None if standing.current is None else offers.get(standing.current)
     if here is None:
         reason = Reason.FIRST_CALL if standing.current is None else Reason.CURRENT_NOT_ELIGIBLE
+        if standing.work and not standing.trusted:
+            best = _by_work_function(offers, standing)
         return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=_work_after(offers, standing), quiet=0)
     quiet = standing.quiet + 1 if offers[best].loop < here.loop else 0
     if standing.trusted:
@@ -96,7 +98,7 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         unavoidable = min(offer.risk for offer in offers.values())
         model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet, unavoidable=unavoidable)
     else:
-        model = _by_work_function(offers, standing, here)
+        model = _by_work_function(offers, standing)
         reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
     ledger = standing.ledger or Ledger(anchor=here.model)
     if policy.cap is not None:
@@ -113,9 +115,9 @@ def _best(offers: Mapping[ModelName, Offer], current: ModelName | None) -> Model
     return min(offers, key=lambda name: (offers[name].expected, name != current, name))
 
 
-def _by_work_function(offers: Mapping[ModelName, Offer], standing: Standing, here: Offer) -> ModelName:
+def _by_work_function(offers: Mapping[ModelName, Offer], standing: Standing) -> ModelName:
     arrival, served = _arrival_and_served(offers)
-    return chosen(standing.work or begun(arrival, here.model), served, arrival, here.model)
+    return chosen(standing.work or begun(arrival, standing.current), served, arrival, standing.current)
 
 
 def _work_after(offers: Mapping[ModelName, Offer], standing: Standing) -> Mapping[ModelName, USD]:

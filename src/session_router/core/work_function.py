@@ -25,15 +25,18 @@ most OPT in the metric, so F <= (2n - 1) * OPT + (2n - 2) * A. Going from distan
 algorithm and for OPT, adds at most n * A.
 
 **Assumptions.** Nothing overrules the rule; a cap on what switching may cost does.
-`costs` are known at the boundary and 0 or more. Arrival prices do not fall. They may rise, as they do
+`costs` are known at the boundary and 0 or more. Arrival prices may rise, as they do
 while the prefix grows: w still never falls and OPT pays at least what w says, so the proof stands, with A the largest
 first arrival price plus the largest rise at each boundary. When one model is dearest at first and rises most each time,
 that is its last arrival price. So A grows with the prefix: for a growing prefix the second term is no constant.
 
-**What is not guaranteed.** When arrival prices fall (a summary shortened the history), begin again with `begun`: the bound
-then holds for each stretch between such falls, against the optimum of that stretch, and the second term is paid once for
-each. A model that is still warm arrives for less than `arrival` says; neither the rule nor its OPT knows. If `costs` are
-estimates, the bound is about the estimates.
+**When arrival prices fall**, as they do when a summary shortens the history, or when the cache of the current model expires so
+that reading everything anew is part of the segment wherever it is served: w is cut down to the new distances. No w falls by more
+than the largest fall of an arrival price, so F loses at most 2n times it; going back to arrival prices, a fall adds at most
+(2n + 1) times itself to the second term.
+
+**What is not guaranteed.** A model that is still warm arrives for less than `arrival` says; neither the rule nor its OPT knows.
+If `costs` are estimates, the bound is about the estimates.
 
 Models come and go. One that is missing in `costs` cannot serve now, as if it cost infinitely much. One that is new was
 never served by anyone. One that has no arrival price any more is forgotten, which changes nothing for the others.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from session_router.core.checking import is_count
 from session_router.core.model import Capability
 from session_router.core.pricing import Usage
 from session_router.core.transcript import DIGEST_BYTES, Ask, AskKind, Role, Step
@@ -219,9 +220,9 @@ def _usages(value: object, messages: Sequence[object], reader: _Reader) -> dict[
 
 def _count(counts: Mapping[str, object], name: str, key: str, reader: _Reader) -> int:
     count = counts.get(name)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        reader.fail(_expected("a number of tokens >= 0", counts, name), f"{key}.{name}")
-    return count
+    if not is_count(count):
+        reader.fail(_expected("a number of tokens, 0 or more and below 2**53", counts, name), f"{key}.{name}")
+    return cast("int", count)
 
 
 def _table(value: object, reader: _Reader, place: str) -> dict[str, Any]:

@@ -79,13 +79,12 @@ class SQLiteSessionStore:
             StoreCorrupt: The file failed its checks.
         """
         row = self._rows.encode(session)
-        last_call = max((visit.at for visit in session.visits.values()), default=0.0)
         with self._connection(writing=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
             if session.version != self._stored_version(connection, session.id) + 1:
                 connection.execute("ROLLBACK")
                 return False
-            connection.execute(_REPLACE, (session.id, row.payload.decode("ascii"), row.seal, last_call))
+            connection.execute(_REPLACE, (session.id, row.payload.decode("ascii"), row.seal, session.last_call))
             connection.execute("COMMIT")
         return True
 

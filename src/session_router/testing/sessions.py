@@ -92,7 +92,6 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
             output=150,
             counted=1,
             predicted_calls=2.25,
-            foreseen_tokens=1_127,
         ),
         ledger=Ledger(anchor=fast, spent=USD(0.125), unmoved=USD(0.1)),
         work={fast: USD(0.0), strong: USD(0.003)},
@@ -139,12 +138,17 @@ def accounts() -> st.SearchStrategy[Account]:
         surprise=_AMOUNTS,
     )
     drift = st.builds(
-        Drift,
-        weight=_AMOUNTS,
-        chances=st.dictionaries(_MODEL_NAMES, _CHANCES, max_size=4),
-        last=st.dictionaries(_MODEL_NAMES, _DEVIATIONS, max_size=4),
-        variance=_AMOUNTS,
-        covariance=_DEVIATIONS,
+        lambda weight, needs, variance, covariance: Drift(
+            weight=weight,
+            chances={name: chance for name, (chance, _) in needs.items()},
+            last={name: last for name, (_, last) in needs.items() if last is not None},
+            variance=variance,
+            covariance=covariance,
+        ),
+        _AMOUNTS,
+        st.dictionaries(_MODEL_NAMES, st.tuples(_CHANCES, st.none() | _DEVIATIONS), max_size=4),
+        _AMOUNTS,
+        _DEVIATIONS,
     )
     segment = st.builds(
         Segment,
@@ -157,7 +161,6 @@ def accounts() -> st.SearchStrategy[Account]:
         output=_COUNTS,
         counted=_COUNTS,
         predicted_calls=_CALLS,
-        foreseen_tokens=_COUNTS,
     )
     return st.builds(
         Account,

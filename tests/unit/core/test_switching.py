@@ -221,6 +221,15 @@ class TestUntrusted:
         # A little dearer at every boundary is enough in the end, and not at once.
         assert (current, met) == (STRONG, {Reason.STILL_BEST, Reason.WORK_FUNCTION})
 
+    def test_it_chooses_where_the_current_model_cannot_serve(self) -> None:
+        """Else who charges the one model that is left behind each time would break its bound."""
+        offers = self.offers(1.0, 0.9, 3.0)
+        work = {FAST: USD(5.0), STRONG: USD(9.0), OTHER: USD(0.0), "gone": USD(0.0)}
+        arrival, served = {one.model: one.arrival for one in offers}, {one.model: one.served for one in offers}
+        verdict = taken(offers, current="gone", trusted=False, work=work)
+        assert (verdict.model, verdict.reason) == (chosen(work, served, arrival, None), Reason.CURRENT_NOT_ELIGIBLE)
+        assert verdict.model == FAST != taken(offers, current="gone", trusted=True, work=work).model
+
     def test_it_begins_where_the_session_is(self) -> None:
         offers = self.offers(1.0, 0.9, 3.0)
         begins = begun(self.ARRIVAL, STRONG)

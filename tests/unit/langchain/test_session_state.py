@@ -33,6 +33,13 @@ def test_a_row_that_comes_back_as_it_went_out_is_not_read_again() -> None:
     assert carried.read(copy.deepcopy(carried.written(session))) is session
 
 
+def test_a_row_that_its_holder_changed_in_place_is_read_as_it_is() -> None:
+    carried, session = CarriedSessions(), full_session(SESSION)
+    state = carried.written(session)
+    state[STATE_KEY]["version"] = 1_234
+    assert carried.read(state) == replace(session, version=1_234)
+
+
 def test_an_earlier_row_of_the_same_session_is_read_as_it_is() -> None:
     """A thread that is rewound, or forked."""
     carried, session = CarriedSessions(), full_session(SESSION)
