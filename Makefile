@@ -6,7 +6,7 @@ BENCH := .venv-bench
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check bench embedder docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,13 +18,19 @@ $(VENV)/.ready: pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
 	@touch $@
 
+$(VENV)/.encoders: $(VENV)/.ready
+	@# pip, since it finds builds of torch on the machine itself; uv asks the registry only.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group encoders
+	@touch $@
+
 run: $(VENV)/.ready ## route real agents through simulated providers, and print every call
 	@$(BIN)/session-router demo
 
-test: $(VENV)/.ready ## run the tests
+test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: $(VENV)/.ready ## lint, types, layers, docs
+check: $(VENV)/.encoders ## lint, types, layers, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -40,6 +46,9 @@ $(BENCH)/.ready: pyproject.toml
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BENCH)/bin/uv pip install --quiet --python $(BENCH)/bin/python --editable . --group bench
 	@touch $@
+
+embedder: $(VENV)/.encoders ## train the built-in embedder anew
+	PYTHONPATH=tools $(BIN)/python -m train_embedder $(EMBEDDER_FLAGS)
 
 docs: $(VENV)/.ready ## serve the documentation
 	$(BIN)/mkdocs serve

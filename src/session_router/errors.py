@@ -11,6 +11,9 @@ SessionRouterError
 ├── StoreError
 │   ├── StoreUnavailable        no answer; routing goes on from the history
 │   └── StoreCorrupt            a row or a file failed its checks
+├── EmbedderError
+│   ├── EmbedderUnavailable     the model gave no answer; the call is routed without a score
+│   └── UnusableVectors         the model answered with something that is no vector of its length
 ├── RecordingError              a recorded session cannot be replayed
 └── InternalError               a state machine met a pair its table does not have; names both ends
 """
@@ -128,6 +131,36 @@ class StoreUnavailable(StoreError):
 
 class StoreCorrupt(StoreError):
     """A row, or a whole file, failed its checks."""
+
+
+class EmbedderError(SessionRouterError):
+    """No vectors for these texts. Routing goes on without them."""
+
+
+class EmbedderUnavailable(EmbedderError):
+    """The model of an embedder failed; what it raised is the cause.
+
+    Args:
+        model: Which one.
+        error: What it raised. Only its class is named: its message may hold the text.
+    """
+
+    def __init__(self, *, model: str, error: Exception) -> None:
+        self.model = model
+        super().__init__(f"`{model}` gave no vectors ({type(error).__name__}, the cause of this error). See that it runs and is reached.")
+
+
+class UnusableVectors(EmbedderError):
+    """A model answered with something that is no vector of its length.
+
+    Args:
+        model: Which one.
+        rule: What is expected, and what there was.
+    """
+
+    def __init__(self, *, model: str, rule: str) -> None:
+        self.model, self.rule = model, rule
+        super().__init__(f"`{model}`: {rule}")
 
 
 class RecordingError(SessionRouterError):

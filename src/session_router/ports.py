@@ -76,7 +76,7 @@ class Scorer(Protocol):
 
 
 class Embedder(Protocol):
-    """Text to vectors."""
+    """Text to vectors. Must pass `testing.EmbedderSuite`."""
 
     @property
     def dimension(self) -> int:
@@ -89,7 +89,18 @@ class Embedder(Protocol):
         ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return shape (len(texts), dimension); rows have L2 norm 1, the row of an empty text is zero."""
+        """Return shape (len(texts), dimension); rows have L2 norm 1.
+
+        The row of an empty text is zero, and so is that of a text in which the model knows nothing. A text has the same row
+        alone and in any company. Any text is taken: of any length, and with lone surrogates. May be called from many threads.
+
+        Raises:
+            EmbedderError: The call is then routed without a score.
+        """
+        ...
+
+    async def aembed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Do what `embed` does without blocking the event loop."""
         ...
 
 

@@ -249,9 +249,9 @@ def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Poli
     if unknown := set(prices) - set(routes):
         raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
     named: dict[str, str | None] = {"policy.default": policy.default, "policy.reference": policy.reference}
-    for key, name in named.items():
-        if name is not None and name not in specs:
-            raise ConfigurationError(key=key, value=name, rule=f"choose one of the routes {sorted(routes)!r}.")
+    for key, chosen in named.items():
+        if chosen is not None and chosen not in specs:
+            raise ConfigurationError(key=key, value=chosen, rule=f"choose one of the routes {sorted(routes)!r}.")
     return specs
 
 

@@ -74,13 +74,14 @@ class Policy:
     def __post_init__(self) -> None:
         """Check the values."""
         check_kind(self.default, (str, NoneType), key="policy.default", rule="give the name of a route.")
-        check_number(self.stake, key="policy.stake", rule=f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}.", high=LARGEST_DOLLARS)
         check_number(self.margin, key="policy.margin", rule="give a share in [0, 1).", below=1.0)
         check_number(self.cooldown, key="policy.cooldown", rule="give a number of turns >= 0.", whole=True)
         check_number(self.patience, key="policy.patience", rule="give a number of boundaries >= 0.", whole=True)
         if self.cap is not None:
             check_number(self.cap, key="policy.cap", rule="give a share >= 0, or `None`.")
-        check_number(self.handoff, key="policy.handoff", rule=f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}.", high=LARGEST_DOLLARS)
+        for name in ("stake", "handoff"):
+            rule = f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}."
+            check_number(getattr(self, name), key=f"policy.{name}", rule=rule, high=LARGEST_DOLLARS)
         check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
         check_kind(self.reference, (str, NoneType), key="policy.reference", rule="give the name of a route.")
         check_number(self.alpha, key="policy.alpha", rule="give a share in [0, 1).", below=1.0)

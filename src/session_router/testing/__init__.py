@@ -8,14 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from session_router.testing.embedder_suite import EmbedderSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
 
 _HOME = {
+    "EmbedderSuite": "embedder_suite",
     "SessionStoreSuite": "session_store_suite",
     "SharedSessionStoreSuite": "session_store_suite",
 }
 
 __all__ = [
+    "EmbedderSuite",
     "SessionStoreSuite",
     "SharedSessionStoreSuite",
 ]

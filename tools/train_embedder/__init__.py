@@ -1,0 +1,1 @@
+"""Trains the built-in embedder: see docs/reference/embedder.md."""

@@ -1,0 +1,164 @@
+"""Trains token vectors on pairs that belong together, so that the mean of a text's vectors is near that of its partner.
+
+In-batch negatives with a scaled cosine (multiple negatives ranking, Henderson et al. 2017), in both directions. Several trainings
+from the same start are averaged (model soups, Wortsman et al. 2022): better on every figure than one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    TokenPair = tuple[Sequence[int], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Settings of a training.
+
+    Attributes:
+        dimension: Length of a vector.
+        epochs: How often the sources are gone through.
+        batch: Pairs of a batch, all from one source: from different sources they would be told apart by their style.
+        learning_rate: At its highest, after `warm_up` of all steps; it falls in a half cosine to `final` of it.
+        warm_up: Share of steps, in [0, 1].
+        final: Share of `learning_rate`, in [0, 1].
+        scales: One training each: cosines are multiplied by it before the softmax.
+        spread: Standard deviation of a vector's numbers before training.
+        tokens: Of a text, this many are read.
+        shares: Source to the share of its pairs that an epoch draws, in (0, 1]; 1 where it is not named.
+        asking: Vectors of `QUESTION_WORDS` are multiplied by it.
+        seed: Of everything that is drawn.
+    """
+
+    dimension: int = 256
+    epochs: int = 4
+    batch: int = 1024
+    learning_rate: float = 0.05
+    warm_up: float = 0.1
+    final: float = 0.02
+    scales: tuple[float, ...] = (20.0, 10.0, 20.0)
+    spread: float = 0.4
+    tokens: int = 96
+    shares: Mapping[str, float]
+    asking: float = 0.9
+    seed: int = 0
+
+
+QUESTION_WORDS = (
+    *("what", "how", "why", "when", "where", "which", "who", "do", "does", "did", "can", "could", "should", "would", "will"),
+    *("i", "you", "me", "my", "we", "our", "your", "am", "are", "is", "was", "were", "it", "they", "if", "have", "has"),
+)
+"""They say that something is asked, not what: there are few questions in the sources, so that training does not find it out."""
+
+SHIPPED = Recipe(shares={"pairs_wn_def": 0.5, "pairs_wn_ex_hyper": 0.5, "pairs_wn_syn": 0.5})
+"""What the weights in the package were trained with."""
+
+
+def train(
+    sources: Mapping[str, Sequence[TokenPair]],
+    *,
+    size: int,
+    unknown: int,
+    asking: Sequence[int],
+    recipe: Recipe,
+    tell: Callable[[str], None] = print,
+) -> NDArray[np.float32]:
+    """Return one vector per token, shape (size, dimension); that of `unknown` is zero, those of `asking` are shortened.
+
+    One thread, and one seed: the same arguments give the same bytes on the same machine and version of torch.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        start = np.random.default_rng(recipe.seed).normal(0, recipe.spread, (size, recipe.dimension)).astype(np.float32)
+        start[unknown] = 0
+        mean = np.zeros_like(start)
+        for number, scale in enumerate(recipe.scales):
+            tell(f"training {number + 1} of {len(recipe.scales)}, scale {scale}")
+            generator = np.random.default_rng([recipe.seed, number])
+            vectors = _train(sources, start=start, unknown=unknown, scale=scale, generator=generator, recipe=recipe, tell=tell)
+            mean += vectors / np.median(np.linalg.norm(vectors, axis=1))
+        mean[list(asking)] *= np.float32(recipe.asking)
+        return mean
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+        torch.set_num_threads(threads)
+
+
+def _train(
+    sources: Mapping[str, Sequence[TokenPair]],
+    *,
+    start: NDArray[np.float32],
+    unknown: int,
+    scale: float,
+    generator: np.random.Generator,
+    recipe: Recipe,
+    tell: Callable[[str], None],
+) -> NDArray[np.float32]:
+    bag = torch.nn.EmbeddingBag(*start.shape, mode="mean", padding_idx=unknown, _weight=torch.from_numpy(start.copy()))
+    optimizer = torch.optim.AdamW(bag.parameters(), lr=recipe.learning_rate)
+    epochs = [_batches(sources, recipe, generator) for _ in range(recipe.epochs)]
+    steps = sum(map(len, epochs))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / max(1, steps), recipe))
+    for number, epoch in enumerate(epochs, start=1):
+        total = 0.0
+        for pairs in epoch:
+            loss = _loss(bag, pairs, scale=scale, tokens=recipe.tokens)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        tell(f"epoch {number} of {recipe.epochs}: {len(epoch)} batches, mean loss {total / max(1, len(epoch)):.4f}")
+    return bag.weight.detach().numpy().copy()
+
+
+def _batches(sources: Mapping[str, Sequence[TokenPair]], recipe: Recipe, generator: np.random.Generator) -> list[list[TokenPair]]:
+    """Return one epoch: every source in a new order, cut into batches, and these in a new order."""
+    batches: list[list[TokenPair]] = []
+    for name, pairs in sources.items():
+        drawn = generator.permutation(len(pairs))[: math.ceil(len(pairs) * recipe.shares.get(name, 1.0))]
+        whole = max(1, len(drawn) // recipe.batch) * recipe.batch  # a short batch has easy negatives
+        batches += [
+            [pairs[index] for index in drawn[first : first + recipe.batch]] for first in range(0, min(whole, len(drawn)), recipe.batch)
+        ]
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _rate(progress: float, recipe: Recipe) -> float:
+    if progress < recipe.warm_up:
+        return progress / recipe.warm_up
+    fallen = (progress - recipe.warm_up) / (1 - recipe.warm_up)
+    return recipe.final + (1 - recipe.final) * (1 + math.cos(math.pi * min(1.0, fallen))) / 2
+
+
+def _loss(bag: torch.nn.EmbeddingBag, pairs: Sequence[TokenPair], *, scale: float, tokens: int) -> torch.Tensor:
+    left, right = (_vectors(bag, [pair[side] for pair in pairs], tokens) for side in (0, 1))
+    cosines = scale * left @ right.T
+    for side in (0, 1):
+        # The same text twice in a batch is not a wrong answer.
+        numbers: dict[tuple[int, ...], int] = {}
+        text = torch.tensor([numbers.setdefault(tuple(pair[side]), len(numbers)) for pair in pairs])
+        same = text[:, None] == text[None, :]
+        cosines = cosines.masked_fill(same & ~torch.eye(len(pairs), dtype=torch.bool), -math.inf)
+    target = torch.arange(len(pairs))
+    return (cross_entropy(cosines, target) + cross_entropy(cosines.T, target)) / 2
+
+
+def _vectors(bag: torch.nn.EmbeddingBag, texts: Sequence[Sequence[int]], tokens: int) -> torch.Tensor:
+    cut = [text[:tokens] for text in texts]
+    offsets = np.cumsum([0, *map(len, cut[:-1])])
+    return normalize(bag(torch.tensor(list(chain.from_iterable(cut))), torch.from_numpy(offsets)), dim=1)
