@@ -1,0 +1,92 @@
+"""What is left of a text when a part of it is dropped, and how much less the rest asks for.
+
+Text that forces upgrades is put before, behind or into a question that somebody else asked, and works whatever the question
+(A. Shafran, R. Schuster, T. Ristenpart, V. Shmatikov, "Rerouting LLM Routers", 2025). So a window that covers it leaves a rest
+that asks for no more than the question does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from session_router.scorers.canonical import canonical_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.need import Need, Question
+
+LEAST_CHARACTERS = 64
+"""Of a shorter text nothing is dropped: what would be left says next to nothing."""
+
+_FURTHEST = 32  # characters to the end of a word; whoever writes without blanks is cut inside
+_BLANK = re.compile(r"\s")
+
+
+class Window(NamedTuple):
+    """A part that is dropped, as shares of the text's characters.
+
+    Attributes:
+        start: Where it begins, in [0, 1).
+        end: Where it ends, in (start, 1].
+    """
+
+    start: float
+    end: float
+
+
+WINDOWS = (Window(0.0, 0.5), Window(0.5, 1.0), Window(0.0, 0.25), Window(0.75, 1.0), Window(0.25, 0.75))
+"""Both halves, the first and the last quarter, the middle.
+
+They cover a prefix or a suffix of up to half of the text, and whatever stands elsewhere and is up to a quarter of it.
+"""
+
+
+def questions_of(question: Question) -> tuple[Question, ...]:
+    """Return what is scored of a question: all of it, and then the rest of it without each of `WINDOWS`, in their order.
+
+    All in canonical text; of one that is too short, only all of it. Nothing but the text differs.
+    """
+    text = canonical_text(question.text)
+    whole = replace(question, text=text, recent=tuple(map(canonical_text, question.recent)))
+    if len(text) < LEAST_CHARACTERS:
+        return (whole,)
+    return (whole, *(replace(whole, text=_without(text, window)) for window in WINDOWS))
+
+
+def _without(text: str, window: Window) -> str:
+    return f"{text[: _place(text, window.start)]}\n{text[_place(text, window.end) :]}".strip()
+
+
+def _place(text: str, share: float) -> int:
+    """Return the end of the word that stands there."""
+    place = round(share * len(text))
+    if place in (0, len(text)):
+        return place
+    blank = _BLANK.search(text, place, place + _FURTHEST)
+    return place if blank is None else blank.start()
+
+
+def jump_of(whole: Mapping[ModelName, Need], rest: Mapping[ModelName, Need], models: Mapping[ModelName, ModelSpec]) -> float:
+    """Return by how much more a text asks for an upgrade than the rest of it.
+
+    Of each pair of models, one dearer than the other, the whole text gives the dearer one a lead in `p_success`, and so does the
+    rest. The jump is the largest difference of the two leads.
+
+    Args:
+        whole: Need of the whole text.
+        rest: Need of the rest.
+        models: With their prices; those without any are left out.
+
+    Returns:
+        In [-2, 2]; negative where the rest asks for more, and 0 where no two models differ in price.
+    """
+    gains = [
+        (spec.prices.input + spec.prices.output, rest[name].p_success - whole[name].p_success)
+        for name, spec in models.items()
+        if spec.prices is not None
+    ]
+    return max((gain - dearer_gain for price, gain in gains for dearer, dearer_gain in gains if price < dearer), default=0.0)
