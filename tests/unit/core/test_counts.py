@@ -67,5 +67,5 @@ def test_an_experience_with_numbers_beyond_reason_is_refused(place: int) -> None
     plain = {"schema": 1, "basis": {}, "models": ["fast"], "marks": [row]}
     assert Experience.from_plain(plain)
     row[place] = 10**400
-    with pytest.raises(ValueError, match="found|shape"):
+    with pytest.raises(ValueError, match=r"found|shape"):
         Experience.from_plain(plain)
