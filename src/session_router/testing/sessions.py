@@ -122,6 +122,17 @@ def visits() -> st.SearchStrategy[Visit]:
     )
 
 
+def _drift(weight: float, needs: dict[ModelName, tuple[float, float | None]], variance: float, covariance: float) -> Drift:
+    """Build a drift: what deviates has a mean."""
+    return Drift(
+        weight=weight,
+        chances={name: chance for name, (chance, _) in needs.items()},
+        last={name: last for name, (_, last) in needs.items() if last is not None},
+        variance=variance,
+        covariance=covariance,
+    )
+
+
 def accounts() -> st.SearchStrategy[Account]:
     """Return accounts, of sessions and of the population."""
     habits = st.builds(
@@ -138,13 +149,7 @@ def accounts() -> st.SearchStrategy[Account]:
         surprise=_AMOUNTS,
     )
     drift = st.builds(
-        lambda weight, needs, variance, covariance: Drift(
-            weight=weight,
-            chances={name: chance for name, (chance, _) in needs.items()},
-            last={name: last for name, (_, last) in needs.items() if last is not None},
-            variance=variance,
-            covariance=covariance,
-        ),
+        _drift,
         _AMOUNTS,
         st.dictionaries(_MODEL_NAMES, st.tuples(_CHANCES, st.none() | _DEVIATIONS), max_size=4),
         _AMOUNTS,
