@@ -31,6 +31,7 @@ OURS: Key = ("session-router", "")
 UNLEARNED: Key = ("session-router without experience", "")
 OPTIMUM: Key = ("hindsight optimum", "")
 
+DIGITS = 4
 RESAMPLES = 400
 INTERVAL = 0.95
 
@@ -73,6 +74,14 @@ class Played:
         """Return the variant of any peer with the least total among those that broke no lock."""
         keys = [(peer, variant) for peer, variants in self.variants.items() for variant in variants]
         return min((key for key in keys if not self.bills[key].unsafe_switches), key=lambda key: self.bills[key].total)
+
+    def tied(self) -> list[str]:
+        """Name the peers whose best variant has our ratio, as far as it is printed."""
+        return [peer for peer in self.variants if self.printed(self.best(peer)) == self.printed(OURS)]
+
+    def printed(self, key: Key) -> float:
+        """Return the ratio of a routing as it is printed. Rows are compared by it: what nobody can read is no difference."""
+        return round(self.ratio(key), DIGITS)
 
     def ratio(self, key: Key) -> float:
         """Return the total of a routing over the optimum's."""

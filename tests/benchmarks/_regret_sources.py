@@ -117,7 +117,7 @@ def sources(data: Path) -> list[Source]:
     Raises:
         OSError: A file is missing.
     """
-    prices = json.loads((data / "prices.json").read_text(encoding="utf-8"))["routerarena"]
+    prices = prices_of(data)
     rows = list(_rows(data / "sessions_tau2_retail_telecom.jsonl.gz"))
     fine_tuned = {ModelName("ft-gpt-4.1-tau2-sft"): ModelSpec(model="ft:gpt-4.1", prices=FINE_TUNED)}
     return [
@@ -128,11 +128,21 @@ def sources(data: Path) -> list[Source]:
     ]
 
 
+def prices_of(data: Path) -> Mapping[str, Any]:
+    """Return US dollars per 1,000,000 tokens of input and of output, by model.
+
+    Raises:
+        OSError: The file is missing.
+    """
+    prices: Mapping[str, Any] = json.loads((data / "prices.json").read_text(encoding="utf-8"))["routerarena"]
+    return prices
+
+
 def _tau2(
     rows: Sequence[dict[str, Any]], domain: str, names: Iterable[str], prices: Mapping[str, Any], fine_tuned: Mapping[ModelName, ModelSpec]
 ) -> Source:
     """Every session of a domain. Without a user to talk to (`telecom-solo`) the same task is another one: its outcomes are its own."""
-    models = {**_specs({name: TAU2_NAMES[name] for name in names}, prices), **fine_tuned}
+    models = {**specs_of({name: TAU2_NAMES[name] for name in names}, prices), **fine_tuned}
     read = [_session(row, line, part=row["source"].removeprefix("tau2-bench/")) for line, row in enumerate(rows, start=1)]
     own = [session for session in read if session.part.split("-")[0] == domain]
     recorded = {(one.task, ModelName(one.recording.model or "")): float(rows[one.recording.line - 1]["success"]) for one in own}
@@ -141,7 +151,7 @@ def _tau2(
 
 def _mint(data: Path, prices: Mapping[str, Any]) -> Source:
     """The sessions of the routes themselves, without the user who comments: it is their outcomes that are known."""
-    models = _specs(MINT_NAMES, prices)
+    models = specs_of(MINT_NAMES, prices)
     recorded: dict[tuple[str, ModelName], float] = {}
     sessions: list[RecordedSession] = []
     for line, row in enumerate(_rows(data / "sessions_mint_gsm8k_mmlu_mbpp_alfworld.jsonl.gz"), start=1):
@@ -156,10 +166,17 @@ def _sgd(data: Path, prices: Mapping[str, Any]) -> Source:
     """Dialogues of people: no model ran them, no outcome is known."""
     rows = _rows(data / "sessions_sgd_train_sample.jsonl.gz")
     sessions = [_session(row, line, part="sgd") for line, row in enumerate(rows, start=1)]
-    return Source(name="sgd", models=_specs(TIER_NAMES, prices), sessions=sessions)
+    return Source(name="sgd", models=specs_of(TIER_NAMES, prices), sessions=sessions)
 
 
-def _specs(names: Mapping[str, str], prices: Mapping[str, Any]) -> dict[ModelName, ModelSpec]:
+def specs_of(names: Mapping[str, str], prices: Mapping[str, Any]) -> dict[ModelName, ModelSpec]:
+    """Return routes with real prices.
+
+    Args:
+        names: By route, its name in `prices`.
+        prices: US dollars per 1,000,000 tokens: of input and of output.
+    """
+
     def spec(listed: str) -> ModelSpec:
         read, written = prices[listed]
         return ModelSpec(model=listed, prices=Prices(input=read, output=written, cached_input=CACHED.get(listed, read * CACHED_SHARE)))

@@ -2,6 +2,10 @@
 
 What the workload gives instead of tokens, time and scores is put into the terms that the library decides by; nothing is
 decided here. Experience comes from the sessions of the other seeds.
+
+Run of the library: `decide` and `Experience`. Not run: its pricing of segments, since the workload has prices of its own; the drift
+of need and what the population teaches, since chances are known and experience has its full weight; and the detection of
+mispredictions, since predictions are trusted from the first call.
 """
 
 from __future__ import annotations

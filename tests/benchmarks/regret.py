@@ -38,8 +38,9 @@ QUICK_TASKS = 45
 NAMES = ("tau2_retail", "tau2_telecom", "mint", "sgd")
 SUFFIXES = {ORACLE: "", CALIBRATED: "_calibrated", SCORER: "_scorer"}
 UNSAFE = "unsafe_switches_ours"
+HIGHER = "rows_higher_than_a_rule"
 
-_HEARD = f"need: the recorded outcome, turned round with probability {NOISE:g}, said as"
+_HEARD = f"need: the recorded outcome, turned round with probability {NOISE:g}, the same for every segment of a session, said as"
 TOLD = {
     ORACLE: f"{_HEARD} {1 - NOISE:g} or {NOISE:g}; charged: the recorded outcome",
     CALIBRATED: f"{_HEARD} the probability that it stands for; charged: that probability",
@@ -50,7 +51,7 @@ TOLD = {
 def figure_names() -> list[str]:
     """Return the name of every figure."""
     names = [_name(name, stake, need) for name in NAMES for need in _needs(has_outcomes=name != "sgd") for stake in STAKES]
-    return [*names, UNSAFE]
+    return [*names, UNSAFE, HIGHER]
 
 
 def _name(source: str, stake: float, need: str) -> str:
@@ -84,15 +85,16 @@ def print_table(by_stake: Mapping[float, Played]) -> None:
 def print_ratio(played: Played, stake: float) -> None:
     """Print our ratio beside every peer's. The target is the best that keeps the locks, as the optimum does."""
     keys = [played.best(name) for name in played.variants]
-    peer: dict[str, float | None] = {key[0]: round(played.ratio(key), 4) for key in keys}
-    value, best = round(played.ratio(OURS), 4), played.best_of_all()
-    target = round(played.ratio(best), 4)
-    (low, high), (less, more) = played.intervals(best)
+    peer: dict[str, float | None] = {key[0]: played.printed(key) for key in keys}
+    best = played.best_of_all()
+    value, target = played.printed(OURS), played.printed(best)
+    (low, high), _ = played.intervals(best)
     notes = [
         TOLD[played.need],
         _measured(played),
+        *_told_apart(played),
         f"without experience {played.ratio(UNLEARNED):.4f}",
-        f"the best peer that keeps the locks is {_title(best)}, ours less it {value - target:+.4f} [{less:+.4f}, {more:+.4f}]",
+        f"the best peer that keeps the locks is {_title(best)}, ours less it {_difference(played)}",
         _unsafe(played, keys),
     ]
     ours, theirs = played.ratios_by_part(OURS), played.ratios_by_part(best)
@@ -116,6 +118,21 @@ def print_ratio(played: Played, stake: float) -> None:
         high=round(high, 4),
         note="; ".join(notes),
     )
+
+
+def _told_apart(played: Played) -> list[str]:
+    """Say how far the figure tells routings apart."""
+    switches = played.bills[OPTIMUM].switches
+    return [
+        f"tied with {len(played.tied()) or 'none'} of the {len(played.variants)} rules",
+        f"the optimum switches {switches} times" if switches else "the optimum never switches here: only the first choice is tried",
+    ]
+
+
+def _difference(played: Played) -> str:
+    best = played.best_of_all()
+    _, (less, more) = played.intervals(best)
+    return f"{played.printed(OURS) - played.printed(best):+.4f} [{less:+.4f}, {more:+.4f}]"
 
 
 def _title(key: Key) -> str:
@@ -142,19 +159,53 @@ def _why(played: Played, key: Key) -> str:
     return f"{paid}, heard {heard:.3f} of what it chose, and {bill.mean_chance:.3f} was charged"
 
 
-def print_source(source: Source, draws: int) -> list[Played]:
-    """Play one source and print its tables and figures."""
+def print_rows(rows: Mapping[str, Played]) -> None:
+    """Print on how many rows ours is lower than every rule that keeps the locks, tied with the lowest, and higher.
+
+    Args:
+        rows: By the name of their figure.
+    """
+    above = {name: played.printed(OURS) - played.printed(played.best_of_all()) for name, played in rows.items()}
+    higher = [name for name, excess in above.items() if excess > 0]
+    lower = sum(excess < 0 for excess in above.values())
+    still = sum(not played.bills[OPTIMUM].switches for played in rows.values())
+    tied = len(rows) - lower - len(higher)
+    notes = [
+        f"lower than every rule that keeps the locks on {lower} rows, tied with the lowest on {tied}, higher on {len(higher)}",
+        f"the optimum never switches on {still}",
+        *(f"{name}: {_excuse(rows[name])}" for name in higher),
+    ]
+    figure(HIGHER, len(higher), unit="count", n=len(rows), target="== 0", note="; ".join(notes))
+
+
+def _excuse(played: Played) -> str:
+    """Say why ours is higher than a rule, in words."""
+    best, bill = played.best_of_all(), played.bills[OURS]
+    _, (less, more) = played.intervals(best)
+    doubt = ", which may be chance: the interval holds 0" if less <= 0 <= more else ""
+    behind = f"{_title(best)} is lower, ours less it {_difference(played)}{doubt}"
+    if played.need != ORACLE:
+        return behind
+    heard = played.heard[OURS] / bill.scored
+    return (
+        f"{behind}; what ours is told, {1 - NOISE:g} or {NOISE:g}, is no probability: it heard a chance of {heard:.3f} "
+        f"of what it chose, and {bill.mean_chance:.3f} of that served well"
+    )
+
+
+def print_source(source: Source, draws: int) -> dict[str, Played]:
+    """Play one source, print its tables and figures, and return what was played, by figure."""
     say(f"\n{source.name}: {len(source.sessions)} sessions, {source.measured}")
     for name, spec in source.models.items():
         assert spec.prices is not None
         say(f"  {name}: {spec.prices.input} in, {spec.prices.cached_input} cached, {spec.prices.output} out (USD per 1,000,000 tokens)")
-    everything: list[Played] = []
+    everything: dict[str, Played] = {}
     for need in _needs(has_outcomes=source.has_outcomes):
         by_stake = {stake: play(source, stake, need, draws=draws) for stake in STAKES}
         print_table(by_stake)
         for stake, played in by_stake.items():
             print_ratio(played, stake)
-        everything += by_stake.values()
+            everything[_name(source.name, stake, need)] = played
     return everything
 
 
@@ -167,12 +218,13 @@ def main() -> None:
         found = sources(SHARED / "data")
     except OSError as error:
         missing(figure_names(), f"the recorded sessions are not there: {error.filename}")
-    played = [one for source in found for one in print_source(source.sampled(QUICK_TASKS) if quick else source, 1 if quick else DRAWS)]
-    ours = sum(one.bills[OURS].unsafe_switches for one in played)
-    single = sum(one.bills[SINGLE_TURN, ""].unsafe_switches for one in played)
-    figure(
-        UNSAFE, ours, unit="count", n=sum(one.calls for one in played), target="== 0", peer={SINGLE_TURN: single}, note="all of the above"
-    )
+    rows: dict[str, Played] = {}
+    for source in found:
+        rows |= print_source(source.sampled(QUICK_TASKS) if quick else source, 1 if quick else DRAWS)
+    ours, single = (sum(one.bills[key].unsafe_switches for one in rows.values()) for key in (OURS, (SINGLE_TURN, "")))
+    calls = sum(one.calls for one in rows.values())
+    figure(UNSAFE, ours, unit="count", n=calls, target="== 0", peer={SINGLE_TURN: single}, note="all of the above")
+    print_rows(rows)
 
 
 if __name__ == "__main__":

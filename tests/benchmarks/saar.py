@@ -43,6 +43,12 @@ FULL_SAAR = "full SAAR"
 OPTIMUM = "hindsight optimum"
 
 OURS = "session-router"
+RUN_OF_OURS = (
+    "of the library `decide` and `Experience` are run, with the workload's own prices, with full weight for experience, and with "
+    "trust from the first call; its pricing of segments, its drift and its population are not"
+)
+"""What a figure of ours on this workload does and does not test."""
+
 TARGETS = {0.2: 1.01, 0.5: 1.06, 1.0: 1.12}
 """What our ratio must not exceed, by stake."""
 
@@ -128,7 +134,7 @@ def print_distance(reports: dict[str, Report], stake: float) -> None:
     ratios: dict[str, float | None] = {name: round(one.total(stake) / optimum, 4) for name, one in reports.items() if name != OPTIMUM}
     n = reports[OPTIMUM].turns
     figure(f"optimum_{stake}", round(optimum, 3), unit="USD", n=n, note="calls, shortfall and switches; knows each session to its end")
-    note = f"priors learned leaving one seed out; default settings; {reports[OURS].unsafe} unsafe switches"
+    note = f"{RUN_OF_OURS}; priors learned leaving one seed out; default settings; {reports[OURS].unsafe} unsafe switches"
     target = f"<= {TARGETS[stake]}"
     figure(f"ratio_{stake}", ratios.pop(OURS), unit="ratio of totals to the optimum", n=n, target=target, peer=ratios, note=note)
     figure(
@@ -147,7 +153,8 @@ def print_operating_point(reports: dict[str, Report], stake: float) -> None:
     ours = reports[OURS]
     note = (
         f"at stake {stake}: {ours.switches:,} switches, {ours.cost:.1f} USD, quality {ours.quality_delta:+.4f}, "
-        f"shortfall {ours.mean_shortfall:.4f}, {ours.unsafe} unsafe; a constant that does so too says what these figures are worth"
+        f"shortfall {ours.mean_shortfall:.4f}, {ours.unsafe} unsafe; a constant that does so too says what these figures are worth; "
+        f"{RUN_OF_OURS}"
     )
     peer: dict[str, float | None] = {
         name: float(beats(one)) for name, one in reports.items() if name.startswith("always") or name == SINGLE_TURN

@@ -20,8 +20,11 @@ from session_router.core.policy import Policy
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices, Usage
 from session_router.recordings import RecordedMessage, Recording
-from session_router.regret import Bill, Hindsight, SessionCosts, Terms, lower_bound
+from session_router.regret import Bill, Hindsight, SessionCosts, Terms, lower_bound, returning_bound
+from session_router.regret.lower_bound import LowerBound
+from session_router.regret.returning_bound import ReturningBound
 from session_router.regret.routings import baselines
+from session_router.regret.runs import NEVER, RunCosts
 from session_router.replay import Pace, replay_session
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
@@ -232,6 +235,48 @@ def test_the_optimum_of_a_session_is_the_cheapest_routing_that_its_locks_allow()
     law()
     expected = ("switches", "forced inside a lock", "refused", "cheaper without locks", "too small a worth")
     assert min(seen[name] for name in expected) >= 1, seen
+
+
+def rests(costs: RunCosts, terms: Terms, chosen: Sequence[ModelName]) -> list[tuple[int, ModelName, tuple[int, ...], float]]:
+    """Return, for every run but the first: who served the run before it, all last visits, and the dollars from it to the end."""
+    visits, states, charged = [NEVER] * len(costs.models), list[tuple[int, ModelName, tuple[int, ...]]](), list[float]()
+    for number, run in enumerate(costs.runs):
+        name, place = chosen[run.first], costs.models.index(chosen[run.first])
+        dollars = costs.dollars(number, name, visits[place]) + terms.stake * costs.shortfall(number, name)
+        if number:
+            before = chosen[costs.runs[number - 1].first]
+            states.append((number, before, tuple(visits)))
+            charged.append(dollars + terms.handoff * (name != before))
+        visits[place] = number
+    return [(*state, sum(charged[index:])) for index, state in enumerate(states)]
+
+
+def test_no_routing_that_the_locks_allow_costs_less_than_a_bound_says() -> None:
+    seen = Counter[str]()
+
+    @settings(max_examples=100, deadline=None)
+    @given(cases(), st.sampled_from((1, 2, 3)))
+    def law(case: Case, memory: int) -> None:
+        session, terms = case.costs(), case.terms
+        costs = RunCosts(session)
+        with mock.patch.object(lower_bound, "LONGEST_MEMORY", memory):
+            short, returning = LowerBound(costs, terms), ReturningBound(costs, terms)
+        with mock.patch.object(RunCosts, "gap", return_value=0.0):
+            wrong = ReturningBound(costs, terms)  # thinks nothing of warmth
+        with mock.patch.object(returning_bound, "MOST_MODELS", 1):
+            silent = ReturningBound(costs, terms)
+        for chosen in allowed(session):
+            for number, current, visits, dollars in rests(costs, terms, chosen):
+                most = dollars + 1e-9 * max(1.0, dollars)
+                said = [bound.dollars(number, current, visits) for bound in (short, returning)]
+                assert max(said) <= most
+                assert silent.dollars(number, current, visits) == 0.0
+                seen["the one is larger"] += said[0] > said[1] + 1e-6
+                seen["the other is larger"] += said[1] > said[0] + 1e-6
+                seen["no bound"] += wrong.dollars(number, current, visits) > most + 1e-6
+
+    law()
+    assert min(seen[name] for name in ("the one is larger", "the other is larger", "no bound")) >= 1, seen
 
 
 @settings(max_examples=100, deadline=None)

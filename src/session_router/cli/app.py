@@ -8,6 +8,7 @@ import typer
 
 from session_router.cli.demo import demo
 from session_router.cli.explain import explain
+from session_router.cli.fit import fit
 from session_router.cli.learn import learn
 from session_router.cli.prices import prices
 from session_router.cli.regret import regret
@@ -46,4 +47,5 @@ app.command()(replay)
 app.command()(regret)
 app.command()(explain)
 app.command()(learn)
+app.command()(fit)
 app.command()(prices)

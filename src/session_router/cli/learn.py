@@ -38,7 +38,7 @@ def learn(
     from session_router.cli.closing import leave
     from session_router.cli.exit_codes import INTERRUPTED
     from session_router.cli.offline import offline_router, pace_of
-    from session_router.cli.outputs import check_outputs
+    from session_router.cli.outputs import check_outputs, write_whole
     from session_router.cli.reading import take_sessions
     from session_router.cli.terminal import escaped, output_console
     from session_router.learning import Learner
@@ -60,32 +60,9 @@ def learn(
     if taken.stopped:
         raise typer.Exit(INTERRUPTED)
     experience = learner.experience()
-    _write(out, json.dumps(experience.to_plain()) + "\n")
+    write_whole(OUT, out, json.dumps(experience.to_plain()) + "\n")
     output_console().print(
         f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {escaped(str(out))}\n"
         f'Put `experience = "{escaped(out.name)}"` into `\\[policy]` of the configuration beside it.'
     )
     leave(taken, lenient=lenient)
-
-
-def _write(path: Path, text: str) -> None:
-    """Put `text` at `path`, whole or not at all."""
-    import os
-
-    from session_router.cli.outputs import unwritable
-
-    # A file of this name could be the user's: it is made, never overwritten.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # a device stays one
-            return
-        with draft.open("x", encoding="utf-8") as file:
-            try:
-                file.write(text)
-                file.close()
-                draft.replace(path)
-            finally:
-                draft.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(OUT, path, error) from None

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def check_outputs(outputs: Mapping[str, Path | None], *, sessions: Path, config: Path | None, experienced: bool = True) -> None:
+def check_outputs(
+    outputs: Mapping[str, Path | None],
+    *,
+    sessions: Path,
+    config: Path | None,
+    experienced: bool = True,
+    scored: bool = True,
+    configured: bool = True,
+) -> None:
     """Refuse, before anything is opened for writing, an output that would destroy an input or another output.
 
     Args:
@@ -23,11 +31,15 @@ def check_outputs(outputs: Mapping[str, Path | None], *, sessions: Path, config:
         sessions: The recorded sessions.
         config: The configuration, as in `load_router`. What it names counts as an input too.
         experienced: Whether its experience is an input.
+        scored: Whether its scorer is an input.
+        configured: Whether there has to be a configuration.
 
     Raises:
         ConfigurationError: An output is one of these files under any name, or is in no directory; or the configuration is wrong.
     """
-    taken = [(sessions, "the file of the sessions"), *_configured(config, experienced=experienced)]
+    taken = [(sessions, "the file of the sessions")]
+    if configured or config is not None:
+        taken += _configured(config, experienced=experienced, scored=scored)
     for option, path in outputs.items():
         if path is None:
             continue
@@ -48,12 +60,36 @@ def unwritable(option: str, path: Path, error: OSError) -> ConfigurationError:
     return ConfigurationError(key=option, value=str(path), rule=f"it cannot be written ({error.strerror or error}).")
 
 
-def _configured(config: Path | None, *, experienced: bool) -> list[tuple[Path, str]]:
+def write_whole(option: str, path: Path, text: str) -> None:
+    """Put `text` at `path`, whole or not at all.
+
+    Raises:
+        ConfigurationError: The system refuses.
+    """
+    # A file of this name could be the user's: it is made, never overwritten.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")  # a device stays one
+            return
+        with draft.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.close()
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(option, path, error) from None
+
+
+def _configured(config: Path | None, *, experienced: bool, scored: bool) -> list[tuple[Path, str]]:
     settings = load_settings(config)
     source = Path(os.environ[PATH_VARIABLE]) if config is None else config
     named = {
         "price_file": settings.price_file,
         "policy.experience": settings.policy.experience if experienced else None,
+        "scorer.path": settings.scorer.path if scored else None,
         # A replay does not touch the configured store: that holds for its outputs too.
         "store.path": settings.store.path,
     }

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import build_key, build_models, build_policy, build_store
+from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
+from session_router.config.scorer import build_scorer
 from session_router.errors import ConfigurationError
+from session_router.identity import key_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_prices", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_key", "load_prices", "load_router", "load_settings"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -69,11 +71,11 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         policy: Instead of the file's `[policy]`.
         experienced: Whether the file's `policy.experience` counts; if not, it is not read.
         store: Instead of the file's `[store]`, which is then not opened.
-        scorer: As in `Router`.
+        scorer: Instead of the file's `[scorer]`, which is then not read.
         audit: As in `Router`.
         observers: As in `Router`.
         clock: As in `Router`.
-        key: Instead of `SESSION_ROUTER_KEY` and the file's `key`.
+        key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked with those.
         environment: Variables to read instead of the process's.
 
     Raises:
@@ -86,7 +88,10 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     layers = _layers(path, environment)
     settings = _settings(layers)
     specs = build_models(settings, models or {}, layers)
-    key = build_key(settings, environment, layers) if key is None else key
+    own_key = build_key(settings, environment, layers)
+    if scorer is None:
+        scorer = build_scorer(settings, layers, key=own_key)
+    key = own_key if key is None else key
     if store is None:
         store, key = build_store(settings, key, layers)
     return Router(
@@ -117,6 +122,24 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
     if problems:
         raise raised(problems)
     return priced
+
+
+def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:
+    """Read the key that a configuration gives: `SESSION_ROUTER_KEY`, else the file's; `None` when neither is there.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; without one, and without `SESSION_ROUTER_CONFIG`, only the variable counts.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or the key is not hex, or too short.
+    """
+    environment = os.environ if environment is None else environment
+    if path is None and not environment.get(PATH_VARIABLE):
+        text = environment.get(KEY_VARIABLE)
+        return key_from_text(text, source=f"environment variable {KEY_VARIABLE}") if text else None
+    layers = _layers(path, environment)
+    return build_key(_settings(layers), environment, layers)
 
 
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:

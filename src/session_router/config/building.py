@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from session_router.config.schema import ModelSection, PolicySection, Settings
     from session_router.ports import SessionStore
 
+KEY_VARIABLE = "SESSION_ROUTER_KEY"
+
 
 def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = True) -> Policy:
     """Make the policy.
@@ -116,8 +118,8 @@ def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers
     Raises:
         ConfigurationError: It is not hex, or too short.
     """
-    if text := environment.get("SESSION_ROUTER_KEY"):
-        return key_from_text(text, source="environment variable SESSION_ROUTER_KEY")
+    if text := environment.get(KEY_VARIABLE):
+        return key_from_text(text, source=f"environment variable {KEY_VARIABLE}")
     if settings.key is None:
         return None
     return key_from_text(settings.key.get_secret_value(), source=layers.source_of(("key",)) or "`key`")

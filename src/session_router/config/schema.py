@@ -208,6 +208,15 @@ class StoreSection(Section):
     maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
 
 
+class ScorerSection(Section):
+    """`[scorer]`: a scorer that was fitted to outcomes; without a `path`, need is guessed from wording."""
+
+    path: Name | None = None
+    models: dict[Name, Name] = Field(
+        default_factory=dict[str, str], description="a table: what a route is called in the file, such as fast = 'gpt-5-mini'"
+    )
+
+
 class Settings(Section):
     """A whole configuration, with its shape checked; `load_router` makes the objects."""
 
@@ -217,5 +226,6 @@ class Settings(Section):
     )
     prices: dict[Name, PricesSection] = Field(default_factory=dict[str, PricesSection])
     price_file: Name | None = None
+    scorer: ScorerSection = ScorerSection()
     store: StoreSection = StoreSection()
     key: SecretStr | None = None

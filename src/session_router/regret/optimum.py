@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from session_router.core.hindsight import cheapest_path
 from session_router.regret.lower_bound import LowerBound
+from session_router.regret.returning_bound import ReturningBound
 from session_router.regret.runs import NEVER, RunCosts
 
 if TYPE_CHECKING:
@@ -86,13 +87,14 @@ class Hindsight:
         return worth
 
     def _remaining(self, terms: Terms) -> Callable[[_State], float]:
-        bound: LowerBound | None = None
+        """Say what is still to be paid at least: the larger of two bounds. They are worked out when the first is asked for."""
+        bounds: tuple[LowerBound, ReturningBound] | None = None
 
         def remaining(state: _State) -> float:
-            nonlocal bound
-            if bound is None:
-                bound = LowerBound(self._costs, terms)
+            nonlocal bounds
+            if bounds is None:
+                bounds = LowerBound(self._costs, terms), ReturningBound(self._costs, terms)
             number, current, visits = state
-            return bound.dollars(number, current, visits)
+            return max(bounds[0].dollars(number, current, visits), bounds[1].dollars(number, current, visits))
 
         return remaining

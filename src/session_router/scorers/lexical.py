@@ -73,13 +73,20 @@ class LexicalScorer:
 def lexical_difficulty(text: str) -> float:
     """Return a guess in [0, 1]: 0.1 for an empty text, growing with length, hard words, code and listed steps."""
     text = text[:SCANNED_CHARACTERS]
+    hard_marks, step_words = marks_of_work(text)
+    length = min(0.3, 0.06 * math.log2(1 + len(text) / 40))
+    hard = min(0.4, 0.2 * hard_marks)
+    code = 0.15 if has_code(text) else 0.0
+    steps = min(0.1, 0.03 * step_words)
+    return min(1.0, 0.1 + length + hard + code + steps)
+
+
+def marks_of_work(text: str) -> tuple[int, int]:
+    """Count the different words and phrases of hard work in `text`, and all its words for steps."""
     lowered = text.lower()
     words = _WORD.findall(lowered)
-    length = min(0.3, 0.06 * math.log2(1 + len(text) / 40))
-    hard = min(0.4, 0.2 * (len(_HARD_WORDS.intersection(words)) + sum(map(lowered.__contains__, _HARD_PHRASES))))
-    code = 0.15 if has_code(text) else 0.0
-    steps = min(0.1, 0.03 * len([word for word in words if word in _STEP_WORDS]))
-    return min(1.0, 0.1 + length + hard + code + steps)
+    hard = len(_HARD_WORDS.intersection(words)) + sum(map(lowered.__contains__, _HARD_PHRASES))
+    return hard, len([word for word in words if word in _STEP_WORDS])
 
 
 def has_code(text: str) -> bool:

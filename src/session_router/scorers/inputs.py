@@ -1,0 +1,43 @@
+"""Questions -> what is embedded, and the features beside it. The same for fitting and for scoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from session_router.scorers.canonical import canonical_text
+from session_router.scorers.features import READ_TEXTS, features_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from session_router.core.need import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What is looked at of some questions.
+
+    Attributes:
+        texts: To be embedded: what the user typed, in canonical form.
+        features: Shape (questions, len(FEATURES)).
+    """
+
+    texts: tuple[str, ...]
+    features: NDArray[np.float64]
+
+
+def inputs_of(questions: Sequence[Question]) -> Inputs:
+    """Read `questions` in canonical form: how a text is encoded, and what nobody sees of it, does not count."""
+    read = [canonical_question(question) for question in questions]
+    return Inputs(texts=tuple(question.text for question in read), features=np.stack([features_of(question) for question in read]))
+
+
+def canonical_question(question: Question) -> Question:
+    """Return `question` with its texts in canonical form."""
+    recent = tuple(map(canonical_text, question.recent[-READ_TEXTS:]))
+    return replace(question, text=canonical_text(question.text), recent=recent)
