@@ -23,9 +23,9 @@ from benchmarks._regret_peers import (
     user_turn,
 )
 from benchmarks._regret_plano import Binding, Cap, Visit, capped
-from benchmarks._regret_play import OPTIMUM, OURS, UNLEARNED, bill_of, play
+from benchmarks._regret_play import OPTIMUM, OURS, UNLEARNED, Played, bill_of, play
 from benchmarks._regret_sources import RecordedSession, Source
-from benchmarks.regret import figure_names, print_ratio
+from benchmarks.regret import HIGHER, figure_names, print_ratio, print_rows
 from session_router import ModelSpec, Policy, Prices, Router
 from session_router.core.model import ModelName
 from session_router.core.need import Need, Question
@@ -383,6 +383,43 @@ class TestPlaying:
         assert "not the lowest" in beaten["note"]
         assert "not the lowest" not in tied["note"]
         assert set(tied["peer"]) == set(peers(SPECS, never_failed))
+
+    def test_a_figure_says_how_far_it_tells_routings_apart(self, capsys: pytest.CaptureFixture[str]) -> None:
+        played = play(made_up(), 0.2, ORACLE)
+        for name, variants in played.variants.items():
+            for variant in variants:  # no two alike, and none like ours
+                played.bills[name, variant] = replace(played.bills[OURS], risk=played.bills[OURS].risk + 1 + len(name))
+        rules = len(played.variants)
+        notes: list[list[str]] = []
+        for alike, switches in ((0, 0), (2, 0), (rules, 3)):
+            for name in list(played.variants)[:alike]:
+                played.bills[played.best(name)] = played.bills[OURS]
+            played.bills[OPTIMUM] = replace(played.bills[OPTIMUM], switches=switches)
+            assert len(played.tied()) == alike
+            print_ratio(played, 0.2)
+            notes.append(json.loads(capsys.readouterr().out)["note"].split("; "))
+        still, moving = "the optimum never switches here: only the first choice is tried", "the optimum switches 3 times"
+        assert [f"tied with {alike} of the {rules} rules" in note for alike, note in zip(("none", 2, rules), notes, strict=True)] == [
+            True
+        ] * 3
+        assert [(still in note, moving in note) for note in notes] == [(True, False), (True, False), (False, True)]
+
+    def test_the_sum_of_rows_counts_lower_tied_and_higher_and_says_why_it_is_higher(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rows: dict[str, Played] = {}
+        for name, need, more in (("lower", ORACLE, -1.0), ("tied", ORACLE, 0.0), ("raw", ORACLE, 1.0), ("probable", CALIBRATED, 1.0)):
+            played = rows[name] = play(made_up(), 0.2, need)
+            best = played.best_of_all()
+            played.bills[OURS] = replace(played.bills[best], risk=played.bills[best].risk + more)
+        print_rows({name: rows[name] for name in ("lower", "tied")})
+        print_rows(rows)
+        met, unmet = map(json.loads, capsys.readouterr().out.splitlines())
+        assert (met["figure"], met["value"], met["n"], met["met"]) == (HIGHER, 0, 2, True)
+        assert (unmet["value"], unmet["n"], unmet["met"]) == (2, 4, False)
+        assert unmet["note"].startswith("lower than every rule that keeps the locks on 1 rows, tied with the lowest on 1, higher on 2; ")
+        raw, probable = (unmet["note"].partition(f"{name}: ")[2] for name in ("raw", "probable"))
+        assert "is no probability: it heard a chance of" in raw.partition("probable: ")[0]
+        assert "is no probability" not in probable
+        assert "ours less it +" in probable
 
     def test_every_figure_has_a_name_of_its_own(self) -> None:
         names = figure_names()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import fields, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
@@ -26,14 +27,13 @@ from benchmarks._saar_workload import (
     is_locked,
     turn_total,
 )
-from benchmarks.saar import POLICIES, hindsight_path
+from benchmarks.saar import OURS, POLICIES, RUN_OF_OURS, STAKES, hindsight_path, print_distance, reports_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 SESSIONS = all_sessions()
 SAMPLE = SESSIONS[::37]  # of every scenario and seed
-STAKES = (0.2, 0.5, 1.0)
 
 
 def hindsight(stake: float) -> Callable[[Session], Policy]:
@@ -168,6 +168,14 @@ def test_a_policy_is_tried_on_the_one_seed_that_it_did_not_learn_from() -> None:
 
     policy_of = leaving_one_seed_out(SESSIONS, learn, 0.5)
     assert all(learned[policy_of(session)] == set(SEEDS) - {session.seed} for session in SESSIONS)
+
+
+def test_a_figure_of_ours_says_what_of_the_library_it_ran(capsys: pytest.CaptureFixture[str]) -> None:
+    print_distance(reports_at(SAMPLE, 0.5), 0.5)
+    lines = {line["figure"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert lines["ratio_0.5"]["note"].startswith(RUN_OF_OURS)
+    assert OURS not in lines["ratio_0.5"]["peer"]
+    assert RUN_OF_OURS not in lines["optimum_0.5"]["note"]
 
 
 def turn_of(phase: Phase, demand: float, history: int) -> Turn:

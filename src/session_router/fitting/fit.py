@@ -67,7 +67,7 @@ class FitSettings:
         check_number(self.delta, key="delta", rule="give a chance in (0, 1).", low=np.nextafter(0, 1), below=1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
     """What came out.
 

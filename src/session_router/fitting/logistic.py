@@ -17,7 +17,7 @@ _STEPS, _HALVINGS = 50, 30
 _FLAT = 1e-9  # largest slope an outcome at which the descent ends
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Line:
     """A linear function: the log odds.
 

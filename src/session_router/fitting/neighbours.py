@@ -21,7 +21,7 @@ MAXIMUM_OUTCOMES: Final = 10_000
 _AT_ONCE = 256  # rows of similarities
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CrossLooked:
     """A choice, and what it would have said of each row had the row's fold not been there.
 

@@ -28,7 +28,7 @@ OUTPUT_TOKENS: Final = 400
 _AT_ONCE = 256  # texts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """Outcomes, a column for each question.
 

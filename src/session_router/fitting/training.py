@@ -31,7 +31,7 @@ class Method(StrEnum):
     NEIGHBOURS = "neighbours"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trained:
     """Predictors of some models.
 

@@ -56,11 +56,12 @@ def features_of(question: Question) -> NDArray[np.float64]:
     Returns:
         Shape (len(FEATURES),), in the order of `FEATURES`; each in [0, 1].
     """
-    found = {**_of_text(_read(question.text)), **_of_session(question), "characters": _grown(len(question.text), LONGEST_TEXT)}
+    found = {**_of_text(part_that_is_read(question.text)), **_of_session(question), "characters": _grown(len(question.text), LONGEST_TEXT)}
     return np.array([found[name] for name in FEATURES], dtype=np.float64)
 
 
-def _read(text: str) -> str:
+def part_that_is_read(text: str) -> str:
+    """Return `text`, or of a long one its beginning and its end."""
     return text if len(text) <= READ_BEGINNING + READ_END else f"{text[:READ_BEGINNING]}\n{text[-READ_END:]}"
 
 

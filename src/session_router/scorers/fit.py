@@ -69,7 +69,7 @@ class FittedModel:
         return Need(p_success=chance, low=low, high=high, certificate=self.certificate if certified else None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
     """Everything that a scorer needs to know.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from session_router.scorers.canonical import canonical_text
-from session_router.scorers.features import READ_TEXTS, features_of
+from session_router.scorers.features import READ_TEXTS, features_of, part_that_is_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from session_router.core.need import Question
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inputs:
     """What is looked at of some questions.
 
     Attributes:
-        texts: To be embedded: what the user typed, in canonical form.
+        texts: To be embedded: what the user typed, in canonical form; of long texts the part that the features are of.
         features: Shape (questions, len(FEATURES)).
     """
 
@@ -34,7 +34,9 @@ class Inputs:
 def inputs_of(questions: Sequence[Question]) -> Inputs:
     """Read `questions` in canonical form: how a text is encoded, and what nobody sees of it, does not count."""
     read = [canonical_question(question) for question in questions]
-    return Inputs(texts=tuple(question.text for question in read), features=np.stack([features_of(question) for question in read]))
+    return Inputs(
+        texts=tuple(part_that_is_read(question.text) for question in read), features=np.stack([features_of(question) for question in read])
+    )
 
 
 def canonical_question(question: Question) -> Question:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 EMBEDDING_SCALE: Final = 4.0
@@ -25,7 +23,7 @@ UNKNOWN: Final = -1
 """In the place of 0 or 1, where a model was not asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
     """Standardises features.
 
@@ -53,7 +51,7 @@ class Scaling:
         return cls(centre=features.mean(axis=0).astype(np.float32), spread=spread.astype(np.float32))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LogisticPredictor:
     """A linear function for each model.
 
@@ -73,7 +71,7 @@ class LogisticPredictor:
         return columns @ self.weights.astype(np.float64).T + self.intercepts.astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NeighbourPredictor:
     """Looks up the nearest of the outcomes it was fitted to. Features do not count.
 
@@ -82,12 +80,18 @@ class NeighbourPredictor:
         scales: What makes each row as long as it was, shape (outcomes,).
         served: Whether each model served each: 1, 0, or `UNKNOWN`; shape (models, outcomes).
         nearest: How many are looked at.
+        columns: The vectors as they are multiplied, shape (dimension, outcomes); follows from the others.
     """
 
     vectors: NDArray[np.int8]
     scales: NDArray[np.float32]
     served: NDArray[np.int8]
     nearest: int
+    columns: NDArray[np.float32] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Turn bytes into numbers once, and not for every score."""
+        object.__setattr__(self, "columns", self.vectors.T.astype(np.float32))
 
     def logits(self, vectors: NDArray[np.float32], features: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002 -- as the others
         """Return shape (rows, models)."""
@@ -99,7 +103,7 @@ class NeighbourPredictor:
 
     def similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosines, shape (rows, outcomes)."""
-        products = vectors @ self.vectors.T.astype(np.float32)
+        products = vectors @ self.columns
         cosines: NDArray[np.float32] = products * self.scales
         return cosines
 
@@ -128,13 +132,3 @@ def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[n
 
 
 Predictor = LogisticPredictor | NeighbourPredictor
-
-
-def selected(predictor: Predictor, models: Sequence[int]) -> Predictor:
-    """Return `predictor` for some of its models only, in the order given."""
-    from dataclasses import replace
-
-    rows = list(models)
-    if isinstance(predictor, LogisticPredictor):
-        return replace(predictor, weights=predictor.weights[rows], intercepts=predictor.intercepts[rows])
-    return replace(predictor, served=predictor.served[rows])

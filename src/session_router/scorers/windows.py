@@ -54,7 +54,8 @@ def questions_of(question: Question) -> tuple[Question, ...]:
     whole = replace(question, text=text, recent=tuple(map(canonical_text, question.recent)))
     if len(text) < LEAST_CHARACTERS:
         return (whole,)
-    return (whole, *(replace(whole, text=_without(text, window)) for window in WINDOWS))
+    # What is cut may end in the middle of what belongs together: a blank and the accent on it.
+    return (whole, *(replace(whole, text=canonical_text(_without(text, window))) for window in WINDOWS))
 
 
 def _without(text: str, window: Window) -> str:

@@ -159,3 +159,9 @@ def test_what_nobody_sees_does_not_count() -> None:
     assert canonical_question(plain) == canonical_question(hidden)
     assert inputs_of([plain]).features.tobytes() == inputs_of([hidden]).features.tobytes()
     assert features_of(plain).tobytes() != features_of(hidden).tobytes()
+
+
+def test_of_a_long_text_no_more_is_embedded_than_is_read() -> None:
+    inputs = inputs_of([Question(text="word " * 20_000), Question(text="short")])
+    assert len(inputs.texts[0]) == READ_BEGINNING + READ_END + 1
+    assert inputs.texts[1] == "short"
