@@ -25,8 +25,7 @@ from session_router.router import Router
 from session_router_langchain.calls import Calls
 from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream
 from session_router_langchain.generation import child_config, configs_and_options, result_of
-from session_router_langchain.outcomes import stamped
-from session_router_langchain.passage import Passed, adrive, drive
+from session_router_langchain.passage import adrive, drive, itself, marked
 from session_router_langchain.profiles import common_profile
 from session_router_langchain.relay import EventRelay, MessageRelay, as_chunk
 from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
@@ -202,7 +201,7 @@ class SessionRouterChatModel(BaseChatModel):
         """Ask the model that the router chooses."""
         request = self._request(input, config, kwargs, stop=stop)
 
-        return _marked(drive(self.router, request.call, request.invoke, _itself))
+        return marked(drive(self.router, request.call, request.invoke, itself))
 
     async def ainvoke(
         self,
@@ -215,7 +214,7 @@ class SessionRouterChatModel(BaseChatModel):
         """Ask the model that the router chooses, without blocking the event loop."""
         request = self._request(input, config, kwargs, stop=stop)
 
-        return _marked(await adrive(self.router, request.call, request.ainvoke, _itself))
+        return marked(await adrive(self.router, request.call, request.ainvoke, itself))
 
     def stream(
         self,
@@ -391,11 +390,3 @@ class SessionRouterChatModel(BaseChatModel):
     def _counter(self) -> BaseChatModel:
         name = self._pinned(self.model) or self.router.policy.default or next(iter(self.router.models))
         return self._calls.models[ModelName(name)]
-
-
-def _itself(message: AIMessage) -> AIMessage:
-    return message
-
-
-def _marked(passed: Passed[AIMessage]) -> AIMessage:
-    return stamped(passed.response, passed.decision, passed.outcome.model)

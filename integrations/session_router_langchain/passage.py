@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
 from session_router_langchain.delivery import DeliveryProbe
-from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of
+from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -211,3 +211,13 @@ async def aperform(router: Router, effect: Route | Observe) -> Decision | Sessio
     if isinstance(effect, Route):
         return await router.aroute(effect.call)
     return await router.aobserve(effect.decision, effect.outcome)
+
+
+def itself(message: AIMessage) -> AIMessage:
+    """Find the answer in a response that is one."""
+    return message
+
+
+def marked(passed: Passed[AIMessage]) -> AIMessage:
+    """Return the answer of a passage whose response is one, with our facts on it."""
+    return stamped(passed.response, passed.decision, passed.outcome.model)
