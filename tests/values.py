@@ -6,13 +6,15 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from session_router.core.binding import Binding, BindingKind, BindingReach
 from session_router.core.call import Call, Outcome
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Need, Question
 from session_router.core.policy import Policy
 from session_router.core.pricing import Prices
 from session_router.core.session import SessionId
-from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach, Role, Step, Transcript
+from session_router.core.step import Ask, AskKind, Role, Step
+from session_router.core.transcript import Transcript
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, ToolMessage
 
-from session_router.core.transcript import Binding, BindingKind, BindingReach
+from session_router.core.binding import Binding, BindingKind, BindingReach
 from session_router_langchain.dialects import ANTHROPIC, GOOGLE_GENAI, OPENAI_CHAT, OPENAI_RESPONSES, dialect_of_provider, family_of
 from session_router_langchain.vocabulary import (
     ANTHROPIC_INPUTS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from session_router.core.transcript import Ask, AskKind
+from session_router.core.step import Ask, AskKind
 from session_router_langchain.vocabulary import (
     OPENAI_CLIENT_ANSWERS,
     OPENAI_CLIENT_CALLS,

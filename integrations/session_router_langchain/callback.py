@@ -125,14 +125,14 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
 
     def _route(self, messages: list[BaseMessage], metadata: dict[str, Any], params: dict[str, Any]) -> Decision:
         tools = params.get("tools") or ()
-        reading = self._calls.read(messages, tools=tools)
+        transcript = self._calls.read(messages, tools=tools)
         # Of its config, a call's callbacks are told the metadata only; the rest is that of the run around it.
         config = {**current_config(), "metadata": metadata}
         names = names_of(cast("RunnableConfig", config), tenant=self._tenant, principal=self._principal)
         call = self._calls.call(
             messages,
-            reading,
-            session=self._calls.identify(names, reading),
+            transcript,
+            session=self._calls.identify(names, transcript),
             agent=names.agent,
             tools=tools,
             settings=params,

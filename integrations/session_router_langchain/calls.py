@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
+from session_router.core.binding import BindingKind
 from session_router.core.call import Call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
-from session_router.core.transcript import AskKind, BindingKind, Role
+from session_router.core.step import AskKind, Role
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.dialects import ANTHROPIC
-from session_router_langchain.messages import HeadReader, MessageReader, Reading, typed_texts
+from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.session import Session, SessionId
+    from session_router.core.transcript import Transcript
 
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 """Nothing but the history."""
@@ -64,19 +66,19 @@ class Calls:
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
 
-    def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Reading:
+    def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Transcript:
         """Read a history; only what is new since it was last read is looked at."""
         self.models.build()
         return self.reader.read(messages, head=self.heads.read(system, tools))
 
-    def identify(self, names: SessionNames, reading: Reading) -> SessionId | None:
+    def identify(self, names: SessionNames, transcript: Transcript) -> SessionId | None:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
-        return session_id(self.router.key, names, reading.transcript)
+        return session_id(self.router.key, names, transcript)
 
     def call(  # noqa: PLR0913 -- one argument a fact
         self,
         messages: Sequence[BaseMessage],
-        reading: Reading,
+        transcript: Transcript,
         *,
         session: SessionId | None = None,
         carried: Session | None = None,
@@ -91,7 +93,6 @@ class Calls:
         internal: bool = False,
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it."""
-        transcript = reading.transcript
         *recent, text = typed_texts(messages, transcript) or ("",)
         return Call(
             transcript=transcript,
@@ -116,17 +117,17 @@ class Calls:
             internal=internal,
         )
 
-    def prepare(self, messages: Sequence[BaseMessage], reading: Reading, call: Call, decision: Decision) -> Sequence[BaseMessage]:
+    def prepare(self, messages: Sequence[BaseMessage], call: Call, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it: the very same list when it can take it as it is."""
         continued = any(binding.kind is BindingKind.PREVIOUS_RESPONSE for binding in call.bindings)
         # By now nobody will run the calls that are still open: a model is about to be asked.
-        abandoned = any(ask.kind is not AskKind.SERVER_TOOL for ask in reading.position.open)
+        abandoned = any(ask.kind is not AskKind.SERVER_TOOL for ask in call.transcript.position.open)
         prepared: Sequence[BaseMessage] = messages
-        if reading.broken or abandoned:
+        if call.transcript.broken or abandoned:
             prepared = repair(messages, continued=continued, abandoned=abandoned)
         target = self._target(decision.chosen())
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
-        taken_up = target.thinking and _takes_up_a_loop(reading, target.name)
+        taken_up = target.thinking and _takes_up_a_loop(call.transcript, target.name)
         if not (decision.evidence.blocked_by or decision.action is Action.FORCED_SWITCH or taken_up):
             return begun(prepared) if target.dialect == ANTHROPIC else prepared
         prepared = convert(prepared, target, origin=origin_in(self.models.specs))
@@ -159,7 +160,7 @@ def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
     return [*messages[:first], HumanMessage(BEGINNING), *messages[first:]]
 
 
-def _takes_up_a_loop(reading: Reading, name: str) -> bool:
+def _takes_up_a_loop(transcript: Transcript, name: str) -> bool:
     """Whether the last calls of the history are another model's: one that signs its thoughts could not go on from them."""
-    last = next((step for step in reversed(reading.transcript.steps) if step.role is Role.AI), None)
+    last = next((step for step in reversed(transcript.steps) if step.role is Role.AI), None)
     return last is not None and bool(last.asks) and last.author != name

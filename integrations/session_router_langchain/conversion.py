@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from session_router.core.transcript import KEPT_BY_PROVIDER, AskKind, BindingKind
+from session_router.core.binding import KEPT_BY_PROVIDER, BindingKind
+from session_router.core.step import AskKind
 from session_router_langchain.bindings import (
     bindings_of_block,
     bindings_of_envelope,
@@ -36,7 +37,7 @@ from session_router_langchain.vocabulary import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from session_router.core.transcript import Binding
+    from session_router.core.binding import Binding
     from session_router_langchain.bindings import Origin
     from session_router_langchain.target import OriginOf, Target
     from session_router_langchain.vocabulary import Block

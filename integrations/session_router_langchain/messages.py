@@ -10,15 +10,15 @@ import contextlib
 import hashlib
 import json
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from session_router.core.boundary import Position, advance
 from session_router.core.model import Capability
-from session_router.core.transcript import DIGEST_BYTES, Prefix, Role, Step, Transcript
+from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.transcript import Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
@@ -38,51 +38,21 @@ _LOOK_BACK = 256  # messages that one step of a graph may add before a history i
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What reading a history gave.
-
-    Attributes:
-        transcript: The history.
-        broken: Whether no provider would take it as it is: calls that nobody answered before the next message,
-            or results that nothing asked for. It must be repaired for the request.
-        position: Where the lock machine stands after it.
-    """
-
-    transcript: Transcript = field(default_factory=Transcript)
-    broken: bool = False
-    position: Position = field(default_factory=Position)
-
-    def extended(self, steps: Sequence[Step]) -> Reading:
-        """Return this reading after `steps`."""
-        position, broken = self.position, self.broken
-        for step in steps:
-            speaks = step.role in {Role.HUMAN, Role.AI} and not step.answers
-            broken = broken or bool(speaks and position.open)
-            position = advance(position, step)
-            broken = broken or bool(position.orphans)
-        return Reading(self.transcript.extended(steps), broken, position)
-
-    def headed(self, head: Prefix | None) -> Reading:
-        """Return this reading behind a system prompt and tools."""
-        return self if head is None else Reading(self.transcript.headed(head), self.broken, self.position)
-
-
-@dataclass(frozen=True, slots=True)
 class _Remembered:
-    """One reading, for as long as the last message of its history lives.
+    """One history that was read, for as long as its last message lives.
 
     Attributes:
         key: `id` of the last message.
         last: The last message; a strong reference would keep it alive, and with it all the others.
         before: The messages before it.
-        reading: What reading them gave.
+        transcript: What reading them gave.
         spare: Whether it stands for a history whose last message may be another one next time.
     """
 
     key: int
     last: weakref.ref[BaseMessage]
     before: list[BaseMessage]
-    reading: Reading
+    transcript: Transcript
     spare: bool
 
 
@@ -99,10 +69,10 @@ class MessageReader:
         self._read: dict[int, _Remembered] = {}
 
     def __len__(self) -> int:
-        """Return the number of readings that are remembered: one or two of each history."""
+        """Return the number of transcripts that are remembered: one or two of each history."""
         return len(self._read)
 
-    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Reading:
+    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Transcript:
         """Read `messages`.
 
         Args:
@@ -111,20 +81,20 @@ class MessageReader:
         """
         messages = messages if isinstance(messages, list) else list(messages)
         known, found = self._longest_known(messages)
-        reading = found.reading if found else Reading()
+        transcript = found.transcript if found else Transcript()
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
             for index in range(known, len(messages)):
-                before = steps[-1] if steps else reading.transcript.steps[-1] if known else None
+                before = steps[-1] if steps else transcript.steps[-1] if known else None
                 steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = reading.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
-            reading = reading.extended(steps) if spare is None else spare.extended(steps[-1:])
+            spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
+            transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
-                self._remember(messages, reading, spare=spare, superseded=found)
-        return reading.headed(head)
+                self._remember(messages, transcript, spare=spare, superseded=found)
+        return transcript if head is None else transcript.headed(head)
 
     def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, _Remembered | None]:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
@@ -133,7 +103,9 @@ class MessageReader:
                 return count, entry
         return 0, None
 
-    def _remember(self, messages: list[BaseMessage], reading: Reading, *, spare: Reading | None, superseded: _Remembered | None) -> None:
+    def _remember(
+        self, messages: list[BaseMessage], transcript: Transcript, *, spare: Transcript | None, superseded: _Remembered | None
+    ) -> None:
         with self._guard:
             if superseded is not None:
                 self._read.pop(superseded.key, None)
@@ -141,17 +113,17 @@ class MessageReader:
                     other = self._read.get(id(superseded.before[-1]))
                     if other is not None and other.spare:
                         del self._read[other.key]
-            self._keep(messages, reading)
+            self._keep(messages, transcript)
             if spare is not None:
                 self._keep(messages[:-1], spare, spare=True)
 
-    def _keep(self, messages: list[BaseMessage], reading: Reading, *, spare: bool = False) -> None:
+    def _keep(self, messages: list[BaseMessage], transcript: Transcript, *, spare: bool = False) -> None:
         key, read = id(messages[-1]), self._read
 
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], reading, spare)
+        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare)
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:

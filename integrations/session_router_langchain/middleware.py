@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.router import Router
-    from session_router_langchain.messages import Reading
 
 
 class SessionRouterState(AgentState[Any]):
@@ -49,7 +48,6 @@ class _Pass:
     """One pass through the middleware: the request as it came, and the call made of it."""
 
     request: ModelRequest[Any]
-    reading: Reading
     call: Call
 
 
@@ -115,10 +113,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         messages = state["messages"]
         if session is None or not messages:
             return None
-        reading = self.calls.read(messages)
-        if reading.position.phase is Phase.PAUSED:
+        transcript = self.calls.read(messages)
+        if transcript.position.phase is Phase.PAUSED:
             return None
-        ending = reading.transcript.steps[-1].digest
+        ending = transcript.steps[-1].digest
         return self.calls.sessions.written(replace(session, closed=ending, lock=None).committed())
 
     async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
@@ -126,12 +124,12 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return self.after_agent(state, runtime)
 
     def _begin(self, request: ModelRequest[Any]) -> _Pass:
-        reading = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
+        transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
         names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
-        session, carried = find_session(self.calls, request.state, request.runtime, reading, names)
+        session, carried = find_session(self.calls, request.state, request.runtime, transcript, names)
         call = self.calls.call(
             request.messages,
-            reading,
+            transcript,
             session=session,
             carried=carried,
             agent=names.agent,
@@ -140,13 +138,13 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             structured=request.response_format is not None,
             requires=_needed_for(request.response_format),
         )
-        return _Pass(request, reading, call)
+        return _Pass(request, call)
 
     def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
         """Return the request for the chosen model."""
         name = decision.chosen()
         request = here.request
-        messages = self.calls.prepare(request.messages, here.reading, here.call, decision)
+        messages = self.calls.prepare(request.messages, here.call, decision)
         overrides: dict[str, Any] = {"model": self.calls.models[name]}
         if messages is not request.messages:
             overrides["messages"] = list(messages)

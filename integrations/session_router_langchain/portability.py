@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from session_router.core.transcript import KEPT_BY_PROVIDER, BindingKind
+from session_router.core.binding import KEPT_BY_PROVIDER, BindingKind
 from session_router.errors import Unportable
 from session_router_langchain.conversion import Conversion
 from session_router_langchain.target import as_target, origin_beside

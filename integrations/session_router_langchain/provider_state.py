@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage
 
-from session_router.core.transcript import Binding, BindingKind, BindingReach, Role
+from session_router.core.binding import Binding, BindingKind, BindingReach
+from session_router.core.step import Role
 from session_router_langchain.dialects import ANTHROPIC, GOOGLE_GENAI, OPENAI_CHAT, OPENAI_RESPONSES, family_of
 from session_router_langchain.target import origin_in
 from session_router_langchain.vocabulary import is_block

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from session_router.core.transcript import AskKind
+from session_router.core.step import AskKind
 from session_router_langchain.bindings import is_computer_output
 from session_router_langchain.blocks import answers_of, asks_of, client_ask_id
 from session_router_langchain.rewriting import describe_tool, screen, standard, text_block

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
     from session_router_langchain.calls import Calls
     from session_router_langchain.delivery import DeliveryProbe
-    from session_router_langchain.messages import Reading
 
 TOOL_OPTIONS = "session_router_tool_options"
 """Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
@@ -73,7 +72,6 @@ class Request:
     Attributes:
         calls: The chat models, and what prepares requests for them.
         messages: The history.
-        reading: The history, read.
         call: What is routed.
         config: The application's config.
         tools: What was bound, raw.
@@ -83,7 +81,6 @@ class Request:
 
     calls: Calls
     messages: Sequence[BaseMessage]
-    reading: Reading
     call: Call
     config: RunnableConfig
     tools: Sequence[Any] = ()
@@ -96,7 +93,7 @@ class Request:
 
     def prepared(self, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it."""
-        return self.calls.prepare(self.messages, self.reading, self.call, decision)
+        return self.calls.prepare(self.messages, self.call, decision)
 
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
         """Return the chosen model with the tools as it takes them."""
@@ -180,11 +177,10 @@ def read_request(
     native = "response_format" in given or "response_format" in (tool_options or {})
     complete = standing.config_of(config)
     settings = {**(tool_options or {}), **given}
-    reading, call = _call(calls, standing, messages, complete, tools=tools, settings=settings, only=only, structured=native)
+    call = _call(calls, standing, messages, complete, tools=tools, settings=settings, only=only, structured=native)
     return Request(
         calls=calls,
         messages=messages,
-        reading=reading,
         call=call,
         config=complete,
         tools=tools,
@@ -216,13 +212,13 @@ def _call(
     settings: Mapping[str, Any],
     only: ModelName | None,
     structured: bool,
-) -> tuple[Reading, Call]:
-    reading = calls.read(messages, tools=tools)
+) -> Call:
+    transcript = calls.read(messages, tools=tools)
     names = names_of(config, tenant=standing.tenant, principal=standing.principal)
-    call = calls.call(
+    return calls.call(
         messages,
-        reading,
-        session=calls.identify(names, reading),
+        transcript,
+        session=calls.identify(names, transcript),
         agent=names.agent,
         tools=tools,
         settings=settings,
@@ -231,7 +227,6 @@ def _call(
         only=only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
     )
-    return reading, call
 
 
 def with_handlers(callbacks: Callbacks, handlers: Sequence[BaseCallbackHandler]) -> Callbacks:

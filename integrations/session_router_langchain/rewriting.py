@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from session_router.core.transcript import BindingKind
+from session_router.core.binding import BindingKind
 from session_router_langchain.bindings import annotations_of, cites_sealed_result, cites_stored_file, file_id_of
 from session_router_langchain.cache_markers import without_marker
 from session_router_langchain.dialects import OPENAI_RESPONSES

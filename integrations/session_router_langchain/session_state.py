@@ -14,9 +14,9 @@ from session_router.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
     from session_router_langchain.calls import Calls
-    from session_router_langchain.messages import Reading
 
 logger = logging.getLogger("session_router")
 
@@ -74,7 +74,7 @@ def find_session(
     calls: Calls,
     state: Mapping[str, Any],
     runtime: Any,  # noqa: ANN401 -- LangGraph's runtime; absent in unit tests of users
-    reading: Reading,
+    transcript: Transcript,
     names: SessionNames,
 ) -> tuple[SessionId | None, Session | None]:
     """Find the session of a graph's run: in the checkpoint where there is one, else in the router's store.
@@ -83,7 +83,7 @@ def find_session(
         calls: Derives its id.
         state: The graph's state.
         runtime: LangGraph's runtime: whether the run has a thread to keep its state in.
-        reading: The history, read.
+        transcript: The history.
         names: Who it is.
 
     Returns:
@@ -92,7 +92,7 @@ def find_session(
     carried = calls.sessions.read(state)
     if carried is not None:
         return carried.id, carried
-    session = calls.identify(names, reading)
+    session = calls.identify(names, transcript)
     if session is None:
         # Nobody can tell this caller from others: a session of this run alone.
         session = SessionId(secrets.token_hex(32))

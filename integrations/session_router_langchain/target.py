@@ -16,8 +16,8 @@ from session_router_langchain.bindings import Origin
 from session_router_langchain.dialects import account_of, dialect_of
 
 if TYPE_CHECKING:
+    from session_router.core.binding import Binding
     from session_router.core.model import ModelName
-    from session_router.core.transcript import Binding
 
 OriginOf: TypeAlias = Callable[[BaseMessage], Origin]
 """Tells where a message comes from."""

@@ -89,14 +89,14 @@ class _RouterNode:
     def _call(self, state: Any) -> Call:  # noqa: ANN401 -- as above
         values = cast("Mapping[str, Any]", state if isinstance(state, dict) else vars(state))
         messages = self._messages(values)
-        reading = self._calls.read(messages, tools=self._tools)
+        transcript = self._calls.read(messages, tools=self._tools)
         try:
             runtime: Any = get_runtime()
         except RuntimeError:
             runtime = None
         names = names_of(current_config(), runtime, tenant=self._tenant, principal=self._principal)
-        session, carried = find_session(self._calls, values, runtime, reading, names)
-        return self._calls.call(messages, reading, session=session, carried=carried, agent=names.agent, tools=self._tools)
+        session, carried = find_session(self._calls, values, runtime, transcript, names)
+        return self._calls.call(messages, transcript, session=session, carried=carried, agent=names.agent, tools=self._tools)
 
     def _messages(self, values: Mapping[str, Any]) -> Sequence[BaseMessage]:
         if self._messages_key not in values:

@@ -11,7 +11,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks._regret_plano import Cap, capped
-from session_router.core.transcript import Role
+from session_router.core.step import Role
 from session_router.regret.routings import LOCKS_ONLY, ROUTER, SINGLE_TURN, STICKY, Routing, baselines
 
 if TYPE_CHECKING:

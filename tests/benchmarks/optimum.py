@@ -27,7 +27,7 @@ from session_router import ModelSpec, Policy, Prices, Router
 from session_router.core.model import ModelName
 from session_router.core.need import Need, Question
 from session_router.core.prefix import PromptCache
-from session_router.core.transcript import Ask, Role, Step
+from session_router.core.step import Ask, Role, Step
 from session_router.recordings import RecordedMessage, Recording
 from session_router.regret import Hindsight, SessionCosts, Terms
 from session_router.replay import replay_session

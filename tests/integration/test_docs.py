@@ -12,6 +12,7 @@ import session_router
 import session_router_langchain
 import session_router_langgraph
 from session_router import Prices, Router, errors, ports
+from session_router.core.binding import BindingKind
 from session_router.core.boundary import LockKind
 from session_router.core.decision import Action, Candidate, Evidence, Reason
 from session_router.core.ledger import Ledger
@@ -21,7 +22,6 @@ from session_router.core.pricing import USD
 from session_router.core.risk import Certificate
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
-from session_router.core.transcript import BindingKind
 from session_router.recordings import recording_from_openai
 from session_router.replay import Pace, replay_session
 from support.pages import OUTPUT, ROOT, Block, blocks_of, matches, pages, run_page

@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from oracle.verdict import CLIENT_BLOCKS, blocks, ids, results_in, unfinished_in
+from session_router.core.binding import Binding, BindingKind, BindingReach
 from session_router.core.governance import PUBLIC, Level, Tag
-from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach, Role, Step
+from session_router.core.step import Ask, AskKind, Role, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

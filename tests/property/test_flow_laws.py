@@ -21,7 +21,8 @@ from session_router.core.governance import Tag, join, permits
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Need, Question
 from session_router.core.policy import Policy
-from session_router.core.transcript import NO_HEAD, Role, Step, Transcript
+from session_router.core.step import Role, Step
+from session_router.core.transcript import NO_HEAD, Transcript
 from session_router.errors import NoCapableModel, NoClearedModel, SessionRouterError, StoreUnavailable, Unportable
 from session_router.router import Router
 from session_router.testing.strategies import (

@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from session_router import identity
-from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
+from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.transcript import Transcript
 from session_router.errors import ConfigurationError
 from session_router.identity import SessionNames, key_from_file, key_from_text, new_key, normalised_namespace, session_id
 

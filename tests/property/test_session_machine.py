@@ -25,7 +25,8 @@ from session_router.core.governance import PUBLIC, Clearance, Level
 from session_router.core.need import Question
 from session_router.core.policy import Policy
 from session_router.core.session import SessionId
-from session_router.core.transcript import Ask, Transcript
+from session_router.core.step import Ask
+from session_router.core.transcript import Transcript
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
 from values import FAST, OTHER, STRONG, Prefers, spec

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.core.model import ModelSpec
     from session_router.core.session import Session, SessionId
-    from session_router.core.transcript import Step, Transcript
+    from session_router.core.step import Step
+    from session_router.core.transcript import Transcript
     from session_router.router import Router
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from session_router.core.boundary import TRANSITIONS, Event, Phase, Position, find_lock, locate
-from session_router.core.transcript import Ask, AskKind, Role, Step, Transcript
+from session_router.core.boundary import TRANSITIONS, Event, Phase, Position, find_lock
+from session_router.core.step import Ask, AskKind, Role, Step
+from session_router.core.transcript import Transcript
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -75,7 +76,7 @@ def test_diagram_draws_every_change(draw_locks: ModuleType) -> None:
 @pytest.mark.parametrize("phase", Phase)
 def test_thick_borders_are_locks(draw_locks: ModuleType, phase: Phase) -> None:
     history = Transcript().extended(HISTORIES[phase])
-    position: Position = locate(history)
+    position: Position = history.position
     assert position.phase is phase
     assert (find_lock(history) is None) == (phase in draw_locks.BOUNDARIES)
     locked = next(line for line in draw_locks.mermaid(TRANSITIONS).splitlines() if line.strip().startswith("class "))

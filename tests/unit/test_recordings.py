@@ -10,7 +10,8 @@ import pytest
 from session_router.core.boundary import LockKind, find_lock
 from session_router.core.model import Capability
 from session_router.core.pricing import Usage
-from session_router.core.transcript import AskKind, Role, Transcript
+from session_router.core.step import AskKind, Role
+from session_router.core.transcript import Transcript
 from session_router.errors import RecordingError
 from session_router.recordings import Recording, SessionFile, recording_from_openai
 

@@ -27,7 +27,7 @@ from values import ai, human, system, tool
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from session_router.core.transcript import Step
+    from session_router.core.step import Step
     from session_router.regret import Chances
     from session_router.replay import ReplayedCall
 

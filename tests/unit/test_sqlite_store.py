@@ -27,7 +27,8 @@ from session_router.core.need import Question
 from session_router.core.population import Lesson, taught
 from session_router.core.pricing import Prices
 from session_router.core.session import Session, SessionId
-from session_router.core.transcript import DIGEST_BYTES, Role, Step, Transcript
+from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.transcript import Transcript
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router

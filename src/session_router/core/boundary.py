@@ -1,8 +1,8 @@
 """When a session must not change models: transcript -> Lock | None.
 
 The state machine is the table `TRANSITIONS`; the diagram in the docs is drawn from it. A pair that is not
-in the table is an `InternalError`. The machine is run over the tail of the transcript only: an AI message
-puts it into the same phase whatever came before, so everything before the last one is irrelevant.
+in the table is an `InternalError`. A `Transcript` runs the machine as it is extended, over each message once: an AI message
+puts it into the same phase whatever came before.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from session_router.core.transcript import AskKind, Role
+from session_router.core.step import AskKind, Role
 from session_router.errors import InternalError
 
 if TYPE_CHECKING:
-    from session_router.core.transcript import Ask, Step, Transcript
+    from session_router.core.step import Ask, Step
+    from session_router.core.transcript import Transcript
 
 
 class Phase(StrEnum):
@@ -125,6 +126,10 @@ class Position:
     orphans: tuple[str, ...] = ()
 
 
+BEGINNING = Position()
+"""Before the first message."""
+
+
 def event_of(step: Step, position: Position) -> Event:
     """Name what `step` does to `position`."""
     if step.role is Role.SYSTEM:
@@ -176,20 +181,6 @@ def advance(position: Position, step: Step) -> Position:
     return Position(phase=phase, author=author, agent=agent, open=left, abandoned=abandoned, orphans=orphans)
 
 
-def locate(transcript: Transcript) -> Position:
-    """Run the machine over the tail; O(messages since the last AI message)."""
-    steps = transcript.steps
-    first = len(steps)
-    while first > 0:
-        first -= 1
-        if steps[first].role is Role.AI:
-            break
-    position = Position()
-    for index in range(first, len(steps)):
-        position = advance(position, steps[index])
-    return position
-
-
 def find_lock(
     transcript: Transcript,
     *,
@@ -214,7 +205,7 @@ def find_lock(
     """
     if closed is not None and transcript.steps and transcript.steps[-1].digest == closed:
         return None
-    position = locate(transcript)
+    position = transcript.position
     if agent is not None and position.agent is not None and position.agent != agent:
         return None
     if position.phase in {Phase.OPEN, Phase.FINAL}:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import is_count
 from session_router.core.session import Visit
-from session_router.core.transcript import AskKind
+from session_router.core.step import AskKind
 
 if TYPE_CHECKING:
+    from session_router.core.binding import Binding
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.model import Capability, ModelName
     from session_router.core.need import Question
     from session_router.core.pricing import Usage
     from session_router.core.session import Session, SessionId
-    from session_router.core.transcript import Ask, Binding, Transcript
+    from session_router.core.step import Ask
+    from session_router.core.transcript import Transcript
 
 
 HELD_SHARE = 0.5

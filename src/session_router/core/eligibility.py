@@ -16,10 +16,10 @@ from session_router.core.transcript import NO_HEAD
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.binding import Binding
     from session_router.core.call import Call
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
-    from session_router.core.transcript import Binding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

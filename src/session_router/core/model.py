@@ -8,17 +8,17 @@ from enum import StrEnum
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NewType
 
+from session_router.core.binding import BindingReach
 from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import Clearance
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices
-from session_router.core.transcript import BindingReach
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_router.core.transcript import Binding
+    from session_router.core.binding import Binding
 
 ModelName = NewType("ModelName", str)
 """The abstract name that the application codes against, such as `fast`."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from math import log
 from typing import TYPE_CHECKING
 
-from session_router.core.transcript import EMPTY_DIGEST, Role
+from session_router.core.step import Role
+from session_router.core.transcript import EMPTY_DIGEST
 
 if TYPE_CHECKING:
     from session_router.core.model import ModelName

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+from session_router.core.binding import BindingReach
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import Intake
-from session_router.core.transcript import BindingReach, Role
+from session_router.core.step import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from session_router.core.binding import Binding
     from session_router.core.boundary import Lock
     from session_router.core.call import Call
     from session_router.core.eligibility import Eligibility
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from session_router.core.offer import Offer
     from session_router.core.policy import Policy
     from session_router.core.session import Session
-    from session_router.core.transcript import Binding
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from session_router.core.checking import is_count
 from session_router.core.model import Capability
 from session_router.core.pricing import Usage
-from session_router.core.transcript import DIGEST_BYTES, Ask, AskKind, Role, Step
+from session_router.core.step import DIGEST_BYTES, Ask, AskKind, Role, Step
 from session_router.errors import RecordingError
 from session_router.recordings.recording import RecordedMessage, Recording
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from session_router.core.pricing import Usage
-    from session_router.core.transcript import Step
+    from session_router.core.step import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from session_router.core.need import Question
 from session_router.core.prefix import cached_tokens
 from session_router.core.pricing import USD, Usage, billed, call_cost
 from session_router.core.session import Visit
-from session_router.core.transcript import Role, Transcript
+from session_router.core.step import Role
+from session_router.core.transcript import Transcript
 from session_router.errors import ConfigurationError
 from session_router.identity import SessionNames, session_id
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.transcript import Step
+    from session_router.core.step import Step
     from session_router.recordings import RecordedMessage, Recording
     from session_router.router import Router
 

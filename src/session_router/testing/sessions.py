@@ -14,7 +14,7 @@ from session_router.core.model import ModelName
 from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Before, Session, SessionId, Visit
-from session_router.core.transcript import DIGEST_BYTES
+from session_router.core.step import DIGEST_BYTES
 
 _COUNTS = st.integers(min_value=0, max_value=2**40)
 _DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)

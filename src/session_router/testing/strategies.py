@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from session_router.core.binding import Binding, BindingKind, BindingReach
 from session_router.core.call import Call
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability, ModelName, ModelSpec
@@ -17,19 +18,8 @@ from session_router.core.need import Need, Question
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import Prices
 from session_router.core.session import SessionId
-from session_router.core.transcript import (
-    DIGEST_BYTES,
-    NO_HEAD,
-    Ask,
-    AskKind,
-    Binding,
-    BindingKind,
-    BindingReach,
-    Prefix,
-    Role,
-    Step,
-    Transcript,
-)
+from session_router.core.step import DIGEST_BYTES, Ask, AskKind, Role, Step
+from session_router.core.transcript import NO_HEAD, Prefix, Transcript
 from session_router.errors import MissingExtra
 
 try:

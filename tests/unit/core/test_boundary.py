@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from session_router.core import boundary
-from session_router.core.boundary import TRANSITIONS, Event, Lock, LockKind, Phase, Position, advance, event_of, find_lock, locate
-from session_router.core.transcript import Ask, Step
+from session_router.core.boundary import TRANSITIONS, Event, Lock, LockKind, Phase, Position, advance, event_of, find_lock
+from session_router.core.step import Ask, Step
 from session_router.errors import InternalError
 from values import ai, client_block, human, injected, invalid_call, server_tool, system, tool, transcript
 
@@ -43,7 +43,7 @@ def after(*steps: Step, **settings: object) -> LockKind | None:
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS)
 def test_every_pair_of_the_table_happens_and_leads_where_it_says(phase: Phase, event: Event) -> None:
-    position = locate(transcript(*REACHES[phase]))
+    position = transcript(*REACHES[phase]).position
     assert position.phase is phase
     assert event_of(CAUSES[event], position) is event
     assert advance(position, CAUSES[event]).phase is TRANSITIONS[phase][event]
@@ -53,13 +53,13 @@ def test_a_pair_is_missing_only_where_it_cannot_happen() -> None:
     missing = {(phase, event) for phase in Phase for event in Event if event not in TRANSITIONS[phase]}
     assert missing == {(phase, event) for phase in WITHOUT_OPEN_ASKS for event in (Event.ANSWER, Event.LAST_ANSWER)}
     for phase, event in missing:
-        assert event_of(CAUSES[event], locate(transcript(*REACHES[phase]))) is Event.ORPHAN
+        assert event_of(CAUSES[event], transcript(*REACHES[phase]).position) is Event.ORPHAN
 
 
 @pytest.mark.parametrize(("phase", "event"), PAIRS)
 def test_a_removed_pair_is_an_error_that_names_both_ends(phase: Phase, event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {name: target for name, target in TRANSITIONS[phase].items() if name is not event}
-    position = locate(transcript(*REACHES[phase]))
+    position = transcript(*REACHES[phase]).position
     monkeypatch.setattr(boundary, "TRANSITIONS", {**TRANSITIONS, phase: row})
     with pytest.raises(InternalError) as caught:
         advance(position, CAUSES[event])
@@ -111,7 +111,7 @@ class TestTheLockTable:
         assert after(*history, closed=None, stored=None) is LockKind.TOOL_CALLS_UNANSWERED
 
     def test_a_human_closes_an_abandoned_loop(self) -> None:
-        position = locate(transcript(human(), ai("a", "b"), tool("a"), human("never mind")))
+        position = transcript(human(), ai("a", "b"), tool("a"), human("never mind")).position
         assert position.phase is Phase.OPEN
         assert position.abandoned == (Ask(id="b"),)
         assert after(human(), ai("a"), human("never mind")) is None
@@ -198,5 +198,5 @@ class TestTrimmedHistories:
 
 def test_the_position_remembers_nothing_from_before_the_last_ai_message() -> None:
     before = transcript(human(), ai("a"), human("leave it"), ai(invalid_call("x")), human())
-    assert locate(before.extended([ai("z")])) == locate(transcript(ai("z")))
+    assert before.extended([ai("z")]).position == transcript(ai("z")).position
     assert Position().phase is Phase.OPEN

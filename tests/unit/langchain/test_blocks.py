@@ -12,7 +12,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
-from session_router.core.transcript import Ask, AskKind, Binding, BindingKind, BindingReach
+from session_router.core.binding import Binding, BindingKind, BindingReach
+from session_router.core.step import Ask, AskKind
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 from session_router_langchain.dialects import account_of, dialect_of

@@ -26,8 +26,9 @@ from langchain_core.tools import tool
 from session_router.core.boundary import Phase
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices
+from session_router.core.step import Role
 from session_router.core.trail import Trail
-from session_router.core.transcript import RECENT_TURNS, Role
+from session_router.core.transcript import RECENT_TURNS
 from session_router_langchain import messages as module
 from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_texts
 
@@ -86,7 +87,7 @@ class TestIncrementalReading:
         history, one = conversation(20), reader()
         reminders = [HumanMessage(f"reminder {number}") for number in range(0, len(history), 2)]
         for number, reminder in enumerate(reminders, start=1):
-            assert one.read([*history[: 2 * number], reminder]).transcript.turn >= 1
+            assert one.read([*history[: 2 * number], reminder]).turn >= 1
         assert sorted(map(id, reads)) == sorted(map(id, [*history, *reminders]))
 
     def test_reading_bit_by_bit_gives_what_reading_at_once_gives(self) -> None:
@@ -101,7 +102,7 @@ class TestIncrementalReading:
         before = one.read(history)
         edited = [*history[:5], history[5].model_copy(update={"tool_calls": []}), *history[6:]]
         after = one.read(edited)
-        assert after.transcript.prefix != before.transcript.prefix
+        assert after.prefix != before.prefix
         assert after == reader().read(edited)
         # And the other way round: what was read first is not mistaken for the second.
         assert one.read(history) == before
@@ -122,8 +123,8 @@ class TestIncrementalReading:
     def test_the_head_is_of_the_call_and_not_of_the_history(self) -> None:
         history, one, heads = conversation(2), reader(), HeadReader()
         first, second = heads.read(SystemMessage("one"), ()), heads.read(SystemMessage("two"), ())
-        assert one.read(history, head=first).transcript.prefix != one.read(history, head=second).transcript.prefix
-        assert one.read(history, head=first).transcript.steps is one.read(history, head=second).transcript.steps
+        assert one.read(history, head=first).prefix != one.read(history, head=second).prefix
+        assert one.read(history, head=first).steps is one.read(history, head=second).steps
 
 
 class TestMemory:
@@ -198,26 +199,26 @@ class Unknown(BaseMessage):
 
 class TestHostileInput:
     def test_ten_megabytes_count_as_what_they_are(self) -> None:
-        step = reader().read([HumanMessage("x" * 10_000_000)]).transcript.steps[0]
+        step = reader().read([HumanMessage("x" * 10_000_000)]).steps[0]
         assert step.tokens == pytest.approx(2_500_000, rel=0.01)
 
     @given(st.text(st.characters(exclude_categories=()), max_size=50), st.text(st.characters(exclude_categories=()), max_size=50))
     def test_any_text_has_a_digest_of_its_own(self, one: str, other: str) -> None:
-        made = [reader().read([HumanMessage(text)]).transcript.steps[0].digest for text in (one, other)]
+        made = [reader().read([HumanMessage(text)]).steps[0].digest for text in (one, other)]
         assert (made[0] == made[1]) == (one == other)
 
     @pytest.mark.parametrize("text", ["\ud800", "a\udfff\ud800b", "\x00", "\u202e\u2066", "e\u0301" * 99])
     @pytest.mark.parametrize("make", [HumanMessage, AIMessage, SystemMessage, ToolMessage])
     def test_lone_surrogates_and_controls_pass(self, text: str, make: Any) -> None:
         for message in (make(content=text, tool_call_id=text), make(content=[{"type": "text", "text": text}], tool_call_id=text)):
-            assert reader().read([message]).transcript.tokens > 0
+            assert reader().read([message]).tokens > 0
 
     def test_content_that_is_nested_deeper_than_python_recurses(self) -> None:
         message = HumanMessage([nested(100)])
         message.content = [nested(5_000)]
         one = reader()
-        assert one.read([message]).transcript.turn == 1
-        assert one.read([message, AIMessage("Well.")]).transcript.steps[0] == one.read([message]).transcript.steps[0]
+        assert one.read([message]).turn == 1
+        assert one.read([message, AIMessage("Well.")]).steps[0] == one.read([message]).steps[0]
 
     def test_deep_content_that_was_replaced_is_noticed(self) -> None:
         deep = [HumanMessage("x"), HumanMessage("x")]
@@ -225,7 +226,7 @@ class TestHostileInput:
             message.content = [nested(5_000)]
         last, one = AIMessage("Well."), reader()
         for first in (*deep, *deep):
-            assert one.read([first, last]).transcript.turn == 1
+            assert one.read([first, last]).turn == 1
 
     def test_arguments_that_json_does_not_know(self) -> None:
         odd = asking("a")
@@ -243,7 +244,7 @@ class TestHostileInput:
         assert one.read([*history, ToolMessage("y", tool_call_id="a")]).position.phase is Phase.ANSWERED
 
     def test_an_empty_history(self) -> None:
-        assert reader().read([]).transcript.steps == Trail()
+        assert reader().read([]).steps == Trail()
 
 
 class TestPartialChunks:
@@ -255,7 +256,7 @@ class TestPartialChunks:
 
     def test_a_chunk_that_something_follows_is_whole(self) -> None:
         chunk = AIMessageChunk("Yes.")
-        assert reader().read([HumanMessage("x"), chunk, HumanMessage("y")]).transcript.steps[1].partial is False
+        assert reader().read([HumanMessage("x"), chunk, HumanMessage("y")]).steps[1].partial is False
 
     def test_a_partial_message_is_not_remembered(self) -> None:
         one, history = reader(), [HumanMessage("x"), AIMessageChunk("Ye")]
@@ -289,7 +290,7 @@ class TestInjectedMessages:
         history = [HumanMessage("first"), AIMessage("Yes."), HumanMessage("second"), asking("a"), ToolMessage("y", tool_call_id="a"), told]
 
         def typed(messages: list[Any]) -> tuple[str, ...]:
-            return typed_texts(messages, reader().read(messages).transcript)
+            return typed_texts(messages, reader().read(messages))
 
         assert typed(history) == ("first", "second")
         approval = HumanMessage([{"type": "mcp_approval_response", "approval_request_id": "m", "approve": True}, "yes"])
@@ -301,14 +302,14 @@ class TestInjectedMessages:
         history: list[BaseMessage] = []
         for number in range(RECENT_TURNS + 3):
             history += [HumanMessage(f"turn {number}"), AIMessage("Yes.")]
-            found = typed_texts(history, reader().read(history).transcript)
+            found = typed_texts(history, reader().read(history))
             assert found == tuple(f"turn {one}" for one in range(max(0, number + 1 - RECENT_TURNS), number + 1))
 
     def test_tool_errors_are_counted_by_what_the_framework_says_of_them(self) -> None:
         failed = ToolMessage("a failure", tool_call_id="a", status="error")
         claims = ToolMessage("Error: a failure", tool_call_id="a")
         history = [HumanMessage("go"), asking("a"), failed, asking("a"), claims]
-        assert reader().read(history).transcript.tool_errors == 1
+        assert reader().read(history).tool_errors == 1
 
 
 class TestAuthors:
@@ -348,7 +349,7 @@ def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
     broken.__dict__["content"] = content
     history = [HumanMessage("why"), *before, broken, HumanMessage("and?")]
     for messages in (history, history[:-1], [broken]):
-        transcript = reader().read(messages).transcript
+        transcript = reader().read(messages)
         assert len(transcript.steps) == len(messages)
         assert set(typed_texts(messages, transcript)) <= {"", "x", "why", "and?"}
     digests = [step_of(one, SPECS).digest for one in (broken, message)]

@@ -20,7 +20,7 @@ def said(text: str, *, marked: bool = False) -> HumanMessage:
 
 
 def read(*messages: BaseMessage) -> Transcript:
-    return MessageReader(dict).read(messages).transcript
+    return MessageReader(dict).read(messages)
 
 
 def test_a_marker_that_moves_on_leaves_the_prefix_warm() -> None:

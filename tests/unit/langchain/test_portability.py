@@ -16,8 +16,8 @@ from langchain_core.tools import tool
 from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import ChatOpenAI
 
+from session_router.core.binding import BindingKind
 from session_router.core.model import ModelName, ModelSpec
-from session_router.core.transcript import BindingKind
 from session_router.errors import Unportable
 from session_router_langchain.cache_markers import (
     strip_cache_markers_from_settings,

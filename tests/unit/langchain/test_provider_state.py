@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 
 from session_router import Prices, Router
+from session_router.core.binding import Binding, BindingKind, BindingReach
 from session_router.core.session import Session, SessionId
-from session_router.core.transcript import Binding, BindingKind, BindingReach
 from session_router_langchain.calls import Calls
 from session_router_langchain.provider_state import ids_in
 

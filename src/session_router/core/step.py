@@ -1,0 +1,80 @@
+"""One message, as routing sees it. No message text lives here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from session_router.core.binding import Binding
+    from session_router.core.governance import Tag
+
+DIGEST_BYTES = 16
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    HUMAN = "human"
+    AI = "ai"
+    TOOL = "tool"
+
+
+class AskKind(StrEnum):
+    """What an AI message waits for."""
+
+    TOOL_CALL = "tool_call"  # a call that the application runs
+    CLIENT_BLOCK = "client_block"  # OpenAI computer_call, apply_patch_call, mcp_approval_request
+    INVALID_CALL = "invalid_call"  # arguments that did not parse; the framework repairs the history
+    SERVER_TOOL = "server_tool"  # run by the provider and not finished; the same request must be resent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One thing that an AI message waits for."""
+
+    id: str
+    kind: AskKind = AskKind.TOOL_CALL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One message, as routing sees it.
+
+    Attributes:
+        role: Who speaks.
+        digest: `DIGEST_BYTES` bytes over everything that the provider would read of this message.
+        tokens: Estimated tokens of the message, >= 0.
+        asks: What an AI message waits for, in order.
+        answers: Ids that this message answers (a tool message, or a human approval of a client block).
+        author: Model name of an AI message; the provider's id when no route is known for it; `None` when
+            no model wrote it (call limits, "need more steps", seeded examples).
+        agent: Agent whose call an AI message answered; `None` when nobody wrote it down.
+        failed: Whether a tool message reports an error.
+        injected: A human message that no human typed (a summary, a notification, the media of a file tool).
+        partial: A streamed chunk that is not the last one.
+        needs: Capabilities that a model must have to read this message, such as `images`.
+        bindings: What ties this message to a model, account or dialect.
+        tag: Governance label; `None` when nobody labelled it.
+    """
+
+    role: Role
+    digest: bytes
+    tokens: int
+    asks: tuple[Ask, ...] = ()
+    answers: tuple[str, ...] = ()
+    author: str | None = None
+    agent: str | None = None
+    failed: bool = False
+    injected: bool = False
+    partial: bool = False
+    needs: frozenset[str] = frozenset()
+    bindings: tuple[Binding, ...] = ()
+    tag: Tag | None = None
+
+    @property
+    def opens_turn(self) -> bool:
+        """Whether a human typed this: an approval answers a call, and what was injected nobody typed."""
+        return self.role is Role.HUMAN and not self.injected and not self.answers
