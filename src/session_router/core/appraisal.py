@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.ledger import Ledger
 from session_router.core.offer import Offer
+from session_router.core.prefix import tokens_read
 from session_router.core.pricing import USD, cold_premium, ingest_price, segment_price
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from session_router.core.intake import Intake
     from session_router.core.model import ModelName
     from session_router.core.need import Need
-    from session_router.core.session import Visit
     from session_router.core.situation import Situation
 
 TRUSTED_SEGMENTS = 3.0
@@ -75,19 +75,25 @@ def appraise(
     if outlook is not None:
         share = weight / (weight + UNLEARNED_WEIGHT)
         afterwards = {name: USD(dollars + share * (outlook.afterwards[name] - dollars)) for name, dollars in afterwards.items()}
-    last = _last_visit(situation)
+    last = _last_read(situation)
     offers = {name: _offer(situation, name, chances[name], forecast, last=last, afterwards=afterwards[name]) for name in names}
-    return Appraisal(
-        offers=offers, forecast=forecast, standing=_standing(situation, account, offers, forecast, experienced=weight >= TRUSTED_BOUNDARIES)
-    )
+    standing = _standing(situation, account, offers, forecast, last=last, experienced=weight >= TRUSTED_BOUNDARIES)
+    return Appraisal(offers=offers, forecast=forecast, standing=standing)
 
 
-def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forecast, *, last: Visit | None, afterwards: USD) -> Offer:
+class _LastRead(NamedTuple):
+    """What the model read that answered last, whichever it was: as if a session had never left one model, that would have read it."""
+
+    tokens: int
+    seconds: float  # ago
+
+
+def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forecast, *, last: _LastRead, afterwards: USD) -> Offer:
     policy, intake = situation.policy, situation.intakes[name]
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
     price = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
     moved = situation.current is not None and name != situation.current
-    kept = _kept(situation, intake, last)
+    kept = intake.kept(last.tokens, seconds=last.seconds)
     refresh = price.ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
     return Offer(
         model=name,
@@ -101,16 +107,15 @@ def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forec
     )
 
 
-def _last_visit(situation: Situation) -> Visit | None:
-    """Return the last visit of any model, before this request: it may have been routed already, and nobody had read it then."""
-    session, steps = situation.session, len(situation.call.transcript.steps)
+def _last_read(situation: Situation) -> _LastRead:
+    session, transcript = situation.session, situation.call.transcript
     visits = () if session is None else session.visits.values()
-    return max((visit for visit in visits if visit.steps < steps), key=lambda visit: visit.at, default=None)
-
-
-def _kept(situation: Situation, intake: Intake, last: Visit | None) -> float:
-    """Tokens of the request that a provider would hold, had it served every call up to the `last` one."""
-    return min(intake.tokens, intake.cached_by(situation.call, last))
+    # Before this request: it may have been routed already, and nobody had read it then.
+    before = [visit for visit in visits if visit.steps < len(transcript.steps)]
+    if not before:
+        return _LastRead(0, 0.0)
+    last = max(before, key=lambda visit: visit.at)
+    return _LastRead(tokens_read(transcript, last), situation.call.now - last.at)
 
 
 def _the_same_again(situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast) -> dict[ModelName, USD]:
@@ -134,7 +139,7 @@ def _the_same_again(situation: Situation, account: Account, chances: Mapping[Mod
 
 
 def _standing(
-    situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, experienced: bool
+    situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, last: _LastRead, experienced: bool
 ) -> Standing:
     session, habits, transcript = situation.session, account.habits, situation.call.transcript
     current = situation.current if situation.current in offers else None
@@ -151,7 +156,7 @@ def _standing(
         # One in a later turn was before a summary, across which nobody counts turns.
         since_switch=None if since is None or since < 0 else since,
         ledger=ledger,
-        unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast),
+        unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast, last),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
         work=account.work,
         quiet=account.quiet,
@@ -168,7 +173,7 @@ def _is_elsewhere(situation: Situation, account: Account) -> bool:
     return account.segment is not None and account.segment.model != situation.current
 
 
-def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast) -> USD:
+def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast, last: _LastRead) -> USD:
     """Dollars of the segment on the anchor, had the session never left it.
 
     Its cache would hold all that the session has read.
@@ -176,7 +181,7 @@ def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Fo
     intake = situation.intakes[anchor.model]
     tokens, kept = intake.tokens, float(intake.cached)
     if account.segment is not None and anchor.model != situation.current:
-        kept = max(kept, _kept(situation, intake, _last_visit(situation)))
+        kept = max(kept, intake.kept(last.tokens, seconds=last.seconds))
     price = segment_price(intake.prices, intake.cache, forecast.scaled(intake.scale), tokens=tokens, cached=kept)
     return USD(price.ingest + price.loop + anchor.risk)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.prefix import PromptCache
     from session_router.core.pricing import USD, Prices
-    from session_router.core.session import Session, Visit
+    from session_router.core.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class Intake:
         usage = Usage(input=round(self.tokens), cached=self.cached, output=output)
         return call_cost(self.expected, billed(usage, self.expected, self.cache))
 
-    def cached_by(self, call: Call, visit: Visit | None) -> int:
-        """Tokens of `call`'s request that the provider should still hold of what was read at `visit`."""
-        return cached_tokens(call.transcript, visit, now=call.now, cache=self.cache, scale=self.scale)
+    def kept(self, tokens: int, *, seconds: float) -> float:
+        """Tokens of the request that the provider would hold, had it read the first `tokens`, as we estimate them, `seconds` ago."""
+        return min(self.tokens, self.cache.cacheable(int(tokens * self.scale))) if self.cache.keeps_for(seconds) else 0
 
     @classmethod
     def of(cls, call: Call, spec: ModelSpec, session: Session | None, name: ModelName) -> Intake:

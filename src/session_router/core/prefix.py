@@ -104,5 +104,10 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
     """
     if visit is None or not cache.keeps_for(now - visit.at):
         return 0
+    return cache.cacheable(int(tokens_read(transcript, visit) * scale))
+
+
+def tokens_read(transcript: Transcript, visit: Visit) -> int:
+    """Estimated tokens of `transcript` that were read at `visit`; 0 when the history was rewritten below it."""
     prefix = transcript.prefix_at(visit.steps)
-    return cache.cacheable(int(prefix.tokens * scale)) if prefix is not None and prefix.digest == visit.digest else 0
+    return prefix.tokens if prefix is not None and prefix.digest == visit.digest else 0
