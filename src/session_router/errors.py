@@ -14,7 +14,9 @@ SessionRouterError
 ├── EmbedderError
 │   ├── EmbedderUnavailable     the model gave no answer; the call is routed without a score
 │   └── UnusableVectors         the model answered with something that is no vector of its length
+├── UnknownDecision             feedback names a decision that is not remembered
 ├── RecordingError              a recorded session cannot be replayed
+├── NoOverlap                   a log says nothing about another policy
 └── InternalError               a state machine met a pair its table does not have; names both ends
 """
 
@@ -163,6 +165,21 @@ class UnusableVectors(EmbedderError):
         super().__init__(f"`{model}`: {rule}")
 
 
+class UnknownDecision(SessionRouterError):
+    """Feedback names a decision that this router does not remember: another process made it, or many were made since.
+
+    Args:
+        decision: Its id.
+    """
+
+    def __init__(self, *, decision: str) -> None:
+        self.decision = decision
+        super().__init__(
+            f"decision {decision!r} is not remembered here. Give the decision itself, its row as `Decision.to_plain()` wrote it, "
+            "or all the facts that its answer carries: each says by itself what feedback is about."
+        )
+
+
 class RecordingError(SessionRouterError):
     """A recorded session cannot be replayed.
 
@@ -177,6 +194,23 @@ class RecordingError(SessionRouterError):
         self.rule, self.source, self.line, self.place = rule, source, line, place
         where = [part for part in (source, None if line is None else f"line {line}", f"`{place}`" if place else None) if part]
         super().__init__(f"{', '.join(where)}: {rule}" if where else rule)
+
+
+class NoOverlap(SessionRouterError):
+    """A log says nothing about another policy: it never took, by chance, what that policy would take.
+
+    Args:
+        boundaries: That could have told something.
+        unsupported: Of these, those at which the other policy would have taken what the logged one had no chance to take.
+    """
+
+    def __init__(self, *, boundaries: int, unsupported: int) -> None:
+        self.boundaries, self.unsupported = boundaries, unsupported
+        super().__init__(
+            f"the log says nothing about the new policy: at {unsupported:,} of {boundaries:,} boundaries with an outcome it would take a "
+            "model that the logged policy had no chance to take. Turn on `policy.explore`, with `policy.explore_dollars` as its budget, "
+            "and give feedback; what is logged from then on can tell."
+        )
 
 
 class InternalError(SessionRouterError):

@@ -73,6 +73,14 @@ def population_id(key: bytes) -> SessionId:
     return SessionId(hmac.new(key, b"population", hashlib.sha256).hexdigest())
 
 
+def principal_id(key: bytes, names: SessionNames) -> SessionId | None:
+    """Derive the id under which a store keeps what is known of a principal over all sessions; `None` when nobody is named."""
+    if names.principal is None:
+        return None
+    encoded = b"principal" + _field(names.tenant) + _field(names.principal)
+    return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
+
+
 def _field(value: str | None) -> bytes:
     if value is None:
         return b"-"

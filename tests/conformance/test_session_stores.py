@@ -10,6 +10,7 @@ import pytest
 from hypothesis import Phase, settings
 
 import session_router.testing
+from session_router.core.account import Account
 from session_router.core.model import ModelName
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreCorrupt
@@ -30,6 +31,20 @@ class TestMemorySessionStore(SessionStoreSuite):
     @pytest.fixture
     def store(self) -> MemorySessionStore:
         return MemorySessionStore()
+
+
+def test_the_population_takes_no_session_s_place() -> None:
+    store = MemorySessionStore(maximum_sessions=1)
+    population, one, other = Session(id=SessionId("0" * 64), version=1, account=Account()), a_session("1"), a_session("2")
+    assert store.commit(population)
+    assert store.commit(one)
+    assert (store.load(population.id), store.load(one.id)) == (population, one)
+    assert store.commit(other)
+    assert (store.load(population.id), store.load(one.id), store.load(other.id)) == (population, None, other)
+
+
+def a_session(digit: str) -> Session:
+    return Session(id=SessionId(digit * 64), version=1)
 
 
 class TestSQLiteSessionStore(SharedSessionStoreSuite):

@@ -30,9 +30,9 @@ from session_router.core.session import Session, SessionId
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.transcript import Transcript
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
+from session_router.files import connections
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router
-from session_router.stores import connections
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.stores.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
 from session_router.testing.sessions import fresh_session_id, full_session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ class MemorySessionStore:
 
     Args:
         maximum_sessions: The least recently committed sessions beyond this number are forgotten, which costs
-            warmth, never correctness.
+            warmth, never correctness. What all sessions have in common is one row more.
     """
 
     def __init__(self, *, maximum_sessions: int = 100_000) -> None:
@@ -25,23 +26,31 @@ class MemorySessionStore:
             raise ConfigurationError(key="maximum_sessions", value=maximum_sessions, rule="give a number above 0.")
         self._maximum = maximum_sessions
         self._sessions: OrderedDict[SessionId, Session] = OrderedDict()
+        self._endless: OrderedDict[SessionId, Session] = OrderedDict()
         self._guard = Lock()
 
     def load(self, session: SessionId) -> Session | None:
         """Return the last committed session, or `None`."""
-        return self._sessions.get(session)
+        return self._stored(session)
 
     def commit(self, session: Session) -> bool:
         """Store `session` if the stored version is one below it."""
         with self._guard:
-            stored = self._sessions.get(session.id)
+            stored = self._stored(session.id)
             if session.version != (0 if stored is None else stored.version) + 1:
                 return False
-            self._sessions[session.id] = session
-            self._sessions.move_to_end(session.id)
+            # The population is no session, and never forgotten.
+            rows, others = (self._endless, self._sessions) if session.last_call == inf else (self._sessions, self._endless)
+            # Nobody who loads meanwhile may find none.
+            rows[session.id] = session
+            rows.move_to_end(session.id)
+            others.pop(session.id, None)
             if len(self._sessions) > self._maximum:
                 self._sessions.popitem(last=False)
             return True
+
+    def _stored(self, session: SessionId) -> Session | None:
+        return self._sessions.get(session) or self._endless.get(session)
 
     async def aload(self, session: SessionId) -> Session | None:
         """Return the last committed session, or `None`."""

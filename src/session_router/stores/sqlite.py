@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from session_router.errors import ConfigurationError, StoreCorrupt
+from session_router.files.connections import ConnectionPool
+from session_router.files.sqlite_file import checked_path, failure, open_file
 from session_router.identity import key_from_file
-from session_router.stores.connections import ConnectionPool
 from session_router.stores.rows import Row, RowCodec
-from session_router.stores.sqlite_file import failure, open_file
+from session_router.stores.sqlite_file import SESSIONS
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Generator
 
     from session_router.core.session import Session, SessionId
@@ -51,10 +51,10 @@ class SQLiteSessionStore:
     def __init__(self, path: str | os.PathLike[str], *, key: bytes | None = None, busy_timeout_seconds: float = 5.0) -> None:
         if not busy_timeout_seconds >= 0:
             raise ConfigurationError(key="busy_timeout_seconds", value=busy_timeout_seconds, rule="give a number of seconds, 0 or more.")
-        self.path = _checked(path)
+        self.path = checked_path(path, SESSIONS)
         given = None if key is None else RowCodec(key)
-        opening = partial(open_file, self.path, busy_timeout_seconds=busy_timeout_seconds)
-        self._connections = ConnectionPool(opening, patience_seconds=busy_timeout_seconds)
+        opening = partial(open_file, self.path, SESSIONS, busy_timeout_seconds=busy_timeout_seconds)
+        self._connections = ConnectionPool(opening, subject="session store", patience_seconds=busy_timeout_seconds)
         with self._connections.lease():
             pass  # What is wrong with the file shows here, before a key is put beside it.
         self.key: bytes = key_from_file(self.path.with_name(self.path.name + ".key")) if key is None else key
@@ -135,24 +135,9 @@ class SQLiteSessionStore:
             with self._connections.lease(writing=writing) as connection:
                 yield connection
         except sqlite3.Error as error:
-            raise failure(error, self.path) from error
+            raise failure(error, self.path, SESSIONS) from error
 
 
 def _row(found: tuple[bytes | None, bytes | None]) -> Row:
     payload, seal = found
     return Row(payload=payload or b"", seal=seal or b"")
-
-
-def _checked(path: str | os.PathLike[str]) -> Path:
-    text = os.fspath(path)
-    if text in {"", ":memory:"} or text.startswith("file:"):
-        rule = "give the path of a file; for sessions that end with the process use `MemorySessionStore()`."
-        raise ConfigurationError(key="path", value=text, rule=rule)
-    checked = Path(text).expanduser()
-    if not checked.parent.is_dir():
-        raise ConfigurationError(
-            key="path", value=text, rule=f"the directory `{checked.parent}` must exist; make it, or give another path."
-        )
-    if checked.is_dir():
-        raise ConfigurationError(key="path", value=text, rule="this is a directory; give the path of a file in it.")
-    return checked

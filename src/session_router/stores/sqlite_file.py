@@ -1,22 +1,15 @@
-"""The SQLite file: opening it, knowing it for ours, and naming what is wrong with it."""
+"""What a session file holds."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
-from typing import TYPE_CHECKING
+from typing import Final
 
-from session_router.errors import StoreCorrupt, StoreUnavailable
+from session_router.files.sqlite_file import FileKind
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from session_router.errors import StoreError
-
-APPLICATION_ID = 0x53525354
+APPLICATION_ID: Final = 0x53525354
 """`SRST`: says in the file's header whose it is."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 """Version of the tables, in the file's header. What a row holds has a schema of its own."""
 
 _TABLE = """
@@ -27,116 +20,12 @@ CREATE TABLE sessions (
     last_call REAL NOT NULL
 )
 """
-_PAUSE_SECONDS = 0.005
-_MOVE_AWAY = "Move it away, together with its `-wal` and `-shm` files, and a new one is made; nothing was changed or deleted."
 
-
-def open_file(path: Path, *, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """Open the database at `path`, and make it if there is none.
-
-    A file that cannot be written is opened for reading.
-
-    Raises:
-        StoreCorrupt: It is not a database, not ours, or of a newer release.
-        StoreUnavailable: It cannot be opened.
-    """
-    try:
-        return _open(path, "mode=rwc", busy_timeout_seconds)
-    except sqlite3.Error as error:
-        if result_code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN} or not path.exists():
-            raise failure(error, path) from error
-        refused = error
-    try:
-        # Where not even the `-shm` file can be made, only `immutable` reads. Should somebody else write after all,
-        # a torn row fails its HMAC and a stale one costs money; this connection can commit neither.
-        return _open(path, "mode=ro&immutable=1", busy_timeout_seconds)
-    except sqlite3.Error as error:
-        raise failure(refused, path) from error
-
-
-def failure(error: sqlite3.Error, path: Path) -> StoreError:
-    """Say what `error` means for the database at `path`, and what to do."""
-    match result_code(error):
-        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_ERROR:
-            return StoreCorrupt(f"`{path}` is not an intact session database ({error}). {_MOVE_AWAY}")
-        case sqlite3.SQLITE_READONLY:
-            return StoreUnavailable(f"`{path}` cannot be written ({error}). Make the file and its directory writable for this user.")
-        case sqlite3.SQLITE_FULL:
-            return StoreUnavailable(
-                f"`{path}` cannot grow ({error}). Free space on its disk; until then nothing can be stored or forgotten."
-            )
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreUnavailable(f"`{path}` is held by another process ({error}). Find it, or raise `busy_timeout_seconds`.")
-        case sqlite3.SQLITE_CANTOPEN:
-            return StoreUnavailable(f"`{path}` cannot be opened ({error}). Its directory must exist and be writable for this user.")
-        case _:
-            return StoreUnavailable(f"`{path}` gives no answer ({error}). Check its disk.")
-
-
-def result_code(error: sqlite3.Error) -> int | None:
-    """Return the primary result code; `None` for errors of Python's module itself."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _open(path: Path, query: str, busy_timeout_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{query}",
-        uri=True,
-        timeout=busy_timeout_seconds,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        connection.execute("BEGIN")
-        made = _is_made(connection, path)
-        connection.execute("COMMIT")
-        if not made:
-            _make(connection, path, busy_timeout_seconds)
-        # In WAL mode this loses at most the last commits at a power cut, and never breaks the file.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("SELECT id, payload, seal, last_call FROM sessions LIMIT 0")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there; inside a transaction, so that a database in the making is never seen half made."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if (application, schema, tables) == (0, 0, 0):
-        return False
-    if application != APPLICATION_ID:
-        msg = f"`{path}` is another application's database (application_id {application:#x}). Give a path of its own; nothing was changed."
-        raise StoreCorrupt(msg)
-    if schema != SCHEMA_VERSION:
-        msg = f"`{path}` has schema {schema}, this release reads {SCHEMA_VERSION}. Upgrade session-router, or give another path."
-        raise StoreCorrupt(msg)
-    return True
-
-
-def _make(connection: sqlite3.Connection, path: Path, busy_timeout_seconds: float) -> None:
-    _turn_on_wal(connection, busy_timeout_seconds)
-    connection.execute("BEGIN IMMEDIATE")
-    if not _is_made(connection, path):
-        connection.execute(_TABLE)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-def _turn_on_wal(connection: sqlite3.Connection, busy_timeout_seconds: float) -> None:
-    """Change the journal mode, which SQLite refuses without waiting while another process is about to do the same."""
-    deadline = time.monotonic() + busy_timeout_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+SESSIONS: Final = FileKind(
+    name="session database",
+    application_id=APPLICATION_ID,
+    schema_version=SCHEMA_VERSION,
+    tables=(_TABLE,),
+    probes=("SELECT id, payload, seal, last_call FROM sessions LIMIT 0",),
+    instead="for sessions that end with the process use `MemorySessionStore()`",
+)

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from session_router.testing.embedder_suite import EmbedderSuite
+    from session_router.testing.response_cache_suite import ResponseCacheSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
 
 _HOME = {
     "EmbedderSuite": "embedder_suite",
+    "ResponseCacheSuite": "response_cache_suite",
     "SessionStoreSuite": "session_store_suite",
     "SharedSessionStoreSuite": "session_store_suite",
 }
 
 __all__ = [
     "EmbedderSuite",
+    "ResponseCacheSuite",
     "SessionStoreSuite",
     "SharedSessionStoreSuite",
 ]

@@ -6,7 +6,8 @@ import secrets
 
 from hypothesis import strategies as st
 
-from session_router.core.account import Account
+from session_router.core.account import REMEMBERED_MARKS, Account
+from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.drift import Drift
 from session_router.core.ledger import Ledger
@@ -15,6 +16,7 @@ from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Before, Session, SessionId, Visit
 from session_router.core.step import DIGEST_BYTES
+from session_router.core.upgrades import Upgrades
 
 _COUNTS = st.integers(min_value=0, max_value=2**40)
 _DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
@@ -92,11 +94,20 @@ def full_account(fast: ModelName, strong: ModelName) -> Account:
             output=150,
             counted=1,
             predicted_calls=2.25,
+            p_success=0.625,
         ),
         ledger=Ledger(anchor=fast, spent=USD(0.125), unmoved=USD(0.1)),
         work={fast: USD(0.0), strong: USD(0.003)},
         quiet=1,
+        explored=USD(0.015),
+        beliefs={fast: Belief(shift=-0.75, variance=0.125), strong: Belief(shift=0.5, variance=0.25)},
+        marks=("00ff" * 4, "ab12" * 4),
+        upgrades=Upgrades(evidence=1.5, capped=2, at=1_750_000_060.5),
     )
+
+
+def _hex_digits(length: int) -> st.SearchStrategy[str]:
+    return st.binary(min_size=length // 2, max_size=length // 2).map(bytes.hex)
 
 
 def locks() -> st.SearchStrategy[Lock]:
@@ -166,6 +177,12 @@ def accounts() -> st.SearchStrategy[Account]:
         output=_COUNTS,
         counted=_COUNTS,
         predicted_calls=_CALLS,
+        p_success=st.none() | _CHANCES,
+    )
+    beliefs = st.builds(
+        Belief,
+        shift=st.floats(min_value=-LARGEST_SHIFT, max_value=LARGEST_SHIFT),
+        variance=st.floats(min_value=0, max_value=PRIOR_VARIANCE, exclude_min=True),
     )
     return st.builds(
         Account,
@@ -176,6 +193,10 @@ def accounts() -> st.SearchStrategy[Account]:
         ledger=st.none() | st.builds(Ledger, anchor=_MODEL_NAMES, spent=_DOLLARS, unmoved=_DOLLARS),
         work=st.dictionaries(_MODEL_NAMES, _DOLLARS, max_size=4),
         quiet=_COUNTS,
+        explored=_DOLLARS,
+        beliefs=st.dictionaries(_MODEL_NAMES, beliefs, max_size=4),
+        marks=st.lists(_hex_digits(16), max_size=REMEMBERED_MARKS).map(tuple),
+        upgrades=st.builds(Upgrades, evidence=_AMOUNTS, capped=_COUNTS, at=_SECONDS),
     )
 
 

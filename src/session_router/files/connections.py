@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from session_router.errors import StoreUnavailable
-from session_router.stores.sqlite_file import result_code
+from session_router.files.sqlite_file import result_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -26,12 +26,14 @@ class ConnectionPool:
 
     Args:
         open_connection: Makes a connection that any thread may use.
+        subject: What the connections lead to, as errors name it: `session store`.
         patience_seconds: How long a writer waits for the writers before it in this process. They queue here,
             because SQLite's own waiting is a poll with growing pauses.
     """
 
-    def __init__(self, open_connection: Callable[[], sqlite3.Connection], *, patience_seconds: float) -> None:
+    def __init__(self, open_connection: Callable[[], sqlite3.Connection], *, subject: str, patience_seconds: float) -> None:
         self._open = open_connection
+        self._subject = subject
         self._patience = patience_seconds
         self._changed = threading.Condition()
         self._idle: list[sqlite3.Connection] = []
@@ -73,10 +75,10 @@ class ConnectionPool:
         with self._changed:
             free = self._changed.wait_for(lambda: self._closed or not (writing and self._writing), self._patience)
             if self._closed:
-                msg = "the session store is closed; make a new one."
+                msg = f"the {self._subject} is closed; make a new one."
                 raise StoreUnavailable(msg)
             if not free:
-                msg = f"writers of this process held the session store for {self._patience} s; raise `busy_timeout_seconds`."
+                msg = f"writers of this process held the {self._subject} for {self._patience} s; raise `busy_timeout_seconds`."
                 raise StoreUnavailable(msg)
             self._leased += 1
             self._writing = self._writing or writing

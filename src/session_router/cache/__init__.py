@@ -1,0 +1,1 @@
+"""The semantic cache: partition first, certified per hit."""

@@ -1,0 +1,82 @@
+"""Of those who ask the same at the same time, one asks a model, and the others wait for its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SWEEP_ABOVE: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """Somebody is asking a model.
+
+    Attributes:
+        until: On the monotonic clock: nobody waits longer.
+        landed: Done when the answer is stored, or will not come.
+    """
+
+    until: float
+    landed: Future[None] = field(default_factory=Future[None])
+
+
+class Flights:
+    """Questions that are being asked. Safe for threads and event loops.
+
+    Args:
+        patience_seconds: How long others wait for who asks. Whoever takes longer counts as lost.
+        monotonic: The clock of waiting.
+
+    Attributes:
+        landings: How many flights have landed.
+    """
+
+    def __init__(self, *, patience_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._patience = patience_seconds
+        self._monotonic = monotonic
+        self._flights: dict[bytes, Flight] = {}
+        self._guard = threading.Lock()
+        self.landings = 0
+
+    def joined(self, key: bytes) -> Flight | None:
+        """Return the flight of `key` to wait for, or `None`: then the caller leads, and must `land` it."""
+        now = self._monotonic()
+        with self._guard:
+            flight = self._flights.get(key)
+            if flight is not None and now < flight.until:
+                return flight
+            if len(self._flights) >= _SWEEP_ABOVE:
+                self._flights = {one: other for one, other in self._flights.items() if now < other.until}
+            started = Flight(until=now + self._patience)
+            # A waiter that is cancelled must not cancel what all wait for.
+            started.landed.set_running_or_notify_cancel()
+            self._flights[key] = started
+            return None
+
+    def land(self, key: bytes) -> None:
+        """Let those who wait for `key` go on."""
+        with self._guard:
+            flight = self._flights.pop(key, None)
+            self.landings += 1
+        if flight is not None:
+            flight.landed.set_result(None)
+
+    def wait(self, flight: Flight) -> None:
+        """Wait until `flight` has landed, or is lost."""
+        with contextlib.suppress(FutureTimeoutError):
+            flight.landed.result(max(0.0, flight.until - self._monotonic()))
+
+    async def await_(self, flight: Flight) -> None:
+        """Do what `wait` does without blocking the event loop."""
+        landed = asyncio.wrap_future(flight.landed)
+        await asyncio.wait([landed], timeout=max(0.0, flight.until - self._monotonic()))

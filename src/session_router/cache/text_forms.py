@@ -1,0 +1,132 @@
+r"""Two forms of a text: texts with one form ask for the same answer.
+
+What a model may read differently stays different. So a form never drops what cannot be seen, never touches code, and does less
+where it knows less: in doubt the content form is the exact form, and the exact form is the text.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final
+from unicodedata import decomposition, normalize
+
+from session_router.cache import wordings
+
+READ_CHARACTERS: Final = 4_096
+"""A longer text is its own form: nobody types that twice."""
+
+# Line breaks, tabs, quotation marks and the symbols of code: blanks, capitals and marks may mean something there.
+_LITERAL = re.compile(
+    '[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029"`{}|\\\\<>=;_^~*\u2018\u201b-\u201f\u00ab\u00bb\u2039\u203a\u300c-\u300f]'
+    "|(?<!\\w)['\u2019]|['\u2019](?!\\w)"
+)
+_APOSTROPHES = re.compile(r"(?<=\w)\u2019(?=\w)")
+_STOPS = re.compile(r"(?<=[^\s.,:;])[.,:;\u3002\u3001\u061b\u060c\u0964]+$")
+_CALLS = re.compile(r"\s*[!?\u061f]+$")
+_QUESTION_MARKS = "?\u061f"
+_FACTORIAL = re.compile(r"(?:\d|\b[^\W\d_])!+$")
+_OPENING_MARKS = "\u00bf\u00a1 "
+_ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
+_DIGIT = re.compile(r"\d")
+_PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
+_OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
+
+
+def exact_form(text: str) -> str:
+    r"""Return the key of tier T0: texts that differ only in how they are set have the same.
+
+    NFKC (but of superscripts, subscripts, fractions and the like, which say something: `2\u2075` is not `25`); one blank for several; no
+    marks at the ends, where they say nothing; small letters where capitals say nothing. Capitals say something in `US`, `5 Mb`
+    and `iPhone`: only words that are capitalised like the beginning of a sentence become small, and words of capitals where there
+    is nothing else. A question mark says nothing after `What is ...`, and much after `I may go`. Code, quotations and texts of
+    several lines stay as they are, but for white space at their ends.
+
+    Returns:
+        A text that is its own exact form.
+    """
+    stripped = text.strip()
+    form = stripped
+    for _ in range(_ROUNDS):
+        form = " ".join(composed(form).split()) if _LITERAL.search(form) is None and len(form) <= READ_CHARACTERS else form
+        # What is literal as it is written, or once it is composed, stays as it was typed.
+        if _LITERAL.search(form) is not None or len(form) > READ_CHARACTERS:
+            return stripped
+        shorter = _without_marks(_small(form)).strip() or form
+        if shorter == form:
+            return form
+        form = shorter
+    return stripped
+
+
+def content_form(text: str) -> str:
+    """Return the key of tier T1: the words that say something, in their order, with every negation and number.
+
+    Of the exact form, contractions are written out, and what is only polite is dropped, in the languages that `wordings` knows, and
+    in English also articles where they say nothing. Nothing is dropped from a text that speaks of words ("how do you say please in
+    French"), and nothing from one in another script than Latin.
+
+    Returns:
+        A text that is its own content form. Texts with one exact form have one content form.
+    """
+    form = exact_form(text)
+    if len(form) > READ_CHARACTERS or _LITERAL.search(form) is not None or _OTHER_SCRIPTS.search(form) is not None:
+        return form
+    for _ in range(_ROUNDS):
+        shorter = exact_form(wordings.without_manners(wordings.written_out(form)))
+        if not shorter or shorter == form:
+            return form
+        form = shorter
+    return exact_form(text)
+
+
+def composed(text: str) -> str:
+    """Return the NFKC of `text`, without what says something by its place or shape."""
+    if text.isascii():
+        return text
+    text = _APOSTROPHES.sub("'", text)
+    parts = _placed().split(text)
+    return normalize("NFC", "".join(part if number % 2 else normalize("NFKC", part) for number, part in enumerate(parts)))
+
+
+@cache
+def _placed() -> re.Pattern[str]:
+    """Return what matches characters whose compatibility form loses their place or shape."""
+    # Beyond there are Han characters only.
+    kinds = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
+    found = "".join(character for character in map(chr, range(0x20000)) if decomposition(character).startswith(kinds))
+    return re.compile(f"([{re.escape(found)}]+)")
+
+
+def _small(form: str) -> str:
+    """Return `form` with small letters where capitals say nothing."""
+    words = form.split(" ")
+    before = ["", *words[:-1]]
+    if len(words) > 1 and not any(map(str.islower, form)):
+        # All in capitals, or in a script without them: capitals say nothing, but in numbers, identifiers and units.
+        return " ".join(
+            word.lower() if _PLAIN_WORD.fullmatch(word) and not _DIGIT.search(previous[-1:]) else word
+            for word, previous in zip(words, before, strict=True)
+        )
+    return " ".join(map(_small_word, words, before))
+
+
+def _small_word(word: str, before: str) -> str:
+    found = _PLAIN_WORD.fullmatch(word)
+    if found is None or (before and _DIGIT.search(before[-1])):
+        # A number, an identifier, or the unit of a number.
+        return word
+    parts = re.split("['-]", found[1])
+    return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
+
+
+def _without_marks(form: str) -> str:
+    """Return `form` without the marks at its ends."""
+    asks, shorter = False, form.lstrip(_OPENING_MARKS)
+    while not _FACTORIAL.search(shorter):
+        found = _CALLS.search(shorter) or _STOPS.search(shorter)
+        if found is None:
+            break
+        asks = asks or any(mark in found.group() for mark in _QUESTION_MARKS)
+        shorter = shorter[: found.start()]
+    return f"{shorter}?" if asks and shorter and not wordings.is_question(shorter) else shorter

@@ -1,0 +1,121 @@
+"""How likely it is that the answer to one question answers another."""
+
+from __future__ import annotations
+
+from math import exp, log, log1p
+from typing import TYPE_CHECKING, Final, Protocol
+
+from session_router.cache.readings import asking_of, reading_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERSION: Final = "lexical 1"
+
+OTHERS: Final = 4
+"""Of so many other neighbours or more, what they agree on counts in full."""
+
+READ_WORDS: Final = 64
+"""Of longer texts only the beginning is compared word by word: bounded work for any input."""
+
+
+class PairVerifier(Protocol):
+    """Scores pairs of questions. Called from many threads."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a pair may get another score: a certificate is about one version."""
+        ...
+
+    def score(self, asked: str, stored: str, *, cosine: float, agreeing: int = 0, differing: int = 0) -> float:
+        """Return the chance, in [0, 1], that the stored answer to `stored` answers `asked`.
+
+        The same arguments give the same score. Any exception is a miss.
+
+        Args:
+            asked: The question.
+            stored: A question that was answered before.
+            cosine: Of their vectors, in [-1, 1].
+            agreeing: Other near neighbours of the question whose stored answer is the same as this one's.
+            differing: Other near neighbours whose stored answer is another one. Where both are 0, nothing is known of neighbours.
+        """
+        ...
+
+
+class LexicalVerifier:
+    """A logistic regression on what two texts have in common, and on what their neighbours say.
+
+    It was fitted by `tools/fit_verifier.py` on the training splits of CLINC150 and banking77, where two questions have the same
+    answer if they have the same intent. It knows the cosines of the built-in embedder; with another embedder its score still
+    orders pairs, and the strata are certified anew.
+    """
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a pair may get another score."""
+        return _VERSION
+
+    def score(self, asked: str, stored: str, *, cosine: float, agreeing: int = 0, differing: int = 0) -> float:
+        """Return the chance, in [0, 1], that the stored answer to `stored` answers `asked`."""
+        columns = pair_columns(asked, stored, cosine=cosine)
+        if agreeing or differing:
+            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
+        weights, intercept = _WEIGHTS[len(columns)]
+        logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
+        return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+
+
+def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
+    """Describe a pair by numbers, in the order of `COLUMNS`. The order of the two texts does not matter."""
+    one, other = reading_of(asked), reading_of(stored)
+    first, second = set(one.content), set(other.content)
+    shared, either = len(first & second), len(first | second)
+    letters, others = _trigrams(one.words), _trigrams(other.words)
+    longest = max(1, len(one.words[:READ_WORDS]), len(other.words[:READ_WORDS]))
+    return [
+        cosine,
+        shared / either if either else 0.0,
+        2 * len(letters & others) / max(1, len(letters) + len(others)),
+        _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / longest,
+        float(len(first - second) == 1 and len(second - first) == 1),
+        log1p(min(len(first), len(second), READ_WORDS)) / log(READ_WORDS),
+        float(asking_of(one) == asking_of(other)),
+    ]
+
+
+COLUMNS: Final = (
+    "cosine",
+    "share of content words in common",
+    "share of trigrams in common",
+    "longest common run of words, with gaps, as a share",
+    "whether one content word was exchanged",
+    "content words of the shorter text, on a logarithmic scale",
+    "whether both ask who, or when, or why",
+    "share of other neighbours with the same answer",
+    "share of other neighbours with another answer",
+)
+"""What the numbers mean; the last two only where neighbours are known."""
+
+
+def _trigrams(words: Sequence[str]) -> set[str]:
+    text = f" {' '.join(words[:READ_WORDS])} "
+    return {text[place : place + 3] for place in range(len(text) - 2)}
+
+
+def _in_order(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence."""
+    lengths = [0] * (len(other) + 1)
+    for word in one:
+        before = 0
+        for place, another in enumerate(other, 1):
+            above = lengths[place]
+            lengths[place] = before + 1 if word == another else max(above, lengths[place - 1])
+            before = above
+    return lengths[-1]
+
+
+_WEIGHTS: Final = {
+    7: ((0.550, 2.100, 4.654, -0.483, -0.015, 2.796, 0.379), -3.391),
+    9: ((-1.400, 1.033, 3.566, 0.429, -0.062, 3.291, 0.216, 2.388, -3.476), -1.367),
+}
+"""By the number of columns: weights and intercept, as the tool printed them."""

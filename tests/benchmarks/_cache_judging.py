@@ -1,0 +1,138 @@
+"""Thresholds that are chosen on one half of the requests and judged on the other, and certificates over the requests in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks._cache_answers import CONTENT, EXACT, NONE
+from session_router.core.risk import upper_bound
+from session_router.core.wager import SCORE_BINS, Audit, Target, Wager, score_bin
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmarks._cache_answers import Answers, Method
+
+DELTA = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What one way to serve came to, over all requests: each half with what was chosen on the other.
+
+    Attributes:
+        requests: How many.
+        hits: Of them.
+        wrong: Of the hits.
+        exact: Hits of the first tier.
+        content: Hits of the second.
+        thresholds: Of the two halves; above 1 where nothing is served.
+    """
+
+    requests: int
+    hits: int
+    wrong: int
+    exact: int = 0
+    content: int = 0
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """Hits per request."""
+        return self.hits / self.requests
+
+    @property
+    def share(self) -> float:
+        """Wrong ones per hit."""
+        return self.wrong / self.hits if self.hits else 0.0
+
+    @property
+    def bound(self) -> float:
+        """Upper bound of that, one-sided, 95 %."""
+        return upper_bound(self.wrong, self.hits, delta=DELTA)
+
+    def told(self) -> str:
+        """Return all of it in words."""
+        tiers = f" ({self.exact} exact, {self.content} content)" if self.exact or self.content else ""
+        return f"{self.hits} of {self.requests} hit{tiers}, {self.wrong} wrong: {self.share:.2%}, 95 % below {self.bound:.2%}"
+
+
+def at_most(wrong: float, method: Method, answers: Answers, *, forms: bool) -> Judged:
+    """Serve what scores at or above a threshold: the least with which at most a share `wrong` of the hits was wrong on the other half.
+
+    Args:
+        wrong: The share of wrong answers per hit.
+        method: Whose scores.
+        answers: Of all requests; they are in random order.
+        forms: Whether the first two tiers serve whatever is chosen.
+    """
+    requests = len(method.right)
+    halves = np.arange(requests) % 2 == 0
+    formed = (answers.tier < NONE) & forms
+    score = np.where(formed, np.inf, method.score)
+    right = np.where(formed, answers.formed.right, method.right)
+    hits, thresholds = np.zeros(requests, dtype=bool), []
+    for half in (halves, ~halves):
+        threshold = _threshold(score[~half], right[~half], wrong)
+        thresholds.append(round(float(threshold), 4))
+        hits |= half & (score >= threshold)
+    return _judged(hits, right, answers, thresholds=tuple(thresholds), forms=forms)
+
+
+def _threshold(score: NDArray[np.float64], right: NDArray[np.bool_], wrong: float) -> float:
+    order = np.argsort(-score, kind="stable")
+    share = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    # Equal scores are served together or not at all.
+    last = np.append(score[order][:-1] != score[order][1:], True)
+    enough = np.flatnonzero((share <= wrong) & last & (score[order] > 0))
+    # Where even the best are too often wrong, only what is no matter of scores is served.
+    return float(score[order][enough[-1]]) if len(enough) and np.isfinite(score[order][enough[-1]]) else 2.0
+
+
+def always(method: Method, answers: Answers, *, threshold: float) -> Judged:
+    """Serve at a threshold that somebody published."""
+    return _judged(method.score >= threshold, method.right, answers, thresholds=(threshold,), forms=False)
+
+
+def _judged(hits: NDArray[np.bool_], right: NDArray[np.bool_], answers: Answers, *, thresholds: tuple[float, ...], forms: bool) -> Judged:
+    tiers = Counter(answers.tier[hits].tolist()) if forms else Counter[int]()
+    return Judged(
+        requests=len(hits),
+        hits=int(hits.sum()),
+        wrong=int((hits & ~right).sum()),
+        exact=tiers[EXACT],
+        content=tiers[CONTENT],
+        thresholds=thresholds,
+    )
+
+
+def certified(wrong: float, method: Method, answers: Answers) -> tuple[Judged, list[Wager]]:
+    """Serve as the cache does: each would-be hit of a stratum that is not certified is audited, and one of a certified stratum served.
+
+    The requests come in order, once each, and the judge does not err. An entry that was wrong is not asked again for what is as alike.
+    """
+    target = Target(wrong=wrong, strata=SCORE_BINS)
+    wagers = [Wager(target=target) for _ in range(SCORE_BINS)]
+    audits: Counter[int] = Counter()
+    floors: dict[int, float] = {}
+    formed = answers.tier < NONE
+    served = formed.copy()
+    right = np.where(formed, answers.formed.right, method.right)
+    for request in np.flatnonzero(~formed):
+        score, entry = float(method.score[request]), int(method.entry[request])
+        place = score_bin(score)
+        if place is None or score <= floors.get(entry, 0.0):
+            continue
+        if wagers[place].serves:
+            served[request] = True
+            continue
+        mistake = not method.right[request]
+        wagers[place] = wagers[place].observed(Audit(wrong=float(mistake), earlier=audits[entry]))
+        audits[entry] += 1
+        if mistake:
+            floors[entry] = max(score, floors.get(entry, 0.0))
+    return _judged(served, right, answers, thresholds=(), forms=True), wagers

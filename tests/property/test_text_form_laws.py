@@ -1,0 +1,146 @@
+"""Laws of the two forms of a text and of the guards, over any text."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import normalize
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from session_router.cache.guard_words import NEGATIONS
+from session_router.cache.guards import GUARDS, failing_guard
+from session_router.cache.readings import reading_of
+from session_router.cache.text_forms import READ_CHARACTERS, content_form, exact_form
+from session_router.cache.time_relative import time_relative
+from session_router.cache.unfit_answers import cut_off, refusal
+from session_router.cache.verifier import LexicalVerifier, pair_columns
+from support.cache_traps import SAME, SAME_CONTENT, TRAPS
+from support.nasty_texts import NASTY
+
+WORDS = st.sampled_from(
+    [word for trap in TRAPS for text in (trap.one, trap.other) for word in text.split()]
+    + [
+        "not",
+        "don't",
+        "can't",
+        "please",
+        "Please,",
+        "Hi,",
+        "thanks",
+        "the",
+        "The",
+        "?",
+        "!",
+        "...",
+        "5",
+        "12.5",
+        "2⁵",
+        "½",
+        "US",
+        "I",
+        "\u2019",
+        "İ",
+        "ß",
+    ]
+)
+SENTENCES = st.lists(WORDS, max_size=9).map(" ".join)
+TEXTS = st.one_of(st.text(max_size=40), SENTENCES, st.sampled_from(NASTY))
+
+
+@given(TEXTS)
+@example("!?!.?")
+@example(" ' ")
+@example("A\u0301.")
+def test_a_form_is_its_own_form(text: str) -> None:
+    assert exact_form(exact_form(text)) == exact_form(text)
+    assert content_form(content_form(text)) == content_form(text)
+
+
+@given(TEXTS)
+def test_what_has_one_exact_form_has_one_content_form(text: str) -> None:
+    assert content_form(exact_form(text)) == content_form(text)
+
+
+@given(SENTENCES, st.sampled_from(["  ", " ", "\u00a0", "\u2003"]))
+def test_blanks_say_nothing_between_words(text: str, blank: str) -> None:
+    if exact_form(text) != text.strip():  # not code
+        assert exact_form(f"{blank}{text.replace(' ', blank)}{blank}") == exact_form(text)
+
+
+@given(TEXTS)
+def test_forms_keep_every_number_and_every_negation(text: str) -> None:
+    """So equal forms have equal numbers and an equal parity of negations."""
+    numbers = re.findall(r"\d+", normalize("NFKC", text))
+    parity = sum(word in NEGATIONS for word in reading_of(text).words) % 2
+    for form in (exact_form(text), content_form(text)):
+        assert re.findall(r"\d+", normalize("NFKC", form)) == numbers
+        assert sum(word in NEGATIONS for word in reading_of(form).words) % 2 == parity
+
+
+def bag_of_words(text: str) -> str:
+    """A broken form: it sorts, and drops short words and digits."""
+    return " ".join(sorted(word for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 3))
+
+
+def test_no_trap_has_one_form_and_those_that_are_the_same_have() -> None:
+    assert len(TRAPS) >= 200
+    for form in (exact_form, content_form):
+        assert [trap for trap in TRAPS if form(trap.one) == form(trap.other)] == []
+    assert [pair for pair in SAME if exact_form(pair[0]) != exact_form(pair[1])] == []
+    assert [pair for pair in (*SAME, *SAME_CONTENT) if content_form(pair[0]) != content_form(pair[1])] == []
+    assert len([trap for trap in TRAPS if bag_of_words(trap.one) == bag_of_words(trap.other)]) > 20
+
+
+def test_guards_stop_most_traps_and_nothing_that_is_the_same() -> None:
+    passed = [trap for trap in TRAPS if failing_guard(trap.one, trap.other) is None]
+    by_kind = {kind: sum(trap.kind == kind for trap in passed) for kind in {trap.kind for trap in TRAPS}}
+    # Guards know opposites, numbers, order and the like; a word exchanged for another of its kind they do not.
+    assert {kind for kind, count in by_kind.items() if count} == {"one word exchanged", "words that matter"}
+    assert len(passed) == 27
+    latin = [pair for pair in (*SAME, *SAME_CONTENT) if failing_guard(*pair) != "script"]
+    assert len(latin) >= 14
+    assert [pair for pair in latin if failing_guard(*pair) is not None] == []
+
+
+@pytest.mark.parametrize("left_out", ["numbers", "negation", "antonyms", "order", "names", "dates", "units", "code", "question"])
+def test_each_guard_stops_something_that_no_other_stops(left_out: str) -> None:
+    def failing_without(one: str, other: str) -> bool:
+        return any(not holds(reading_of(one), reading_of(other)) for name, holds in GUARDS.items() if name != left_out)
+
+    missed = [trap for trap in TRAPS if failing_guard(trap.one, trap.other) == left_out and not failing_without(trap.one, trap.other)]
+    assert missed
+
+
+@given(TEXTS, TEXTS)
+def test_guards_and_scores_do_not_ask_which_text_came_first(one: str, other: str) -> None:
+    assert (failing_guard(one, other) is None) == (failing_guard(other, one) is None)
+    assert pair_columns(one, other, cosine=0.5) == pytest.approx(pair_columns(other, one, cosine=0.5))
+
+
+@given(TEXTS)
+def test_a_text_passes_against_itself_unless_nothing_is_known_of_it(text: str) -> None:
+    assert failing_guard(text, text) in {None, "script", "words", "length"}
+
+
+@given(TEXTS, TEXTS, st.floats(-1, 1), st.integers(0, 9), st.integers(0, 9))
+def test_a_score_is_a_chance(one: str, other: str, cosine: float, agreeing: int, differing: int) -> None:
+    score = LexicalVerifier().score(one, other, cosine=cosine, agreeing=agreeing, differing=differing)
+    assert 0 <= score <= 1
+    assert score <= LexicalVerifier().score(one, other, cosine=cosine, agreeing=agreeing + 1, differing=max(1, differing)) or not differing
+
+
+@given(TEXTS)
+def test_reasons_are_words_of_ours(text: str) -> None:
+    """They go to logs; a text must not."""
+    assert time_relative(text) in {None, *(time_relative(one) for one in ("today", "now", "latest", "weather"))}
+    assert refusal(text) in {None, "it is empty", "it reads like a refusal"}
+    assert cut_off(text) in {None, "it did not come to its own end"}
+
+
+def test_long_texts_stay_as_they_are() -> None:
+    text = "What is  this? " * 2 * READ_CHARACTERS
+    assert exact_form(text) == content_form(text) == text.strip()
+    assert failing_guard(text, text) == "length"
+    assert time_relative(text) is not None
