@@ -6,7 +6,7 @@ BENCH := .venv-bench
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench embedder docs clean
+.PHONY: help run test check bench embedder prior docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,11 +44,16 @@ bench: $(BENCH)/.ready ## print one JSON line a figure, beside peers in the same
 $(BENCH)/.ready: pyproject.toml
 	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@# As for the tests: pip finds builds of torch on the machine itself.
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	@$(BENCH)/bin/uv pip install --quiet --python $(BENCH)/bin/python --editable . --group bench
 	@touch $@
 
 embedder: $(VENV)/.encoders ## train the built-in embedder anew
 	PYTHONPATH=tools $(BIN)/python -m train_embedder $(EMBEDDER_FLAGS)
+
+prior: $(VENV)/.ready ## train the prior of models without outcomes anew
+	PYTHONPATH=tools $(BIN)/python -m train_prior $(PRIOR_FLAGS)
 
 docs: $(VENV)/.ready ## serve the documentation
 	$(BIN)/mkdocs serve

@@ -131,7 +131,7 @@ def single_turn(router: Router) -> Chooser:
 
     def choose(messages: Sequence[BaseMessage], tools: Sequence[Any]) -> str:
         tokens = count_tokens_approximately(messages, tools=list(tools))
-        question = Question(text=messages[-1].text, turn=1, history_tokens=tokens, tools=len(tools))
+        question = Question(text=messages[-1].text, turn=1, tools=len(tools))
         needs = router.scorer.score(question, router.models)
         estimated = Usage(input=tokens, output=policy.output_tokens)
 

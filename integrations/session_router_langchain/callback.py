@@ -137,6 +137,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
             tools=tools,
             settings=params,
             internal=INTERNAL_CALL in metadata,
+            principal=self._calls.principal(names),
         )
         return self.router.route(call)
 

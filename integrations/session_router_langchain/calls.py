@@ -14,7 +14,7 @@ from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.step import AskKind, Role
-from session_router.identity import SessionNames, session_id
+from session_router.identity import SessionNames, principal_id, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.dialects import ANTHROPIC
@@ -75,6 +75,10 @@ class Calls:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
         return session_id(self.router.key, names, transcript)
 
+    def principal(self, names: SessionNames) -> SessionId | None:
+        """Derive the id of what is known of the principal over all sessions; `None` when nobody is named, or nobody asks."""
+        return None if self.router.policy.upgrades is None else principal_id(self.router.key, names)
+
     def call(  # noqa: PLR0913 -- one argument a fact
         self,
         messages: Sequence[BaseMessage],
@@ -91,6 +95,7 @@ class Calls:
         purpose: str | None = None,
         only: ModelName | None = None,
         internal: bool = False,
+        principal: SessionId | None = None,
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it."""
         *recent, text = typed_texts(messages, transcript) or ("",)
@@ -100,7 +105,6 @@ class Calls:
                 text=text,
                 recent=tuple(recent),
                 turn=transcript.turn,
-                history_tokens=transcript.tokens,
                 structured=structured,
                 tools=len(tools),
                 tool_errors=transcript.tool_errors,
@@ -115,6 +119,7 @@ class Calls:
             purpose=purpose,
             only=only,
             internal=internal,
+            principal=principal,
         )
 
     def prepare(self, messages: Sequence[BaseMessage], call: Call, decision: Decision) -> Sequence[BaseMessage]:

@@ -137,6 +137,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             settings=request.model_settings,
             structured=request.response_format is not None,
             requires=_needed_for(request.response_format),
+            principal=self.calls.principal(names),
         )
         return _Pass(request, call)
 

@@ -84,9 +84,19 @@ def failure_of(error: BaseException, *, at: float) -> Outcome:
 
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
-    """Return the facts that a message carries: enough to find its author again, no more."""
-    stamp = {"model": answerer, "decision_id": decision.id, "decision": decision.action.value, "reason": decision.reason.value}
-    return stamp if decision.agent is None else {**stamp, "agent": decision.agent}
+    """Return the facts that a message carries: enough to find its author again, and to learn from feedback on it; no more."""
+    stamp: dict[str, Any] = {
+        "model": answerer,
+        "decision_id": decision.id,
+        "decision": decision.action.value,
+        "reason": decision.reason.value,
+    }
+    if decision.agent is not None:
+        stamp["agent"] = decision.agent
+    if decision.boundary is not None and answerer == decision.model:
+        # Without the session's id: messages go to clients.
+        stamp["boundary"] = replace(decision.boundary, session=None).to_plain()
+    return stamp
 
 
 def stamped(message: Message, decision: Decision, answerer: ModelName | None) -> Message:

@@ -226,6 +226,7 @@ def _call(
         requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
         only=only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
+        principal=calls.principal(names),
     )
 
 

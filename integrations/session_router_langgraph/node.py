@@ -96,7 +96,10 @@ class _RouterNode:
             runtime = None
         names = names_of(current_config(), runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self._calls, values, runtime, transcript, names)
-        return self._calls.call(messages, transcript, session=session, carried=carried, agent=names.agent, tools=self._tools)
+        principal = self._calls.principal(names)
+        return self._calls.call(
+            messages, transcript, session=session, carried=carried, agent=names.agent, tools=self._tools, principal=principal
+        )
 
     def _messages(self, values: Mapping[str, Any]) -> Sequence[BaseMessage]:
         if self._messages_key not in values:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from session_router.config.litellm_prices import prices_from_litellm
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Action, Decision, Reason
+    from session_router.core.feedback import Feedback
     from session_router.core.governance import Clearance, Tag
     from session_router.core.model import Capability, ModelSpec
     from session_router.core.policy import Policy
@@ -24,6 +25,7 @@ _HOME = {
     "Capability": "core.model",
     "Clearance": "core.governance",
     "Decision": "core.decision",
+    "Feedback": "core.feedback",
     "MemorySessionStore": "stores.memory",
     "ModelSpec": "core.model",
     "Outcome": "core.call",
@@ -44,6 +46,7 @@ __all__ = [
     "Capability",
     "Clearance",
     "Decision",
+    "Feedback",
     "MemorySessionStore",
     "ModelSpec",
     "Outcome",

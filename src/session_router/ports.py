@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, CacheQuestion
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
@@ -105,19 +106,66 @@ class Embedder(Protocol):
 
 
 class ResponseCache(Protocol):
-    """Answers that may be replayed at a boundary."""
+    """Answers that may be replayed at a boundary. Must pass `testing.ResponseCacheSuite`.
 
-    def look_up(self, partition: str, text: str) -> Mapping[str, Any] | None:
-        """Return a stored answer of exactly this partition, or `None`.
+    Nothing here raises for a failure of its own: a cache that cannot answer is a miss, and one that cannot keep forgets.
+    """
 
-        Args:
-            partition: 64 hex digits over everything that must be equal.
-            text: The last user text: the only part that may differ.
+    def look_up(self, question: CacheQuestion) -> CacheHit | CacheMiss:
+        """Return an answer that was given under exactly these conditions to this text, or to one that means the same.
+
+        While somebody else asks a model for the same, a look-up waits for that answer, for a limited time. After a miss, end with
+        `store` or `abandon`, so that those who wait go on.
         """
         ...
 
-    def store(self, partition: str, text: str, answer: Mapping[str, Any]) -> None:
-        """Keep an answer; a failure is a lost entry, never an error."""
+    def store(self, question: CacheQuestion, answer: CachedAnswer) -> str | None:
+        """Take notice of the answer to `question`, and keep it if it may be replayed.
+
+        Give it every complete answer: one that is not kept still says whether a stored one would have been right.
+
+        Returns:
+            Why it was not kept; `None` when it was.
+        """
+        ...
+
+    def abandon(self, question: CacheQuestion) -> None:
+        """No answer to `question` will come. Never blocks."""
+        ...
+
+    def veto(self, hit: CacheHit) -> None:
+        """Take notice that `hit` was wrong: its entry never answers such a question again."""
+        ...
+
+    def erase(self, subject: str, *, now: float) -> int:
+        """Remove everything about `subject`, and refuse what was asked about it up to `now` and is stored later.
+
+        Args:
+            subject: As in `Tag.subjects`.
+            now: POSIX seconds.
+
+        Returns:
+            How many entries were removed.
+
+        Raises:
+            StoreError: It is not certain that all was removed: ask again. This is the one method that must not fail in silence.
+        """
+        ...
+
+    async def alook_up(self, question: CacheQuestion) -> CacheHit | CacheMiss:
+        """Do what `look_up` does without blocking the event loop."""
+        ...
+
+    async def astore(self, question: CacheQuestion, answer: CachedAnswer) -> str | None:
+        """Do what `store` does without blocking the event loop."""
+        ...
+
+    async def aveto(self, hit: CacheHit) -> None:
+        """Do what `veto` does without blocking the event loop."""
+        ...
+
+    async def aerase(self, subject: str, *, now: float) -> int:
+        """Do what `erase` does without blocking the event loop."""
         ...
 
 
@@ -134,7 +182,11 @@ class AuditLog(Protocol):
 
 
 class Observer(Protocol):
-    """Watches; may not change anything. Its exceptions are logged and dropped."""
+    """Watches; may not change anything. Its exceptions are logged and dropped.
+
+    It may also have `on_feedback(decision_id: str, feedback: Feedback) -> None`, to see what is told to `Router.feedback`, but for
+    repetitions.
+    """
 
     def on_decision(self, decision: Decision) -> None:
         """See a decision before it is applied."""

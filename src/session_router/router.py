@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
-from session_router.core.flow import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed, observe, route
+from session_router.core.effects import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed
+from session_router.core.feedback import Feedback, Heard
+from session_router.core.flow import observe, route
+from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.population import are_due
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
+from session_router.recent import RecentDecisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from session_router.core.boundary_choice import BoundaryChoice
     from session_router.core.call import Call, Outcome
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
@@ -30,8 +35,12 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
 
 logger = logging.getLogger("session_router")
+alarms = logging.getLogger("session_router.alarms")
 
 Result = TypeVar("Result")
+
+_OPTIONAL = {"on_feedback"}
+"""What observers need not have."""
 
 
 class SystemClock:
@@ -97,6 +106,7 @@ class Router:
         self.key = checked_key(key) if key is not None else new_key() if own is None else own
         self._population = population_id(self.key)
         self._lessons: list[Lesson] = []
+        self._recent = RecentDecisions()
 
     def route(self, call: Call) -> Decision:
         """Decide who answers `call`.
@@ -105,26 +115,71 @@ class Router:
             The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
         """
         decision = self._drive(route(call, self.models, self.policy, self._population))
+        self._recent.decided(decision)
         self._tell("on_decision", decision)
         return decision
 
     async def aroute(self, call: Call) -> Decision:
         """Do what `route` does without blocking the event loop."""
         decision = await self._adrive(route(call, self.models, self.policy, self._population))
+        self._recent.decided(decision)
         self._tell("on_decision", decision)
         return decision
 
     def observe(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Tell what came of `decision`; returns the session as stored, if it was."""
+        self._recent.answered(decision, outcome)
         session = self._drive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
 
     async def aobserve(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Do what `observe` does without blocking the event loop."""
+        self._recent.answered(decision, outcome)
         session = await self._adrive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
+
+    def feedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
+        """Tell how well the segment was served that `decision` belongs to; any of its calls will do.
+
+        What is learned is how far off the scorer's chances for that model are. The session acts on it at its next boundary, never
+        under a lock; sessions that begin later begin with it. A session that its framework carries with a checkpoint does not learn
+        itself. The same feedback told again for one segment counts once, whichever process it reaches, while the stored row
+        remembers it: for the last 64 pieces of a session, and the last 64 of all.
+
+        Args:
+            decision: The decision; its row, as `Decision.to_plain` or an audit log has it; the facts that an answer carries in
+                `response_metadata["session_router"]`; or its id, as long as this process remembers it (10,000 decisions).
+            feedback: What is said, such as `Feedback.thumbs(up=False)`.
+
+        Returns:
+            What became of it. There is nothing to learn where no chances chose the model: a pin, a refusal, an only candidate.
+
+        Raises:
+            UnknownDecision: An id is not remembered here.
+            ConfigurationError: An argument is something else.
+        """
+        name, choice = self._found(decision, feedback)
+        heard = Heard.NOTHING if choice is None else self._drive(hear(choice, feedback, self._population))
+        return self._heard(name, feedback, heard)
+
+    async def afeedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
+        """Do what `feedback` does without blocking the event loop."""
+        name, choice = self._found(decision, feedback)
+        heard = Heard.NOTHING if choice is None else await self._adrive(hear(choice, feedback, self._population))
+        return self._heard(name, feedback, heard)
+
+    def _found(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> tuple[str, BoundaryChoice | None]:
+        check_kind(feedback, Feedback, key="feedback", rule="give a `Feedback`, such as `Feedback.thumbs(up=True)`.")
+        name, choice = self._recent.found(decision)
+        # Beliefs about what is no route any more would only fill the rows.
+        return name, choice if choice is not None and choice.model in self.models else None
+
+    def _heard(self, name: str, feedback: Feedback, heard: Heard) -> Heard:
+        if heard is not Heard.REPEATED:
+            self._tell("on_feedback", name, feedback)
+        return heard
 
     def describe(self, models: Mapping[ModelName, ModelSpec]) -> None:
         """Put what an integration found out about the routes in place of what the user left open.
@@ -207,11 +262,21 @@ class Router:
         return lessons
 
     def _record(self, decision: Decision) -> None:
+        if (alarm := decision.evidence.alarm) is not None:
+            alarms.warning(
+                "decision %s: without its %s, the text asks for a dearer model by %.2f less (alarm above %.2f); the score is of the rest",
+                decision.id,
+                alarm.window,
+                alarm.jump,
+                alarm.limit,
+            )
         if self.audit is not None:
             self.audit.append(decision.to_plain())
 
     def _tell(self, event: str, *facts: object) -> None:
         for observer in self.observers:
+            if event in _OPTIONAL and not hasattr(observer, event):
+                continue
             try:
                 getattr(observer, event)(*facts)
             except Exception:

@@ -15,8 +15,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
-from _figure import SHARED
 
+from benchmarks._figure import SHARED
 from session_router.core.need import Question
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from session_router.core.model import ModelName, ModelSpec
     from session_router.ports import Scorer
-    from session_router.scorers.guarded import GuardedScorer
 
 LURES = (
     *("why prove proof derive debug compare analyze design evaluate investigate migrate optimize plan refactor tradeoffs".split()),  # noqa: SIM905 -- one line
@@ -136,21 +135,13 @@ class Pair:
     strong: ModelName
     models: Mapping[ModelName, ModelSpec]
 
-    def unguarded(self, scorer: Scorer) -> Asks:
-        """Return `scorer` as who attacks sees it."""
+    def asks(self, scorer: Scorer) -> Asks:
+        """Return `scorer` as who attacks sees it, with the alarm that its needs bear."""
 
         def asks(text: str) -> Answer:
             needs = scorer.score(Question(text=text, turn=1), self.models)
-            return Answer(needs[self.strong].p_success - needs[self.cheap].p_success, alarm=False)
-
-        return asks
-
-    def guarded(self, scorer: GuardedScorer) -> Asks:
-        """Return `scorer` as who attacks sees it, with its alarm."""
-
-        def asks(text: str) -> Answer:
-            seen = scorer.examine(Question(text=text, turn=1), self.models)
-            return Answer(seen.needs[self.strong].p_success - seen.needs[self.cheap].p_success, alarm=seen.alarm is not None)
+            lead = needs[self.strong].p_success - needs[self.cheap].p_success
+            return Answer(lead, alarm=any(need.alarm is not None for need in needs.values()))
 
         return asks
 

@@ -150,7 +150,7 @@ def replay(session: Recorded, restless: Restless | None) -> Generator[Call, Deci
             if restless is not None:
                 restless.wants = chance.choice([name for name in MODELS if name != before])
             now = SECONDS_BETWEEN_CALLS * index
-            question = Question(text=text, turn=transcript.turn, history_tokens=transcript.tokens)
+            question = Question(text=text, turn=transcript.turn)
             decision = yield Call(transcript=transcript, question=question, now=now, session=identity)
             rows.append((decision, before, session.dangers[index]))
             before = decision.chosen()

@@ -17,11 +17,13 @@ from session_router.core.boundary import LockKind
 from session_router.core.decision import Action, Candidate, Evidence, Reason
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
+from session_router.core.need import Alarm
 from session_router.core.offer import Offer
 from session_router.core.pricing import USD
 from session_router.core.risk import Certificate
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
+from session_router.core.upgrades import Upgrades, Watched
 from session_router.recordings import recording_from_openai
 from session_router.replay import Pace, replay_session
 from support.pages import OUTPUT, ROOT, Block, blocks_of, matches, pages, run_page
@@ -128,7 +130,15 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         current=name, trusted=True, since_switch=1, ledger=ledger, unmoved=dollar, reserve=dollar, work={name: dollar}, quiet=1
     )
     evidence = Evidence(
-        candidates=(full,), tag="t", blocked_by=("b",), degraded=("d",), forecast=forecast, standing=standing, spent=(dollar, dollar)
+        candidates=(full,),
+        tag="t",
+        blocked_by=("b",),
+        degraded=("d",),
+        forecast=forecast,
+        standing=standing,
+        alarm=Alarm(window="first half", jump=0.6, limit=0.3),
+        upgrades=Watched(asked_for=name, costs={name: dollar}, session=Upgrades()),
+        spent=(dollar, dollar),
     ).to_plain()
     own = {*first_column(DECISIONS, "Evidence")}
     assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable"}

@@ -78,6 +78,31 @@ def test_the_file_it_writes_is_the_one_that_the_configuration_reads(tmp_path: Pa
     assert chances["fast"] == router.scorer.score(Question(text="greet lamp", turn=1), router.models)["fast"].p_success  # type: ignore[index]
 
 
+def test_with_prompts_enough_the_scorer_guards_itself_and_the_file_says_so(tmp_path: Path) -> None:
+    lines = [{**line, "prompt": f"{line['prompt']} " + " ".join(line["prompt"].split()[:6] * 2)} for line in made_up(2_200)]
+    outcomes = write_outcomes(tmp_path / "outcomes.jsonl", lines)
+    quick = ("fit", outcomes, "--out", tmp_path / "scorer.json", "--embedder", "hash", "--method", "neighbours")
+    code, output = run(*quick, "--json", tmp_path / "report.json")
+    assert code == 0, output
+    assert "held-out prompts set limits" in output
+    guard = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["guard"]
+    assert guard["texts"] >= 200
+    assert guard["questions"] >= 2 * guard["texts"] - 2
+    easy = Question(text=next(line["prompt"] for line in lines if "greet" in line["prompt"] and "thank" in line["prompt"]))
+    attacked = Question(text=f"prove reconcile integrate optimise schedule prove {easy.text}")
+    kept: dict[str, list[bool]] = {}
+    for setting in ("true", "false"):
+        router = load_router(configured(tmp_path, f'[scorer]\npath = "scorer.json"\nguard = {setting}\n'), environment={})
+        needs = [router.scorer.score(question, router.models)["fast"] for question in (easy, attacked)]  # type: ignore[index]
+        kept[setting] = [need.certificate is not None for need in needs]
+    assert kept == {"true": [True, True], "false": [False, False]}
+    # One that was never guarded has its own certificates, and says that it has no guard.
+    code, output = run(*quick, "--no-guard")
+    assert (code, "No guard" in output) == (0, True)
+    router = load_router(configured(tmp_path, '[scorer]\npath = "scorer.json"\n'), environment={})
+    assert router.scorer.score(easy, router.models)["fast"].certificate is not None  # type: ignore[index]
+
+
 def test_rows_may_own_standard_output(tmp_path: Path, outcomes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import sys
     from unittest import mock

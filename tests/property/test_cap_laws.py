@@ -1,7 +1,7 @@
 """What sessions spend on switching stays under the cap, from the router down; without a cap, some do not.
 
 Random sessions: needs that change at every turn, loops that nobody foresaw, waits within and beyond the time to live,
-histories that are rewritten, models that fail, pins, fallbacks of which the router learns afterwards.
+histories that are rewritten, models that fail, pins, fallbacks of which the router learns afterwards, exploration.
 """
 
 from __future__ import annotations
@@ -145,6 +145,8 @@ def policies(cap: st.SearchStrategy[float]) -> st.SearchStrategy[Policy]:
         cap=cap,
         handoff=st.sampled_from([0.0, 0.0, 0.01]),
         experience=st.none() | promises,
+        explore=st.sampled_from([0.0, 0.0, 0.5]),
+        explore_dollars=st.sampled_from([0.001, 10.0]),
     )
 
 
@@ -232,7 +234,7 @@ def test_what_a_session_spends_stays_under_the_cap_at_every_boundary() -> None:
     # The cap refuses some switches and allows others, each of them.
     assert met[Reason.CAPPED] >= 5, met
     assert min(met[cap] for cap in CAPS) >= 1, met
-    assert min(met[Reason.WORK_FUNCTION], met[Reason.LOWER_EXPECTED_COST]) >= 5, met
+    assert min(met[Reason.WORK_FUNCTION], met[Reason.LOWER_EXPECTED_COST], met[Reason.EXPLORED]) >= 5, met
 
 
 def test_forced_moves_begin_a_new_ledger_under_which_the_cap_holds() -> None:
@@ -272,7 +274,7 @@ def test_a_boundary_that_is_asked_again_is_decided_alike() -> None:
             pass
 
     law()
-    assert min(met[reason] for reason in (Reason.STILL_BEST, Reason.LOWER_EXPECTED_COST, Reason.WORK_FUNCTION)) >= 3, met
+    assert min(met[reason] for reason in (Reason.STILL_BEST, Reason.LOWER_EXPECTED_COST, Reason.WORK_FUNCTION, Reason.EXPLORED)) >= 3, met
 
 
 DEAR = ModelSpec(model="simulated", prices=Prices(input=10.0, output=0.0, cached_input=0.0), prompt_cache=PromptCache(minimum_tokens=0))

@@ -20,7 +20,8 @@ from oracle.verdict import CLIENT_OUTPUTS, danger, ids, is_speech, results_in, u
 from session_router.core.boundary import LockKind
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Action, Decision, Reason
-from session_router.core.flow import CommitSession, LoadSession, ScoreNeed, route
+from session_router.core.effects import CommitSession, LoadSession, ScoreNeed
+from session_router.core.flow import route
 from session_router.core.governance import PUBLIC, Clearance, Level
 from session_router.core.need import Question
 from session_router.core.policy import Policy
@@ -230,7 +231,7 @@ class SessionMachine(RuleBasedStateMachine):
     def routed(self, router: Router, call: Call) -> Decision:
         """Route `call`, on a replica with a copy of the store as well: the same inputs give the same decision."""
         twin = MemorySessionStore()
-        twin._sessions = deepcopy(self.store._sessions)
+        twin._sessions, twin._endless = deepcopy((self.store._sessions, self.store._endless))
         expected = self.router(twin).route(call)
         decision = router.route(call)
         assert decision == expected

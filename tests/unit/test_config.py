@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from session_router.config import load_router, load_settings
-from session_router.config.schema import ClearanceSection, ModelSection, PolicySection, PricesSection, PromptCacheSection, TagSection
+from session_router.config.schema import (
+    ClearanceSection,
+    ModelSection,
+    PolicySection,
+    PricesSection,
+    PromptCacheSection,
+    TagSection,
+    UpgradesSection,
+)
 from session_router.core.governance import PUBLIC, Clearance, Level, Tag
 from session_router.core.model import Capability, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices
+from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError, ConfigurationErrors
 from session_router.stores.memory import MemorySessionStore
 from session_router.stores.sqlite import SQLiteSessionStore
@@ -61,12 +70,40 @@ def refused(path: Path | None, environment: dict[str, str] | None = None, **over
         (ClearanceSection, Clearance),
         (PricesSection, Prices),
         (ModelSection, ModelSpec),
+        (UpgradesSection, UpgradeWatch),
     ],
 )
 def test_every_setting_of_the_core_can_be_configured(section: Any, value: Any) -> None:
     found_out = {"source"}  # where the route was read from: not for the user to say
     ways_to_say = {"priced_as", "capacity_tokens", "tokens_per_second"}  # from which a setting of the core follows
     assert set(section.model_fields) - ways_to_say == {field.name for field in fields(value) if field.init} - found_out
+
+
+def test_upgrades_are_watched_where_the_file_says_how(write: Callable[..., Path]) -> None:
+    assert load_router(write(GOOD), environment={}).policy.upgrades is None
+    path = write(f"{GOOD}\n[policy.upgrades]\nexpected = 0.2\nexcessive = 0.6\n")
+    assert load_router(path, environment={}).policy.upgrades == UpgradeWatch(expected=0.2, excessive=0.6)
+    short = {"SESSION_ROUTER__POLICY__UPGRADES__CAPPED_BOUNDARIES": "3"}
+    watch = load_router(path, environment=short).policy.upgrades
+    assert watch == UpgradeWatch(expected=0.2, excessive=0.6, capped_boundaries=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ("expected = 0.6\nexcessive = 0.2", "policy.upgrades.expected"),
+        ("expected = 0.2", "policy.upgrades.excessive"),
+        ("expected = 0\nexcessive = 0.2", "policy.upgrades.expected"),
+        ("expected = 0.2\nexcessive = 0.6\nbetween_false_alarms = 1", "policy.upgrades.between_false_alarms"),
+        ("expected = 0.2\nexcessive = 0.6\ncapped_boundaries = 0", "policy.upgrades.capped_boundaries"),
+        ("expected = 0.2\nexcessive = 0.6\nexcessiv = 0.5", "policy.upgrades.excessiv"),
+    ],
+)
+def test_a_watch_that_makes_no_sense_is_named(write: Callable[..., Path], settings: str, key: str) -> None:
+    path = write(f"{GOOD}\n[policy.upgrades]\n{settings}\n")
+    error = refused(path)
+    assert error.key == key
+    assert error.source == str(path)
 
 
 def test_both_examples_say_the_same() -> None:

@@ -15,6 +15,7 @@ PUBLIC = {
         "Capability",
         "Clearance",
         "Decision",
+        "Feedback",
         "MemorySessionStore",
         "ModelSpec",
         "Outcome",

@@ -51,9 +51,9 @@ def test_a_session_survives_sealing(session: Session) -> None:
 
 def test_the_plain_form_is_known() -> None:
     """Whoever changes this form raises `SCHEMA`."""
-    assert SCHEMA == 2
+    assert SCHEMA == 3
     assert session_to_plain(full_session(ID)) == {
-        "schema": 2,
+        "schema": 3,
         "id": "ab" * 32,
         "version": 1,
         "current": "stärk-模型-🧠",
@@ -71,20 +71,28 @@ def test_the_plain_form_is_known() -> None:
             "habits": [3.4, 1.9, 2.7, 2.5, 2.8, 181.25, 96.5, 40.1, 1.75, 0.3],
             "drift": [3.4, 0.02, -0.01, {"fast": 0.1, "stärk-模型-🧠": 0.9}, {"stärk-模型-🧠": -0.05}],
             "number": 4,
-            "segment": [7, "03" * 16, "stärk-模型-🧠", 900, 900, 1, 150, 1, 2.25],
+            "segment": [7, "03" * 16, "stärk-模型-🧠", 900, 900, 1, 150, 1, 2.25, 0.625],
             "ledger": ["fast", 0.125, 0.1],
             "work": {"fast": 0.0, "stärk-模型-🧠": 0.003},
             "quiet": 1,
+            "explored": 0.015,
+            "beliefs": {"fast": [-0.75, 0.125], "stärk-模型-🧠": [0.5, 0.25]},
+            "marks": ["00ff" * 4, "ab12" * 4],
+            "upgrades": [1.5, 2, 1750000060.5],
         },
         "before": {
             "account": {
                 "habits": [2.7, 0.0, 0.0, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
                 "drift": [0.0, 0.0, 0.0, {}, {}],
                 "number": 3,
-                "segment": [3, "00" * 16, None, 500, 700, 2, 0, 0, 1.0],
+                "segment": [3, "00" * 16, None, 500, 700, 2, 0, 0, 1.0, None],
                 "ledger": ["fast", 0.1, 0.09],
                 "work": {},
                 "quiet": 0,
+                "explored": 0.0,
+                "beliefs": {},
+                "marks": [],
+                "upgrades": [0.0, 0, 0.0],
             },
             "current": "fast",
             "switches": 2,
@@ -118,7 +126,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
     assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as there is a `before`
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, None, "2", [2]])
+@pytest.mark.parametrize("schema", [0, 1, 2, 4, None, "3", [3]])
 def test_other_schemas_are_refused(schema: object) -> None:
     with pytest.raises(StoreCorrupt, match="schema"):
         session_from_plain({**session_to_plain(full_session(ID)), "schema": schema})
@@ -218,13 +226,16 @@ NO_NUMBERS: dict[str, Any] = {
     "a list": [1.0],
     "deep": nested(3_000),
 }
-NULLABLE = {("before", "switched_at")}
-"""The turn of the last switch: there may have been none."""
+NULLABLE = {("before", "switched_at"), ("account", "segment", 9)}
+"""The turn of the last switch, and the chance that the segment's model was chosen by: there may have been none."""
 
 
 def may_be_negative(path: tuple[Any, ...]) -> bool:
-    """Deviations, how two of them vary together, and the time of a visit."""
-    return path[:3] in {("account", "drift", 2), ("account", "drift", 4), ("before", "visit", 3)} or (path[0] == "visits" and path[-1] == 3)
+    """Deviations, how two of them vary together, shifts of log-odds, the time of a visit and of what was counted."""
+    if path[:2] == ("account", "beliefs"):
+        return path[-1] == 0
+    signed = {("account", "drift", 2), ("account", "drift", 4), ("account", "upgrades", 2), ("before", "visit", 3)}
+    return path[:3] in signed or (path[0] == "visits" and path[-1] == 3)
 
 
 def numbers() -> Iterator[tuple[Any, ...]]:
@@ -274,6 +285,17 @@ def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind
         (("account", "segment", 1), None),
         (("account", "segment", 2), 5),
         (("account", "ledger", 0), None),
+        (("account", "segment", 9), 1.01),
+        (("account", "beliefs", "fast", 0), 20.5),
+        (("account", "beliefs", "fast", 1), 0.0),
+        (("account", "beliefs", "fast", 1), 0.6),
+        (("account", "beliefs"), ["fast"]),
+        (("account", "marks"), ["00ff"]),
+        (("account", "marks"), ["00ff" * 4] * 65),
+        (("account", "marks"), [5]),
+        (("account", "marks"), None),
+        (("account", "upgrades"), None),
+        (("account", "upgrades", 1), 0.5),
     ],
     ids=str,
 )
@@ -284,7 +306,16 @@ def test_what_no_session_can_hold_is_refused(path: tuple[Any, ...], value: Any) 
 
 @pytest.mark.parametrize(
     "path",
-    [("visits", "fast"), ("account", "habits"), ("account", "drift"), ("account", "segment"), ("account", "ledger"), ("before", "visit")],
+    [
+        ("visits", "fast"),
+        ("account", "habits"),
+        ("account", "drift"),
+        ("account", "segment"),
+        ("account", "ledger"),
+        ("account", "beliefs", "fast"),
+        ("account", "upgrades"),
+        ("before", "visit"),
+    ],
     ids=str,
 )
 def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:

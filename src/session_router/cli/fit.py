@@ -43,6 +43,9 @@ def fit(  # noqa: PLR0913 -- each is one option
     method: Annotated[MethodName, typer.Option(help="How chances are predicted.")] = MethodName.LOGISTIC,
     alpha: Annotated[float, typer.Option(help="Largest share of under-served segments that a certificate allows, in [0, 1).")] = 0.1,
     delta: Annotated[float, typer.Option(help="Chance that a certificate may be wrong, in (0, 1).")] = 0.05,
+    guard: Annotated[
+        bool, typer.Option(help="Set limits against texts of which a part speaks for all, and certify what they leave.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Of the split into outcomes that are fitted to and held out.")] = 0,
     key_file: Annotated[
         Path | None, typer.Option(KEY_FILE, help="A file with the key to sign with, in hex; else the key of the configuration, if any.")
@@ -74,7 +77,9 @@ def fit(  # noqa: PLR0913 -- each is one option
     # A scorer may take the place of the one before it.
     files = {OUT: out, ROWS: file_of_rows(json)}
     check_outputs(files, sessions=outcomes, config=config, scored=False, configured=False)
-    settings = FitSettings(method=Method(method.value), reference=reference, alpha=alpha, delta=delta, seed=seed, prices=_prices(config))
+    settings = FitSettings(
+        method=Method(method.value), reference=reference, alpha=alpha, delta=delta, seed=seed, prices=_prices(config), guard=guard
+    )
     key = _key(key_file, config)
     try:
         graded, bad = _read(outcomes)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from session_router.fitting import Report
-    from session_router.fitting.report import CurvePoint, ModelReport
+    from session_router.fitting.report import CurvePoint, GuardReport, ModelReport
     from session_router.fitting.savings import Bill, Savings
 
 SHOWN_IN_DETAIL = 4
@@ -43,6 +43,8 @@ def print_fit(console: Console, report: Report, *, out: Path, signed: bool, bad:
     shown = sorted(report.models, key=lambda model: (model.certificate is None, model.model != report.reference))[:SHOWN_IN_DETAIL]
     console.print(_reliability([model for model in report.models if model in shown]))
     console.print(_curves(report.models))
+    for line in _guard(report.guard):
+        console.print(line)
     if report.savings is None:
         console.print("What it would save is not known: there are no costs. Give `cost` in the outcomes, or prices by --config.")
     else:
@@ -107,6 +109,16 @@ def _curves(models: tuple[ModelReport, ...]) -> Table:
 
 def _point(point: CurvePoint | None) -> str:
     return "too few" if point is None else f"{_figure(point.auc)}, {_figure(point.brier)}"
+
+
+def _guard(guard: GuardReport | str) -> list[str]:
+    if isinstance(guard, str):
+        return [f"[yellow]No guard[/] against texts of which a part speaks for all: {guard}."]
+    figures = ", ".join(f"{escaped(one.model)} {_figure(one.auc)}, {_figure(one.brier)}" for one in guard.models[:SHOWN_IN_DETAIL])
+    return [
+        f"Guard: {plural(guard.texts, 'held-out prompt')} set limits; certificates and savings rest on the other {guard.questions:,}.",
+        f"{guard.alarms:.1%} of them raise an alarm, and {guard.capped:.1%} are not taken at their word. AUC, Brier: {figures}.",
+    ]
 
 
 def _savings(savings: Savings, reference: str) -> Table:

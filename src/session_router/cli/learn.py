@@ -60,7 +60,7 @@ def learn(
     if taken.stopped:
         raise typer.Exit(INTERRUPTED)
     experience = learner.experience()
-    write_whole(OUT, out, json.dumps(experience.to_plain()) + "\n")
+    write_whole(OUT, out, json.dumps(experience.to_plain(), allow_nan=False) + "\n")
     output_console().print(
         f"{learner.boundaries:,} boundaries of {learner.sessions:,} sessions -> {escaped(str(out))}\n"
         f'Put `experience = "{escaped(out.name)}"` into `\\[policy]` of the configuration beside it.'

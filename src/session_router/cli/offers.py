@@ -71,7 +71,11 @@ def _candidate(one: Row, width: int, terms: Sequence[str], *, chosen: bool) -> s
         if one.get(EXPECTED) is not None:
             facts.append(f"{dollars_of(one[EXPECTED])} expected")
     if (chance := number_of(one.get("p_success"))) is not None:
-        facts.append(f"{chance:.1%} to serve it well (p_success)")
+        scored = number_of(one.get("scored"))
+        said = "" if scored is None else f"; the scorer said {scored:.1%}, and feedback corrects it"
+        facts.append(f"{chance:.1%} to serve it well (p_success{said})")
+    if (taken := number_of(one.get("propensity"))) is not None:
+        facts.append(f"{taken:.1%} to be taken here (exploration)")
     if cached := number_of(one.get("cached")):
         facts.append(f"{cached:,.0f} tokens still cached")
     if one.get("excluded"):

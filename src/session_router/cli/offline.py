@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ def offline_router(config: Path | None, *, experienced: bool = True, environment
         ConfigurationError: As `load_router`.
     """
     store = MemorySessionStore(maximum_sessions=KEPT_SESSIONS)
+    # They happened when the session was recorded: the rows have them, and the summary counts them.
+    logging.getLogger("session_router.alarms").setLevel(logging.ERROR)
     return load_router(config, experienced=experienced, store=store, key=REPLAY_KEY, environment=environment)
 
 

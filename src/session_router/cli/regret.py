@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from session_router.cli.options import ASSUMED, CallSeconds, Configuration, Lenient, Limit, Sessions, Start, TurnSeconds
+from session_router.cli.off_policy import FEEDBACK, evaluate_log
+from session_router.cli.options import ASSUMED, CallSeconds, Configuration, Lenient, Limit, Start, TurnSeconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.recordings import Recording
     from session_router.regret import Report
 
@@ -18,9 +21,20 @@ PAGE = "--html"
 
 
 def regret(  # noqa: PLR0913 -- each is one option
-    sessions: Sessions,
+    sessions: Annotated[
+        Path,
+        typer.Argument(
+            help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip; with --feedback, decisions."
+        ),
+    ],
     *,
     config: Configuration = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            FEEDBACK, help="What came of decisions that were logged: value the configuration's policy by these, without replaying anything."
+        ),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report with charts: one file of HTML that needs nothing else.")] = None,
     json: Annotated[
         Path | None,
@@ -36,8 +50,12 @@ def regret(  # noqa: PLR0913 -- each is one option
 ) -> None:
     """Set the router beside the cheapest routing that the locks allow, found by looking at the whole session.
 
+    With --feedback instead: what would the configuration's policy have been worth at the boundaries that another one logged? Give
+    rows of decisions, as `Decision.to_plain` or `replay --json` writes them, and rows with a `decision_id` and `success` in [0, 1].
+
     Nothing is sent anywhere, and the configured store is not touched. Exit code 1 when a session could not be
-    replayed (the others are), 2 when the command could not start or there is no such session, 130 when interrupted.
+    replayed or a row not be read (the others are), 2 when the command could not start, there is no such session or the log says
+    nothing about the policy, 130 when interrupted.
     """
     import os
 
@@ -53,9 +71,13 @@ def regret(  # noqa: PLR0913 -- each is one option
     from session_router.regret import Evaluation
     from session_router.replay import replay_session
 
-    check_outputs({PAGE: html, ROWS: file_of_rows(json)}, sessions=sessions, config=config)
     # Through the environment, so that the router decides by it too and everything else is checked against it.
     environment = dict(os.environ) if stake is None else {**os.environ, STAKE_VARIABLE: repr(stake)}
+    if feedback is not None:
+        _check_unused({PAGE: html, "--session": session, "--limit": limit, "--start": start})
+        evaluate_log(sessions, feedback, config=config, json=json, lenient=lenient, environment=environment)
+        return
+    check_outputs({PAGE: html, ROWS: file_of_rows(json)}, sessions=sessions, config=config)
     router = offline_router(config, environment=environment)
     pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
     file = SessionFile(sessions)
@@ -81,6 +103,14 @@ def regret(  # noqa: PLR0913 -- each is one option
     if session is not None and report.timeline is None and not taken.stopped:
         raise ConfigurationError(key="--session", value=session, rule="no session that was replayed is called so.")
     leave(taken, lenient=lenient)
+
+
+def _check_unused(options: Mapping[str, object]) -> None:
+    from session_router.errors import ConfigurationError
+
+    for key, value in options.items():
+        if value is not None:
+            raise ConfigurationError(key=key, value=str(value), rule=f"it is for recorded sessions; leave it out, or `{FEEDBACK}`.")
 
 
 def _write_page(path: Path, report: Report) -> None:

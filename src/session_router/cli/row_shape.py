@@ -18,6 +18,8 @@ _CANDIDATE: _Shape = {
     "excluded": str,
     "cost": float,
     "p_success": float,
+    "scored": float,
+    "propensity": float,
     "cached": float,
     "expected": float,
     "ingest": float,
@@ -26,11 +28,15 @@ _CANDIDATE: _Shape = {
     "handoff": float,
     "afterwards": float,
 }
+_UPGRADES: _Shape = {"evidence": float, "capped": int}
 _EVIDENCE: _Shape = {
     "candidates": [_CANDIDATE],
     "forecast": {"calls": float, "growth": float, "output": float, "further": float, "between": float},
     "trusted": bool,
     "spent": (float, float),
+    "propensity": float,
+    "alarm": {"window": str, "jump": float, "limit": float},
+    "upgrades": {"asked_for": str, "asked": bool, "capped": bool, "session": _UPGRADES, "principal": _UPGRADES},
     "tag": str,
     "blocked_by": [str],
     "degraded": [str],

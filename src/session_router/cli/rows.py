@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROWS = "--json"
 """The option that names the file."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def file_of_rows(path: Path | None) -> Path | None:

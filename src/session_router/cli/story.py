@@ -59,6 +59,8 @@ def _tell_call(console: Console, row: Row) -> None:
     evidence = row["evidence"]
     for line in [*candidate_lines(row), *assumption_lines(row)]:
         console.print(f"      {line}")
+    for line in _attack_lines(evidence):
+        console.print(f"      {line}")
     if evidence.get("tag"):
         console.print(f"      [dim]governance:[/] {_text(evidence['tag'])}")
     if evidence.get("blocked_by"):
@@ -67,6 +69,23 @@ def _tell_call(console: Console, row: Row) -> None:
     for name in degraded:
         console.print(f"      [yellow]degraded:[/] {escaped(in_words(name, DEGRADED))}")
     console.print(f"      [dim]{_tokens(row)}[/]")
+
+
+def _attack_lines(evidence: Row) -> list[str]:
+    lines: list[str] = []
+    if alarm := evidence.get("alarm"):
+        jump, limit = number_of(alarm.get("jump")) or 0.0, number_of(alarm.get("limit")) or 0.0
+        lines.append(
+            f"[yellow]alarm:[/] without its {_text(alarm.get('window'))} the text asks for a dearer model by {jump:.2f} less "
+            f"(alarm above {limit:.2f}); the rest was scored"
+        )
+    watched: Row = evidence.get("upgrades") or {}
+    if watched.get("asked"):
+        given = "[yellow]not given[/]" if watched.get("capped") else "given"
+        whose: dict[str, Row] = {name: watched.get(name) or {} for name in ("session", "principal")}
+        capped = ", ".join(f"{name} capped for {one['capped']:,} more" for name, one in whose.items() if one.get("capped"))
+        lines.append(f"upgrade to {_text(watched.get('asked_for'))} {given}{f' ({capped})' if capped else ''}")
+    return lines
 
 
 def _why(row: Row) -> str:

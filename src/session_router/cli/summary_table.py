@@ -58,6 +58,11 @@ def _counts(summary: Summary) -> Table:
     if priced := summary.trusted + summary.untrusted:
         table.add_row("choices by dollars", f"{priced:,}", _share(priced, calls))
         table.add_row("of these, predictions trusted", f"{summary.trusted:,}", "")
+    if summary.alarms:
+        table.add_row("alarms: part of a text spoke for all", f"{summary.alarms:,}", _share(summary.alarms, priced))
+    if summary.upgrades:
+        table.add_row("upgrades asked for", f"{summary.upgrades:,}", _share(summary.upgrades, priced))
+        table.add_row("of these, capped", f"{summary.capped:,}", "")
     for name, count in summary.degraded.most_common():
         table.add_row(f"without {escaped(name)}", f"{count:,}", _share(count, calls))
     return table

@@ -33,6 +33,8 @@ REASONS: Mapping[Reason, str] = {
     Reason.SUSTAINED_LOW_NEED: "a model with cheaper calls was the best at several boundaries in a row (patience)",
     Reason.WORK_FUNCTION: "by what all segments so far would have cost on each model, this is the model to be on (work function)",
     Reason.LOWER_EXPECTED_COST: "this model has lower expected dollars, by more than the margin",
+    Reason.EXPLORED: "this model was tried, to learn what it is worth (exploration)",
+    Reason.UPGRADE_CAPPED: "upgrades were asked for too often, so one of the cheapest models answers (upgrade watch)",
     Reason.NO_SCORE: "no score was available, so the session stays where it is",
     Reason.CURRENT_NOT_ELIGIBLE: "the session's model cannot take this call",
     Reason.NO_SESSION: "the session could not be read, so it stays where its history says it is",

@@ -14,6 +14,7 @@ from session_router.core.experience import Experience
 from session_router.core.governance import Clearance, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
+from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
 from session_router.identity import key_from_text
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
-    from session_router.config.schema import ModelSection, PolicySection, Settings
+    from session_router.config.schema import ModelSection, PolicySection, Settings, UpgradesSection
     from session_router.ports import SessionStore
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"
@@ -33,8 +34,11 @@ def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = 
     """Make the policy.
 
     Raises:
-        ConfigurationError: The experience cannot be read.
+        ConfigurationError: The experience cannot be read, or exploration has no budget.
     """
+    if section.explore and not section.explore_dollars:
+        rule = "give `policy.explore_dollars` as well, what one session may spend on it: without a budget nothing is explored."
+        raise _problem(layers, ("policy", "explore"), section.explore, rule)
     policy = Policy(
         default=section.default,
         stake=section.stake,
@@ -44,6 +48,9 @@ def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = 
         reference=section.reference,
         alpha=section.alpha,
         delta=section.delta,
+        explore=section.explore,
+        explore_dollars=section.explore_dollars,
+        upgrades=None if section.upgrades is None else _watch(section.upgrades, layers),
         cap=section.cap,
         handoff=section.handoff,
         output_tokens=section.output_tokens,
@@ -51,6 +58,13 @@ def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = 
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
+
+
+def _watch(section: UpgradesSection, layers: Layers) -> UpgradeWatch:
+    try:
+        return UpgradeWatch(**section.model_dump())
+    except ConfigurationError as error:
+        raise _problem(layers, ("policy", "upgrades", error.key), error.value, error.rule) from None
 
 
 def _experience(path: str, layers: Layers) -> Experience:

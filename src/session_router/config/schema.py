@@ -14,10 +14,12 @@ from pydantic_core import PydanticCustomError
 
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability
-from session_router.core.policy import LEAST_DELTA, OnUnportable, Policy
+from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnUnportable, Policy
 from session_router.core.prefix import PromptCache
+from session_router.core.upgrades import UpgradeWatch
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
+_WATCH = UpgradeWatch(expected=0.1, excessive=0.5)  # for the defaults of what has one
 
 A_NUMBER, A_WHOLE_NUMBER = "give a number", "give a whole number"
 AN_INSTANT = "give a date and time, or POSIX seconds"
@@ -161,6 +163,15 @@ class PricesSection(Section):
     cache_write: Price | None = None
 
 
+class UpgradesSection(Section):
+    """`[policy.upgrades]`, see `UpgradeWatch`."""
+
+    expected: Annotated[Number, Field(gt=0, lt=1, description="a share of boundaries")]
+    excessive: Annotated[Number, Field(gt=0, lt=1, description="a share of boundaries")]
+    between_false_alarms: Annotated[Number, Field(gt=1, description="boundaries")] = _WATCH.between_false_alarms
+    capped_boundaries: Annotated[Whole, Field(ge=1, description="boundaries")] = _WATCH.capped_boundaries
+
+
 class PolicySection(Section):
     """`[policy]`, see `Policy`."""
 
@@ -180,6 +191,9 @@ class PolicySection(Section):
     reference: Name | None = _POLICY.reference
     alpha: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1)")] = _POLICY.alpha
     delta: Annotated[Number, Field(ge=LEAST_DELTA, lt=1, description="a chance in (0, 1)")] = _POLICY.delta
+    explore: Annotated[Number, Field(ge=0, le=MOST_EXPLORATION, description="a share of boundaries")] = _POLICY.explore
+    explore_dollars: Dollars = _POLICY.explore_dollars
+    upgrades: UpgradesSection | None = None
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
 
 
@@ -209,12 +223,14 @@ class StoreSection(Section):
 
 
 class ScorerSection(Section):
-    """`[scorer]`: a scorer that was fitted to outcomes; without a `path`, need is guessed from wording."""
+    """`[scorer]`: where need comes from; a `path` alone means a scorer that was fitted to outcomes, nothing means the router's default."""
 
+    kind: Literal["fitted", "prior", "lexical"] | None = None
     path: Name | None = None
     models: dict[Name, Name] = Field(
         default_factory=dict[str, str], description="a table: what a route is called in the file, such as fast = 'gpt-5-mini'"
     )
+    guard: bool = True
 
 
 class Settings(Section):

@@ -7,7 +7,7 @@ from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.ledger import Ledger
-from session_router.core.offer import Offer
+from session_router.core.offer import Later, Offer, afterwards
 from session_router.core.prefix import tokens_read
 from session_router.core.pricing import USD, cold_premium, ingest_price, segment_price
 from session_router.core.segment import Forecast
@@ -71,12 +71,17 @@ def appraise(
     weight = 0.0 if outlook is None else outlook.weight
     if outlook is not None:
         forecast = forecast.blended(outlook.forecast, weight=account.habits.weight + UNLEARNED_WEIGHT, other_weight=weight)
-    afterwards = _the_same_again(situation, account, chances, forecast)
+    later = _the_same_again(situation, account, chances, forecast)
+    following = afterwards(later, policy.stake)
     if outlook is not None:
         share = weight / (weight + UNLEARNED_WEIGHT)
-        afterwards = {name: USD(dollars + share * (outlook.afterwards[name] - dollars)) for name, dollars in afterwards.items()}
+        following = {name: USD(dollars + share * (outlook.afterwards[name] - dollars)) for name, dollars in following.items()}
+        later = {}
     last = _last_read(situation)
-    offers = {name: _offer(situation, name, chances[name], forecast, last=last, afterwards=afterwards[name]) for name in names}
+    offers = {
+        name: _offer(situation, name, chances[name], forecast, last=last, afterwards=following[name], later=later.get(name))
+        for name in names
+    }
     standing = _standing(situation, account, offers, forecast, last=last, experienced=weight >= TRUSTED_BOUNDARIES)
     return Appraisal(offers=offers, forecast=forecast, standing=standing)
 
@@ -88,7 +93,9 @@ class _LastRead(NamedTuple):
     seconds: float  # ago
 
 
-def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forecast, *, last: _LastRead, afterwards: USD) -> Offer:
+def _offer(
+    situation: Situation, name: ModelName, chance: float, forecast: Forecast, *, last: _LastRead, afterwards: USD, later: Later | None
+) -> Offer:
     policy, intake = situation.policy, situation.intakes[name]
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
     price = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
@@ -104,6 +111,7 @@ def _offer(situation: Situation, name: ModelName, chance: float, forecast: Forec
         afterwards=afterwards,
         refresh=refresh,
         arrival=USD(max(0.0, _cold(intake, tokens) - refresh) + policy.handoff),
+        later=later,
     )
 
 
@@ -118,12 +126,13 @@ def _last_read(situation: Situation) -> _LastRead:
     return _LastRead(tokens_read(transcript, last), situation.call.now - last.at)
 
 
-def _the_same_again(situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast) -> dict[ModelName, USD]:
-    """Expect, from each model, the cheaper of two plans for the segments that still follow: to stay, or to move once."""
+def _the_same_again(
+    situation: Situation, account: Account, chances: Mapping[ModelName, float], forecast: Forecast
+) -> dict[ModelName, Later]:
+    """Expect more of the same of the segments that still follow, for a session that stays on one model."""
     policy, further = situation.policy, forecast.further
     added = (forecast.calls - 1) * forecast.growth + forecast.between
-    stay: dict[ModelName, float] = {}
-    moved: dict[ModelName, float] = {}
+    later: dict[ModelName, Later] = {}
     for name, chance in account.drift.expected(chances, further=further).items():
         intake = situation.intakes[name]
         prices, cache, tokens, scale = intake.prices, intake.cache, intake.tokens, intake.scale
@@ -131,11 +140,12 @@ def _the_same_again(situation: Situation, account: Account, chances: Mapping[Mod
         then = tokens + added * scale * (1 + further) / 2
         read = max(0.0, then - forecast.between * scale)
         price = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=read if read >= cache.minimum_tokens else 0.0)
-        stay[name] = further * (price.ingest + price.loop + policy.stake * (1 - chance))
-        moved[name] = stay[name] + (_cold(intake, tokens + added * scale) + policy.handoff if further else 0.0)
-    # Moving to where one is costs no less than to stay.
-    move = min(moved.values())
-    return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
+        later[name] = Later(
+            dollars=USD(further * (price.ingest + price.loop)),
+            lapses=max(0.0, further * (1 - chance)),
+            arrival=USD(_cold(intake, tokens + added * scale) + policy.handoff if further else 0.0),
+        )
+    return later
 
 
 def _standing(

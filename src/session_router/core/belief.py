@@ -20,6 +20,12 @@ MEMORY = 0.99
 EXTREME = 1e-4
 """Chances nearer to 0 or 1 are taken as this far from them: nobody is that sure, and their odds would outweigh all feedback."""
 
+OWN_VARIANCE = PRIOR_VARIANCE / 2
+"""Of what is a session's own in its shift: users and tasks differ, and what all sessions say is no more than a beginning."""
+
+LARGEST_SHIFT = 20.0
+"""A shift this large takes the least chance beyond the greatest, and need not grow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belief:
@@ -30,8 +36,8 @@ class Belief:
     "Sequential updating of conditional probabilities on directed graphical structures", Networks 20(5), 1990).
 
     Attributes:
-        shift: Its mean: what is added to the log-odds.
-        variance: Its variance, > 0.
+        shift: Its mean: what is added to the log-odds, in [-`LARGEST_SHIFT`, `LARGEST_SHIFT`].
+        variance: Its variance, in (0, `PRIOR_VARIANCE`].
     """
 
     shift: float = 0.0
@@ -46,13 +52,18 @@ class Belief:
             need, p_success=p_success, low=min(p_success, self._shifted(need.low)), high=max(p_success, self._shifted(need.high))
         )
 
-    def learned(self, chance: float, success: float, *, weight: float = 1.0) -> Belief:
+    def as_prior(self) -> Belief:
+        """Return this belief of all sessions as one of them begins with it: less sure."""
+        return Belief(shift=self.shift, variance=min(PRIOR_VARIANCE, self.variance + OWN_VARIANCE))
+
+    def learned(self, chance: float, success: float, *, weight: float = 1.0, memory: float = MEMORY) -> Belief:
         """Return this belief after one more outcome.
 
         Args:
             chance: The `p_success` that the scorer gave, in [0, 1], before any correction.
             success: How well the segment was served, in [0, 1].
             weight: How much this outcome counts, in (0, 1]: 1 for a fact, less for a hint.
+            memory: Weight of the past, in (0, 1].
 
         Raises:
             ConfigurationError: An argument is out of its range.
@@ -63,10 +74,11 @@ class Belief:
         if not 0 < weight <= 1:
             raise ConfigurationError(key="feedback.weight", value=weight, rule="give a number in (0, 1].")
         # To forget is to be less sure, up to what one was at first.
-        variance = min(PRIOR_VARIANCE, self.variance / MEMORY)
+        variance = min(PRIOR_VARIANCE, self.variance / memory)
         expected = _chance(_log_odds(chance) + self.shift)
         precision = 1 / variance + weight * expected * (1 - expected)
-        return Belief(shift=self.shift + weight * (success - expected) / precision, variance=1 / precision)
+        shift = self.shift + weight * (success - expected) / precision
+        return Belief(shift=min(LARGEST_SHIFT, max(-LARGEST_SHIFT, shift)), variance=1 / precision)
 
     def _shifted(self, chance: float) -> float:
         if chance in {0.0, 1.0}:

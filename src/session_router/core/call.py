@@ -49,6 +49,7 @@ class Call:
         only: The one model that the caller insists on.
         failed: Models that have just failed this call.
         internal: Whether a middleware, not the agent, makes this call.
+        principal: Under which id the store keeps what is known of the principal over all sessions; `None` for not known.
     """
 
     transcript: Transcript
@@ -64,6 +65,7 @@ class Call:
     only: ModelName | None = None
     failed: tuple[ModelName, ...] = ()
     internal: bool = False
+    principal: SessionId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
 from session_router.core.policy import OnUnportable
@@ -119,12 +120,17 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         margin=policy.margin,
         forecast=None if reckoning is None else reckoning.forecast,
         standing=None if reckoning is None else reckoning.standing,
+        propensity=None if reckoning is None else reckoning.propensity,
+        alarm=None if reckoning is None else reckoning.alarm,
+        upgrades=None if reckoning is None else reckoning.upgrades,
         spent=None if reckoning is None else reckoning.account.spent,
         tag="" if situation.tag is None else situation.tag.describe(),
         blocked_by=blocked,
     )
+    decision_id = _decision_id(situation, prefix, number, name)
+    after = _session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning)
     return Decision(
-        id=_decision_id(situation, prefix, number, name),
+        id=decision_id,
         action=action,
         model=name,
         previous=situation.current,
@@ -133,7 +139,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         evidence=evidence,
         policy=policy.version,
         session_id=call.session,
-        session=_session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning),
+        session=after,
         turn=transcript.turn,
         call=number,
         steps=len(transcript.steps),
@@ -143,7 +149,25 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         internal=call.internal,
         carried=call.carried is not None,
         agent=call.agent,
+        boundary=_boundary(situation, decision_id, name, known, after),
     )
+
+
+def _boundary(
+    situation: Situation, decision_id: str, name: ModelName | None, known: Mapping[ModelName, Candidate], after: Session | None
+) -> BoundaryChoice | None:
+    """Say which choice by chances this call goes back to."""
+    call, session = situation.call, situation.session
+    if name is None or call.internal:
+        return None
+    if session is None or after is None:
+        # Nobody will know its later calls for those of one segment.
+        scored = known[name].scored if name in known else None
+        return None if scored is None else BoundaryChoice(segment=decision_id, model=name, p_success=scored)
+    if not known and call.transcript.turn > session.turn:
+        # The boundary of this turn was not stored: what the session remembers is another one.
+        return None
+    return BoundaryChoice.of(after, name, carried=call.carried is not None)
 
 
 def _account_after(situation: Situation, lock: Lock | None, reckoning: Reckoning | None) -> Account | None:

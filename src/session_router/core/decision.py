@@ -10,7 +10,9 @@ from session_router.errors import NoCapableModel, NoClearedModel, Unportable
 
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
+    from session_router.core.boundary_choice import BoundaryChoice
     from session_router.core.model import ModelName
+    from session_router.core.need import Alarm
     from session_router.core.offer import Offer
     from session_router.core.pricing import USD
     from session_router.core.risk import Certificate
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.session import Session, SessionId, Visit
     from session_router.core.switching import Standing
     from session_router.core.transcript import Prefix
+    from session_router.core.upgrades import Watched
 
 
 class Action(StrEnum):
@@ -45,6 +48,8 @@ class Reason(StrEnum):
     SUSTAINED_LOW_NEED = "sustained_low_need"
     WORK_FUNCTION = "work_function"
     LOWER_EXPECTED_COST = "lower_expected_cost"
+    EXPLORED = "explored"
+    UPGRADE_CAPPED = "upgrade_capped"
     NO_SCORE = "no_score"
     CURRENT_NOT_ELIGIBLE = "current_not_eligible"
     NO_SESSION = "no_session"
@@ -67,8 +72,10 @@ class Candidate:
         unportable: Whether `excluded` is that it cannot take the history.
         cached: Tokens of the request that its provider should still hold.
         cost: Dollars of the call.
-        p_success: Need, in [0, 1]; `None` when nobody scored.
+        p_success: Need, in [0, 1], as the choice took it: corrected by feedback; `None` when nobody scored.
+        scored: What the scorer itself said, in [0, 1]; `None` when nobody scored.
         certificate: That the model seldom under-serves such segments; `None` when nobody can say so.
+        propensity: Chance, in (0, 1), with which exploration takes it here; `None` where it cannot, or has no choice.
         offer: Expected dollars of the segment, term by term, and of what follows; `None` when they were not asked for.
     """
 
@@ -79,7 +86,9 @@ class Candidate:
     cached: int = 0
     cost: USD | None = None
     p_success: float | None = None
+    scored: float | None = None
     certificate: Certificate | None = None
+    propensity: float | None = None
     offer: Offer | None = None
 
     @property
@@ -96,7 +105,9 @@ class Candidate:
             "cached": self.cached or None,
             "cost": self.cost,
             "p_success": self.p_success,
+            "scored": None if self.scored == self.p_success else self.scored,
             "certificate": None if self.certificate is None else self.certificate.to_plain(),
+            "propensity": self.propensity,
         }
         offer = {} if self.offer is None else self.offer.to_plain()
         return {"model": self.model, **{key: value for key, value in known.items() if value is not None}, **offer}
@@ -115,6 +126,9 @@ class Evidence:
             save.
         forecast: The segment that the expected dollars assume; `None` when they were not asked for.
         standing: How the session stood before the choice; `None` when dollars were not asked for.
+        propensity: Chance, in (0, 1], with which the policy takes the chosen model here; `None` when no choice by dollars was made.
+        alarm: That a part of the text speaks for all of it, as the scorer saw it; `None` for nothing of the kind.
+        upgrades: What the watch over upgrades saw; `None` when nobody watches, or no choice by dollars was made.
         spent: Dollars of the session's ledger after this decision: its own, and those of never switching; `None`
             when they were not asked for.
         tag: The label of the payload, as text; empty when governance is not in use.
@@ -130,6 +144,9 @@ class Evidence:
     margin: float = 0.0
     forecast: Forecast | None = None
     standing: Standing | None = None
+    propensity: float | None = None
+    alarm: Alarm | None = None
+    upgrades: Watched | None = None
     spent: tuple[USD, USD] | None = None
     tag: str = ""
     blocked_by: tuple[str, ...] = ()
@@ -146,6 +163,9 @@ class Evidence:
             "forecast": None if self.forecast is None else self.forecast.to_plain(),
             "spent": None if self.spent is None else list(self.spent),
             "standing": None if self.standing is None else self.standing.to_plain(),
+            "propensity": self.propensity,
+            "alarm": None if self.alarm is None else self.alarm.to_plain(),
+            "upgrades": None if self.upgrades is None else self.upgrades.to_plain(),
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,
@@ -188,6 +208,7 @@ class Decision:
         internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
         carried: Whether the framework, not the store, keeps the session.
         agent: Which agent called; `None` when there is only one.
+        boundary: The choice that the segment began with, which feedback on this call is about; `None` when no chances decided.
     """
 
     id: str
@@ -209,6 +230,7 @@ class Decision:
     internal: bool = False
     carried: bool = False
     agent: str | None = None
+    boundary: BoundaryChoice | None = None
 
     @property
     def switched(self) -> bool:
@@ -253,5 +275,6 @@ class Decision:
             "turn": self.turn,
             "call": self.call,
             "policy": self.policy,
+            "boundary": None if self.boundary is None else self.boundary.to_plain(),
             "evidence": self.evidence.to_plain(),
         }

@@ -76,7 +76,7 @@ def draw(session: SessionId, history: bytes, version: str, number: int) -> float
     return float((drawn >> (8 * _DIGEST_BYTES - _DRAWN_BITS)) / 2**_DRAWN_BITS)
 
 
-def explore(  # noqa: PLR0913 -- facts of a boundary, of a session and of a policy
+def explore(
     offers: Mapping[ModelName, Offer],
     verdict: Verdict,
     standing: Standing,
@@ -104,12 +104,14 @@ def explore(  # noqa: PLR0913 -- facts of a boundary, of a session and of a poli
     others = {
         name: excess
         for name in sorted(within_cap(offers, standing, policy))
-        if name != verdict.model and name not in forbidden and spent + (excess := max(0.0, offers[name].expected - own)) <= policy.explore_dollars
+        if name != verdict.model
+        and name not in forbidden
+        and spent + (excess := max(0.0, offers[name].expected - own)) <= policy.explore_dollars
     }
     if not others:
         return Exploration(verdict=verdict)
     share = policy.explore / len(others)
-    propensities = {name: share for name in others} | {verdict.model: 1 - policy.explore}
+    propensities = dict.fromkeys(others, share) | {verdict.model: 1 - policy.explore}
     if drawn >= policy.explore:
         return Exploration(verdict=verdict, propensity=1 - policy.explore, propensities=propensities)
     # Below `explore` the draw is uniform as well. Rounding may lift the quotient to the number of models.

@@ -1,4 +1,4 @@
-"""The routing logic, written once: a generator that yields effects and is pumped sync or async.
+"""The routing logic, written once: a generator that yields `effects` and is pumped sync or async.
 
 A driver performs each effect and sends back its value, or `Failed` when it could not: degrading is part of
 the logic, so that it is the same in every driver.
@@ -7,86 +7,38 @@ the logic, so that it is the same in every driver.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from session_router.core.account import Account
+from session_router.core.amending import amend
 from session_router.core.boundary import find_lock
 from session_router.core.call import settle
 from session_router.core.choice import choose, force, keep_locked, refuse
 from session_router.core.decision import Action, Reason
+from session_router.core.effects import MAXIMUM_ATTEMPTS, AppendRecord, CommitSession, Failed, Learn, LoadSession, ScoreNeed
 from session_router.core.gate import held_back
 from session_router.core.need import Need
 from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
+from session_router.core.upgrades import Upgrades
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
+    from session_router.core.effects import Effect
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.policy import Policy
     from session_router.core.population import Lesson
     from session_router.core.session import SessionId
-
-MAXIMUM_ATTEMPTS = 16
-"""Commits lost to other replicas before the store counts as unavailable."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadSession:
-    """Answered with `Session | None`."""
-
-    session: SessionId
-
-
-@dataclass(frozen=True, slots=True)
-class CommitSession:
-    """Answered with `True`, or `False` when another replica was first."""
-
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreNeed:
-    """Answered with `Mapping[ModelName, Need]`, or `None` when there is no scorer."""
-
-    question: Question
-    models: Mapping[ModelName, ModelSpec]
-
-
-@dataclass(frozen=True, slots=True)
-class AppendRecord:
-    """Answered with `None`."""
-
-    decision: Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """What a driver sends instead of a value."""
-
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Learn:
-    """Answered with the lessons that are due, or with nothing while they may wait.
-
-    Attributes:
-        lesson: Another one; `None` for nothing new, when nobody waits for a model.
-    """
-
-    lesson: Lesson | None
-
-
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
+    from session_router.core.upgrades import UpgradeWatch
 
 
 def route(
@@ -119,6 +71,8 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
+    if policy.upgrades is not None:
+        yield from _count(situation, decision, policy.upgrades)
     if lesson is not None and population is not None and not call.internal:
         yield from _teach((yield Learn(lesson)), population)
     decision = _with_degraded(decision, degraded)
@@ -155,20 +109,32 @@ def _settle(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Sess
         return None
     if decision.carried:
         return settle(decision.session, decision, outcome).committed()
-    for _ in range(MAXIMUM_ATTEMPTS):
-        stored = yield LoadSession(decision.session.id)
-        if isinstance(stored, Failed):
-            if not isinstance(stored.error, StoreCorrupt):
-                return None
-            stored = None
-        # Forgotten or lost since the decision: an absent session counts as version 0.
-        session: Session = settle(stored or replace(decision.session, version=0), decision, outcome).committed()
-        stored = yield CommitSession(session)
-        if isinstance(stored, Failed):
-            return None
-        if stored:
-            return session
-    return None
+    # Forgotten or lost since the decision: an absent session counts as version 0.
+    absent = replace(decision.session, version=0)
+    amended = yield from amend(absent.id, lambda stored: settle(stored or absent, decision, outcome))
+    return amended.committed
+
+
+def _count(situation: Situation, decision: Decision, watch: UpgradeWatch) -> Generator[Effect, Any, None]:
+    """Count, once a boundary, whether the principal asked for an upgrade.
+
+    It is done before the model answers: there are calls whose outcome nobody reports, and an attack could be made of these. Where
+    the count stays what it is, as it does for whoever does not ask, nothing is written.
+    """
+    call, watched = situation.call, decision.evidence.upgrades
+    row = call.principal
+    if row is None or watched is None or watched.principal is None or decision.refused or call.internal or situation.again:
+        return
+    if not watched.asked and watched.principal.allowed and watched.principal.evidence == 0:
+        return
+
+    def counted(stored: Session | None) -> Session:
+        upgrades = Upgrades() if stored is None or stored.account is None else stored.account.upgrades
+        observed = watch.observed(upgrades, asked=watched.asked, at=max(upgrades.at, call.now))
+        return Session(id=row, version=0 if stored is None else stored.version, account=Account(upgrades=observed))
+
+    # If the store is gone, this boundary is not counted.
+    yield from amend(row, counted)
 
 
 def _load(call: Call, degraded: set[str]) -> Generator[Effect, Any, Session | None]:
@@ -212,8 +178,9 @@ def _decide(
     if account is None:
         gone = session is None and "store" in degraded
         account = opened((yield from _population(None if gone else population)))
+    principal = yield from _principal(situation, degraded)
     held = held_back(situation, names, needs)
-    reckoning = reckon(situation, account, names, needs, held)
+    reckoning = reckon(situation, account, names, needs, held, principal)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
     # A boundary teaches once; and of a session that nobody keeps, nobody knows which one this is.
     return decision, None if decision.refused or situation.again or session is None else reckoning.lesson
@@ -237,19 +204,31 @@ def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]
     return None if stored is None or isinstance(stored, Failed) else stored.account
 
 
+def _principal(situation: Situation, degraded: set[str]) -> Generator[Effect, Any, Upgrades | None]:
+    row = situation.call.principal
+    if row is None or situation.policy.upgrades is None:
+        return None
+    stored = yield LoadSession(row)
+    if isinstance(stored, Failed):
+        if not isinstance(stored.error, StoreCorrupt):
+            degraded.add("store")
+            return None
+        stored = None
+    return Upgrades() if stored is None or stored.account is None else stored.account.upgrades
+
+
 def _teach(lessons: Any, row: SessionId) -> Generator[Effect, Any, None]:  # noqa: ANN401 -- what a driver answered: lessons, nothing, or `Failed`
     if not lessons or isinstance(lessons, Failed):
         return
-    for _ in range(MAXIMUM_ATTEMPTS):
-        stored = yield LoadSession(row)
-        if isinstance(stored, Failed) and not isinstance(stored.error, StoreCorrupt):
-            return
-        population = Session(id=row) if stored is None or isinstance(stored, Failed) else stored
-        population = Session(id=row, version=population.version + 1, account=taught(population.account, lessons))
-        committed = yield CommitSession(population)
-        if committed:
-            # Or failed: they are means over many sessions, and do without these.
-            return
+    # If the store is gone, they are lost: they are means over many sessions, and do without these.
+    yield from amend(
+        row,
+        lambda stored: Session(
+            id=row,
+            version=0 if stored is None else stored.version,
+            account=taught(None if stored is None else stored.account, lessons),
+        ),
+    )
 
 
 def _lock_of(situation: Situation) -> Lock | None:

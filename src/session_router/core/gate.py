@@ -31,15 +31,15 @@ def held_back(situation: Situation, names: Sequence[ModelName], needs: Mapping[M
     reference = next((name for name in names if name == policy.reference), None)
     if reference is None:
         return {}
-    price = _cold_call(situation, reference)
+    price = cold_call(situation, reference)
     return {
         name: f"it is not certified to stand in for `{reference}`"
         for name in names
-        if name != reference and _cold_call(situation, name) < price and not _is_certified(needs[name], policy)
+        if name != reference and cold_call(situation, name) < price and not _is_certified(needs[name], policy)
     }
 
 
-def _cold_call(situation: Situation, name: ModelName) -> float:
+def cold_call(situation: Situation, name: ModelName) -> float:
     """Dollars of the call for a session that has read nothing: what is warm now makes no model a cheaper one."""
     intake = situation.intakes[name]
     return call_cost(intake.prices, Usage(input=round(intake.tokens), output=situation.policy.output_tokens))

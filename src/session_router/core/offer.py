@@ -8,7 +8,41 @@ from typing import TYPE_CHECKING, Any
 from session_router.core.pricing import USD
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.model import ModelName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """What follows the segment, for a session that is on this model and stays there: what does not hang on the stake, and what does.
+
+    Attributes:
+        dollars: Of the calls.
+        lapses: Segments that are expected to be served badly.
+        arrival: Reading everything cold, and the fee, for a session that moves here after the segment instead.
+    """
+
+    dollars: USD
+    lapses: float
+    arrival: USD
+
+    def staying(self, stake: float) -> float:
+        """Return what follows on this model, where a badly served segment costs `stake` US dollars."""
+        return self.dollars + stake * self.lapses
+
+
+def afterwards(later: Mapping[ModelName, Later], stake: float) -> dict[ModelName, USD]:
+    """Expect, from each model, the cheaper of two plans for what follows: to stay, or to move once.
+
+    Args:
+        later: By model, at least one.
+        stake: US dollars that a badly served segment costs.
+    """
+    stay = {name: one.staying(stake) for name, one in later.items()}
+    # Moving to where one is costs no less than to stay.
+    move = min(stay[name] + one.arrival for name, one in later.items())
+    return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +59,7 @@ class Offer:
         refresh: Reading what not even a session that was on it would find cached, over reading it cached: what is new, or
             all of it when the cache has expired.
         arrival: Reading the rest of the prefix cold, and moving: what a session pays on top that was elsewhere.
+        later: What `afterwards` is made of; `None` where past sessions have their say in it, whose stake it was.
     """
 
     model: ModelName
@@ -35,6 +70,7 @@ class Offer:
     afterwards: USD
     refresh: USD
     arrival: USD
+    later: Later | None = None
 
     @property
     def served(self) -> USD:
@@ -62,4 +98,5 @@ class Offer:
             "refresh": self.refresh,
             "arrival": self.arrival,
         }
-        return {"expected": self.expected, **{key: value for key, value in terms.items() if value}}
+        later = {} if self.later is None else {"later": [self.later.dollars, self.later.lapses, self.later.arrival]}
+        return {"expected": self.expected, **{key: value for key, value in terms.items() if value}, **later}

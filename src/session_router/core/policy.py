@@ -11,6 +11,7 @@ from types import NoneType
 from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_number
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Tag
+from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
 
 
@@ -24,6 +25,9 @@ class OnUnportable(StrEnum):
 
 LEAST_DELTA = 1e-9
 """Chances below are no statement about the world."""
+
+MOST_EXPLORATION = 0.5
+"""Beyond, the policy would no longer be what decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class Policy:
         reference: The model that a cheaper one stands in for only where that is certified; `None` for no risk gate.
         alpha: Largest share of segments, in [0, 1), that a model which stands in for the reference may under-serve.
         delta: Chance, in (0, 1), that a certificate may be wrong.
+        explore: Share of boundaries, in [0, 0.5], at which another model than the policy's own choice is tried; 0 for none.
+        explore_dollars: US dollars of expected excess over the policy's own choices that one session may spend on that; while
+            nothing of it is left, nothing is tried.
+        upgrades: Watches how often dearer models are asked for, and caps that; `None` for no watch.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         version: Twelve hex digits over all other settings.
 
@@ -68,6 +76,9 @@ class Policy:
     reference: str | None = None
     alpha: float = 0.1
     delta: float = 0.05
+    explore: float = 0.0
+    explore_dollars: float = 0.0
+    upgrades: UpgradeWatch | None = None
     unlabelled: Tag = TOP
     version: str = field(default="", init=False)
 
@@ -79,13 +90,15 @@ class Policy:
         check_number(self.patience, key="policy.patience", rule="give a number of boundaries >= 0.", whole=True)
         if self.cap is not None:
             check_number(self.cap, key="policy.cap", rule="give a share >= 0, or `None`.")
-        for name in ("stake", "handoff"):
+        for name in ("stake", "handoff", "explore_dollars"):
             rule = f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}."
             check_number(getattr(self, name), key=f"policy.{name}", rule=rule, high=LARGEST_DOLLARS)
         check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
         check_kind(self.reference, (str, NoneType), key="policy.reference", rule="give the name of a route.")
         check_number(self.alpha, key="policy.alpha", rule="give a share in [0, 1).", below=1.0)
         check_number(self.delta, key="policy.delta", rule="give a chance in (0, 1).", low=LEAST_DELTA, below=1.0)
+        check_number(self.explore, key="policy.explore", rule=f"give a share in [0, {MOST_EXPLORATION}].", high=MOST_EXPLORATION)
+        check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))
@@ -101,7 +114,7 @@ class Policy:
 def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- `isinstance` cannot tell the elements' type
-    if isinstance(value, Tag):
+    if isinstance(value, Tag | UpgradeWatch):
         return asdict(value)
     if isinstance(value, Experience):
         return value.fingerprint

@@ -5,7 +5,7 @@ Its account is kept in the store like a session's, so that whoever shares the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from session_router.core.account import Account
@@ -13,7 +13,9 @@ from session_router.core.account import Account
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from session_router.core.boundary_choice import BoundaryChoice
     from session_router.core.drift import Deviation
+    from session_router.core.feedback import Feedback
     from session_router.core.model import ModelName
     from session_router.core.segment import Ended
 
@@ -22,6 +24,10 @@ WAITING_LESSONS = 64
 
 MEMORY = 0.98
 """Weight of the past at every new segment of any session: what is fifty segments old counts for a third."""
+
+FEEDBACK_MEMORY = 0.998
+"""Weight of the past at every feedback on any session: many give it, and models change slowly. What is five hundred pieces old
+counts for a third."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,16 @@ def opened(population: Account | None) -> Account:
     """Return the account that a new session begins with."""
     if population is None:
         return Account()
-    return Account(habits=population.habits.as_prior(), drift=population.drift.as_prior())
+    return Account(
+        habits=population.habits.as_prior(),
+        drift=population.drift.as_prior(),
+        beliefs={name: belief.as_prior() for name, belief in population.beliefs.items()},
+    )
+
+
+def informed(population: Account | None, choice: BoundaryChoice, feedback: Feedback) -> Account:
+    """Return the account of the population after feedback on the segment of any session that began with `choice`."""
+    return (population or Account()).told(choice, feedback, memory=FEEDBACK_MEMORY)
 
 
 def taught(population: Account | None, lessons: Iterable[Lesson]) -> Account:
@@ -72,4 +87,4 @@ def taught(population: Account | None, lessons: Iterable[Lesson]) -> Account:
         # Each session tells how its need moves; all of them together, how high it is.
         drift = drift if lesson.deviation is None else drift.moved(lesson.deviation, memory=MEMORY)
         drift = drift.averaged(lesson.chances, memory=MEMORY)
-    return Account(habits=habits, drift=drift)
+    return replace(account, habits=habits, drift=drift)

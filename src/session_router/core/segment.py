@@ -40,6 +40,7 @@ class Segment:
         output: Output tokens that providers counted.
         counted: Of `calls`, those whose output tokens were counted.
         predicted_calls: Calls that were predicted at its boundary, >= 1.
+        p_success: What the scorer gave `model` at its boundary, in [0, 1], before any correction; `None` when no chances decided.
     """
 
     start: int
@@ -51,9 +52,12 @@ class Segment:
     output: int = 0
     counted: int = 0
     predicted_calls: float = 1.0
+    p_success: float | None = None
 
     @classmethod
-    def begun(cls, transcript: Transcript, model: ModelName | None = None, *, predicted_calls: float) -> Segment:
+    def begun(
+        cls, transcript: Transcript, model: ModelName | None = None, *, predicted_calls: float, p_success: float | None = None
+    ) -> Segment:
         """Begin a segment with the request `transcript`."""
         tokens = transcript.tokens
         return cls(
@@ -63,6 +67,7 @@ class Segment:
             first_tokens=tokens,
             last_tokens=tokens,
             predicted_calls=predicted_calls,
+            p_success=p_success,
         )
 
     def is_begun_by(self, transcript: Transcript) -> bool:
@@ -89,6 +94,7 @@ class Segment:
             output=output,
             counted=counted,
             predicted_calls=self.predicted_calls,
+            p_success=self.p_success,
         )
 
     def ended(self, transcript: Transcript) -> Ended:

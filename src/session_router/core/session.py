@@ -114,15 +114,19 @@ class Session:
             visits=visits,
             switches=before.switches,
             switched_at=before.switched_at,
-            account=before.account,
+            # What was learned of the scorer meanwhile is no part of that decision.
+            account=replace(before.account, beliefs=account.beliefs, marks=account.marks),
             before=None,
         )
 
     @property
     def last_call(self) -> float:
-        """POSIX seconds of its last call; 0 when none came to anything, and endless for the population, which makes none."""
+        """POSIX seconds of its last call, or of a principal's last boundary.
+
+        0 when none came to anything, and endless for the population, which makes none.
+        """
         if not self.visits and self.account is not None and self.account.number == 0:
-            return inf
+            return self.account.upgrades.at or inf
         return max((visit.at for visit in self.visits.values()), default=0.0)
 
     def committed(self) -> Session:

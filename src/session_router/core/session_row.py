@@ -6,26 +6,28 @@ import re
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
-from session_router.core.account import Account
+from session_router.core.account import REMEMBERED_MARKS, Account
+from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import LARGEST_COUNT
 from session_router.core.drift import Drift
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
+from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Before, Session, SessionId, Visit
+from session_router.core.upgrades import Upgrades
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from session_router.core.pricing import USD
-
-SCHEMA = 2
+SCHEMA = 3
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
 
 _SESSION_ID = re.compile("[0-9a-f]{64}")
+_MARK = re.compile("[0-9a-f]{16}")
 
 
 def session_to_plain(session: Session) -> dict[str, Any]:
@@ -158,10 +160,15 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
             segment.output,
             segment.counted,
             segment.predicted_calls,
+            segment.p_success,
         ],
         "ledger": None if account.ledger is None else account.ledger.to_plain(),
         "work": dict(account.work),
         "quiet": account.quiet,
+        "explored": account.explored,
+        "beliefs": {name: [belief.shift, belief.variance] for name, belief in account.beliefs.items()},
+        "marks": list(account.marks),
+        "upgrades": [account.upgrades.evidence, account.upgrades.capped, account.upgrades.at],
     }
 
 
@@ -199,7 +206,29 @@ def _account(plain: Mapping[str, Any]) -> Account:
         ledger=None if plain["ledger"] is None else _ledger(plain["ledger"]),
         work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
+        explored=USD(_number(plain["explored"], low=0.0)),
+        beliefs={ModelName(_text(name)): _belief(belief) for name, belief in plain["beliefs"].items()},
+        marks=_marks(plain["marks"]),
+        upgrades=_upgrades(plain["upgrades"]),
     )
+
+
+def _upgrades(plain: Sequence[object]) -> Upgrades:
+    evidence, capped, at = plain
+    return Upgrades(evidence=_number(evidence, low=0.0), capped=_count(capped), at=_number(at))
+
+
+def _belief(plain: Sequence[object]) -> Belief:
+    shift, variance = plain
+    return Belief(shift=_number(shift, low=-LARGEST_SHIFT, high=LARGEST_SHIFT), variance=_number(variance, above=0.0, high=PRIOR_VARIANCE))
+
+
+def _marks(plain: Sequence[object]) -> tuple[str, ...]:
+    marks = tuple(map(_text, plain))
+    if len(marks) > REMEMBERED_MARKS or not all(_MARK.fullmatch(mark) for mark in marks):
+        msg = "marks of feedback have 16 hex digits, and are not many"
+        raise ValueError(msg)
+    return marks
 
 
 def _ledger(plain: object) -> Ledger:
@@ -209,7 +238,7 @@ def _ledger(plain: object) -> Ledger:
 
 
 def _segment(plain: Sequence[object]) -> Segment:
-    start, opening, model, first, last, calls, output, counted, predicted = plain
+    start, opening, model, first, last, calls, output, counted, predicted, p_success = plain
     return Segment(
         start=_count(start),
         opening=bytes.fromhex(_text(opening)),
@@ -220,6 +249,7 @@ def _segment(plain: Sequence[object]) -> Segment:
         output=_count(output),
         counted=_count(counted),
         predicted_calls=_number(predicted, low=1.0),
+        p_success=None if p_success is None else _number(p_success, low=0.0, high=1.0),
     )
 
 

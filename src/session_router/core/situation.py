@@ -100,12 +100,14 @@ class Situation:
         name: ModelName,
         need: Need | None,
         *,
+        scored: float | None = None,
         offer: Offer | None = None,
         excluded: str = "",
         uncleared: bool = False,
         unportable: bool = False,
+        propensity: float | None = None,
     ) -> Candidate:
-        """Price the call on `name`; the rest is put into the candidate as it is."""
+        """Price the call on `name`; the rest is put into the candidate as it is. What was `scored` is the need unless given."""
         intake = self.intakes[name]
         return Candidate(
             model=name,
@@ -115,7 +117,9 @@ class Situation:
             cached=round(intake.cached * intake.held),
             cost=intake.cost(output=self.policy.output_tokens),
             p_success=None if need is None else need.p_success,
+            scored=None if need is None else need.p_success if scored is None else scored,
             certificate=None if need is None else need.certificate,
+            propensity=propensity,
             offer=offer,
         )
 

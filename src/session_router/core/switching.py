@@ -85,29 +85,64 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         standing: How the session stands.
         policy: The settings.
     """
-    best = _best(offers, standing.current)
-    here = None if standing.current is None else offers.get(standing.current)
+    best, here = _best(offers, standing.current), _here(offers, standing)
     if here is None:
         reason = Reason.FIRST_CALL if standing.current is None else Reason.CURRENT_NOT_ELIGIBLE
         if standing.work and not standing.trusted:
             best = _by_work_function(offers, standing)
-        return Verdict(model=best, reason=reason, ledger=_anchored(offers[best]), work=_work_after(offers, standing), quiet=0)
-    quiet = standing.quiet + 1 if offers[best].loop < here.loop else 0
+        return taken(offers, standing, best, reason)
     if standing.trusted:
+        quiet = _quiet(offers[best], here, standing)
         # The risk that is left on every model is nothing that a switch could save.
         unavoidable = min(offer.risk for offer in offers.values())
         model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet, unavoidable=unavoidable)
     else:
         model = _by_work_function(offers, standing)
         reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
-    ledger = standing.ledger or Ledger(anchor=here.model)
-    if policy.cap is not None:
-        allowed = _within_cap(offers, ledger, standing, policy.cap)
-        if model not in allowed:
-            model, reason = _best(allowed, here.model), Reason.CAPPED
-    ledger = ledger.charged(cost=offers[model].segment, unmoved=standing.unmoved)
-    quiet = 0 if model != here.model else quiet
-    return Verdict(model=model, reason=reason, ledger=ledger, work=_work_after(offers, standing), quiet=quiet)
+    allowed = within_cap(offers, standing, policy)
+    if model not in allowed:
+        model, reason = _best(allowed, here.model), Reason.CAPPED
+    return taken(offers, standing, model, reason)
+
+
+def taken(offers: Mapping[ModelName, Offer], standing: Standing, name: ModelName, reason: Reason) -> Verdict:
+    """Take the offer of `name`, whoever chose it.
+
+    Args:
+        offers: By model.
+        standing: How the session stands.
+        name: One of them.
+        reason: Why it is taken.
+    """
+    here, work = _here(offers, standing), _work_after(offers, standing)
+    if here is None:
+        return Verdict(model=name, reason=reason, ledger=_anchored(offers[name]), work=work, quiet=0)
+    ledger = _ledger(standing, here).charged(cost=offers[name].segment, unmoved=standing.unmoved)
+    quiet = _quiet(offers[_best(offers, here.model)], here, standing) if name == here.model else 0
+    return Verdict(model=name, reason=reason, ledger=ledger, work=work, quiet=quiet)
+
+
+def within_cap(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy) -> Mapping[ModelName, Offer]:
+    """Return the offers that the cap on what switching may cost allows.
+
+    The anchor's always is one, if there is a current model on offer; a session that is on none is anchored on what it takes.
+    """
+    here = _here(offers, standing)
+    if policy.cap is None or here is None:
+        return offers
+    return _within_cap(offers, _ledger(standing, here), standing, policy.cap)
+
+
+def _here(offers: Mapping[ModelName, Offer], standing: Standing) -> Offer | None:
+    return None if standing.current is None else offers.get(standing.current)
+
+
+def _ledger(standing: Standing, here: Offer) -> Ledger:
+    return standing.ledger or Ledger(anchor=here.model)
+
+
+def _quiet(best: Offer, here: Offer, standing: Standing) -> int:
+    return standing.quiet + 1 if best.loop < here.loop else 0
 
 
 def _best(offers: Mapping[ModelName, Offer], current: ModelName | None) -> ModelName:

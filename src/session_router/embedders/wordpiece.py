@@ -74,7 +74,15 @@ class _Chunks(dict[str, tuple[int, ...]]):
         self._longest = max(map(len, vocabulary))
 
     def __missing__(self, chunk: str) -> tuple[int, ...]:
-        ids = tuple(number for word in split_words(chunk) for number in self._pieces(word))
+        numbers: list[int] = []
+        first, (unknown,) = self._first, self._unknown
+        for word in split_words(chunk):
+            # Scripts without blanks have a word a character, thousands in a chunk: no call for each.
+            if len(word) == 1:
+                numbers.append(first.get(word, unknown))
+            else:
+                numbers += self._pieces(word)
+        ids = tuple(numbers)
         if len(chunk) <= _REMEMBERED_LENGTH:
             if len(self) >= _REMEMBERED_CHUNKS:
                 self.clear()

@@ -16,8 +16,9 @@ from session_router.core.model import ModelName
 from session_router.core.risk import Held, certify
 from session_router.errors import ConfigurationError
 from session_router.fitting.calibration import reliability_of
+from session_router.fitting.guarding import Guarded, Windowed, guard_of, guard_texts
 from session_router.fitting.measures import area_under_curve, brier_score, calibration_error
-from session_router.fitting.report import CurvePoint, ModelReport, Report
+from session_router.fitting.report import CurvePoint, GuardedModel, GuardReport, ModelReport, Report
 from session_router.fitting.savings import savings_of
 from session_router.fitting.table import Table, table_of
 from session_router.fitting.training import Method, Trained, train
@@ -52,6 +53,8 @@ class FitSettings:
         delta: Chance that a certificate may be wrong, in (0, 1).
         seed: Of the split.
         prices: By model, US dollars per 1,000,000 tokens, for outcomes without a cost.
+        guard: Whether to set limits against texts of which a part speaks for all, where there are prompts enough; the certificates
+            are then about the guarded scorer.
     """
 
     method: Method = Method.LOGISTIC
@@ -60,6 +63,7 @@ class FitSettings:
     delta: float = 0.05
     seed: int = 0
     prices: Mapping[str, Prices] = field(default_factory=dict[str, "Prices"])
+    guard: bool = True
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -105,9 +109,21 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
     reference = _reference(table, models, settings.reference)
     trained = train(table, table.training, models, settings.method)
     chances = trained.chances(table.vectors[table.held_out], table.features[table.held_out]).T
-    certificates = _certificates(table, models, chances, reference, settings)
-    curves = _curves(table, models, trained, chances, settings.method)
     dollars = table.mean_dollars()
+    windowed = Windowed(names=[ModelName(table.names[model]) for model in models], trained=trained, embedder=embedder)
+    columns = guard_texts(table)
+    guard = guard_of(table, columns, windowed, dollars[models].tolist()) if settings.guard else "nobody asked for it"
+    # Those that certify, and the chances that will be used.
+    certifying, used = table.held_out, chances
+    guard_report: GuardReport | str
+    if isinstance(guard, str):
+        guard_report = guard
+    else:
+        certifying = np.setdiff1d(table.held_out, columns)
+        guarded = Guarded.of(guard, windowed, table.asked(certifying))
+        used, guard_report = guarded.chances, _guard_report(table, models, certifying, guarded, texts=len(columns))
+    certificates = _certificates(table, models, certifying, used, reference, settings)
+    curves = _curves(table, models, trained, chances, settings.method)
     fitted: list[FittedModel] = []
     reports: list[ModelReport] = []
     for place, model in enumerate(models):
@@ -150,10 +166,11 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
         alpha=settings.alpha,
         delta=settings.delta,
         models=tuple(reports),
+        guard=guard_report,
         savings=savings_of(
-            table.served[models][:, table.held_out],
-            table.dollars[models][:, table.held_out],
-            chances,
+            table.served[models][:, certifying],
+            table.dollars[models][:, certifying],
+            used,
             certificates,
             reference=models.index(reference),
         ),
@@ -165,6 +182,7 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
         predictor=trained.predictor,
         models=tuple(fitted),
         reference=report.reference,
+        guard=None if isinstance(guard, str) else guard,
     )
     return Fitted(fit=fit, report=report)
 
@@ -182,12 +200,33 @@ def _reference(table: Table, models: Sequence[int], asked: str | None) -> int:
     return models[int(np.argmax(shares))]
 
 
+def _guard_report(table: Table, models: Sequence[int], columns: NDArray[np.intp], guarded: Guarded, *, texts: int) -> GuardReport:
+    figures: list[GuardedModel] = []
+    for place, model in enumerate(models):
+        known = table.served[model, columns] != UNKNOWN
+        said, served = guarded.chances[place, known], table.served[model, columns][known].astype(np.float64)
+        figures.append(
+            GuardedModel(
+                model=ModelName(table.names[model]),
+                auc=area_under_curve(said, served),
+                brier=brier_score(said, served) if len(said) else None,
+                calibration_error=calibration_error(reliability_of(said, served)[1]) if len(said) else None,
+            )
+        )
+    return GuardReport(texts=texts, questions=len(columns), alarms=guarded.alarms, capped=guarded.capped, models=tuple(figures))
+
+
 def _certificates(
-    table: Table, models: Sequence[int], chances: NDArray[np.float64], reference: int, settings: FitSettings
+    table: Table,
+    models: Sequence[int],
+    columns: NDArray[np.intp],
+    chances: NDArray[np.float64],
+    reference: int,
+    settings: FitSettings,
 ) -> list[Certificate | None]:
-    """Certify every model that is not known to be as dear as the reference."""
+    """Certify every model that is not known to be as dear as the reference, on the questions `columns`."""
     dollars = table.mean_dollars()
-    served = table.served[:, table.held_out]
+    served = table.served[:, columns]
     found: list[Certificate | None] = []
     for place, model in enumerate(models):
         if model == reference or dollars[model] >= dollars[reference]:

@@ -1,7 +1,7 @@
 """Recorded outcomes: for one question, how well each model served it, and at what cost.
 
 One line: `{"prompt": ..., "outcomes": {MODEL: {"score": 0.0 to 1.0, "cost": US dollars or null}}}`. Besides, an outcome may have
-`prompt_tokens` and `completion_tokens`, and a line what else was known when it was asked: `recent`, `turn`, `history_tokens`,
+`prompt_tokens` and `completion_tokens`, and a line what else was known when it was asked: `recent`, `turn`,
 `structured`, `tools` (their number, or a list), `tool_errors`, `segment_calls`, `turns_since_switch`. Other keys are left alone.
 """
 
@@ -119,7 +119,6 @@ class _Reader:
             text=prompt,
             recent=tuple(cast("list[str]", recent)),
             turn=self._count("turn", table.get("turn") or 0),
-            history_tokens=self._count("history_tokens", table.get("history_tokens") or 0),
             structured=structured,
             tools=len(cast("list[object]", tools)) if isinstance(tools, list) else self._count("tools", tools),
             tool_errors=self._count("tool_errors", table.get("tool_errors") or 0),

@@ -71,6 +71,42 @@ class ModelReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardedModel:
+    """How good the chances of one model are under the guard, on the questions that certify.
+
+    Attributes:
+        model: Its name.
+        auc: As in `ModelReport`.
+        brier: Likewise.
+        calibration_error: Likewise.
+    """
+
+    model: ModelName
+    auc: float | None
+    brier: float | None
+    calibration_error: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardReport:
+    """What the guard does to questions that nobody has tampered with.
+
+    Attributes:
+        texts: Held-out prompts that set the limits.
+        questions: The other held-out questions: what is said here, and certified, rests on these.
+        alarms: Share of these that raises an alarm.
+        capped: Share of these that is not taken at its word.
+        models: Figures of each.
+    """
+
+    texts: int
+    questions: int
+    alarms: float
+    capped: float
+    models: tuple[GuardedModel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a fit is worth.
 
@@ -83,6 +119,7 @@ class Report:
         alpha: Largest share of under-served segments that a certificate allows.
         delta: Chance that a certificate is wrong.
         models: One report each, by name.
+        guard: What the guard does, or why there is none.
         savings: What choosing by the certificates would have cost; `None` when costs are not known.
     """
 
@@ -94,6 +131,7 @@ class Report:
     alpha: float
     delta: float
     models: tuple[ModelReport, ...]
+    guard: GuardReport | str
     savings: Savings | None
 
     def to_plain(self) -> dict[str, Any]:
@@ -107,5 +145,6 @@ class Report:
             "alpha": self.alpha,
             "delta": self.delta,
             "models": [model.to_plain() for model in self.models],
+            "guard": self.guard if isinstance(self.guard, str) else asdict(self.guard),
             "savings": None if self.savings is None else asdict(self.savings),
         }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from session_router.core.need import Question
     from session_router.core.pricing import Prices
     from session_router.fitting.outcomes import Grade, Graded
     from session_router.ports import Embedder
@@ -34,6 +35,7 @@ class Table:
 
     Attributes:
         names: Of the models, sorted.
+        questions: In canonical form.
         vectors: Of the texts, shape (questions, dimension).
         features: Shape (questions, features).
         served: 1, 0 or `UNKNOWN`, shape (models, questions).
@@ -46,6 +48,7 @@ class Table:
     """
 
     names: tuple[str, ...]
+    questions: tuple[Question, ...]
     vectors: NDArray[np.float32]
     features: NDArray[np.float64]
     served: NDArray[np.int8]
@@ -55,6 +58,10 @@ class Table:
     folds: NDArray[np.intp]
     places: NDArray[np.float64]
     repeated: int
+
+    def asked(self, columns: NDArray[np.intp]) -> list[Question]:
+        """Return the questions `columns`."""
+        return [self.questions[int(column)] for column in columns]
 
     def mean_dollars(self) -> NDArray[np.float64]:
         """Return what each model cost in the mean where that is known, NaN where it never is; shape (models,)."""
@@ -94,6 +101,7 @@ def table_of(graded: Sequence[Graded], embedder: Embedder, *, seed: int, prices:
     batches = [inputs.texts[start : start + _AT_ONCE] for start in range(0, len(inputs.texts), _AT_ONCE)]
     return Table(
         names=names,
+        questions=tuple(questions),
         vectors=np.concatenate([embedder.embed(batch) for batch in batches]),
         features=inputs.features,
         served=served,

@@ -176,7 +176,6 @@ def _replay(
             text=text,
             recent=tuple(recent),
             turn=transcript.turn,
-            history_tokens=transcript.tokens,
             tools=recording.tools,
             tool_errors=transcript.tool_errors,
         )

@@ -27,12 +27,16 @@ class Summary:
         switches: Calls at which the session's model changed.
         trusted: Choices by dollars at which predictions were trusted.
         untrusted: Choices by dollars at which they were not.
+        alarms: Choices by dollars at which a part of the text spoke for all of it.
+        upgrades: Those that would have been an upgrade, while upgrades are watched.
+        capped: Of `upgrades`, those that were not given.
     """
 
     def __init__(self) -> None:
         self.sessions = self.calls = self.locked = self.measured = self.switches = self.trusted = self.untrusted = 0
         self.actions, self.reasons, self.locks = Counter[str](), Counter[str](), Counter[str]()
         self.chosen, self.degraded = Counter[str](), Counter[str]()
+        self.alarms = self.upgrades = self.capped = 0
 
     def add(self, session: Sequence[ReplayedCall]) -> None:
         """Count all calls of one session."""
@@ -55,3 +59,7 @@ class Summary:
         self.trusted += decision.evidence.trusted is True
         self.untrusted += decision.evidence.trusted is False
         self.degraded.update(decision.evidence.degraded)
+        self.alarms += decision.evidence.alarm is not None
+        if (watched := decision.evidence.upgrades) is not None:
+            self.upgrades += watched.asked
+            self.capped += watched.capped

@@ -7,10 +7,24 @@ no model is ever sent a canonical text.
 from __future__ import annotations
 
 import re
-from unicodedata import combining, normalize
+from typing import TYPE_CHECKING
+from unicodedata import combining, is_normalized, normalize
 
-MAXIMUM_CHARACTERS = 65_536
-"""Characters that are read, and that a canonical text has at most."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+READ_BEGINNING = 2_048
+READ_END = 1_024
+"""Of a text that is longer than both together, only its beginning and its end are read: bounded work for any input.
+
+Both, since who attacks may write at either.
+"""
+
+LOOKED_THROUGH = 4
+"""So many times as much is searched for what is seen, before the beginning and the end of that are read."""
+
+MAXIMUM_CHARACTERS = READ_BEGINNING + 1 + READ_END
+"""Characters that a canonical text has at most; a line break stands where something was left out."""
 
 MAXIMUM_MARKS = 30
 """Combining marks in a row; the stream-safe text format of Unicode (UAX 15) has as many."""
@@ -21,45 +35,74 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-_PIECE = 4_096
+_PIECE = 256
 _BECOME_MARKS = "\uff9e\uff9f"
 
 
-def canonical_text(text: str) -> str:
+def canonical_text(text: str, *, beginning: int = READ_BEGINNING, end: int = READ_END) -> str:
     r"""Return the canonical form of `text`; it is its own canonical form.
 
     NFKC; without controls, surrogates, and what Unicode says may be ignored in display; a run of white space is one space, or one
-    line break where it has one (code has lines), and there is none at either end. Of the text, 65,536 characters are read. No more
-    than 30 combining marks follow one another: sorting longer runs takes time that grows with their square.
+    line break where it has one (code has lines), and there is none at either end. No more than 30 combining marks follow one
+    another: sorting longer runs takes time that grows with their square.
 
-    Letters of other alphabets that look alike stay what they are.
+    What costs is done only to what is read: of a long text the beginning and the end. Letters of other alphabets that look alike
+    stay what they are.
 
     Args:
         text: Any text.
+        beginning: Characters that are read at the beginning, > 0.
+        end: Characters that are read at the end, >= 0.
 
     Returns:
-        At most 65,536 characters; they can be encoded as UTF-8.
+        At most `beginning + 1 + end` characters; they can be encoded as UTF-8.
     """
-    text = _UNSEEN.sub("", text[:MAXIMUM_CHARACTERS])
+    text = _single_spaced(_UNSEEN.sub("", _ends(text, LOOKED_THROUGH * beginning, LOOKED_THROUGH * end)))
+    text = _ends(text, beginning, end)
     if not text.isascii():
-        # A mark may become two, so there can be too many of them again.
-        text = _few_marks(_composed(_few_marks(text)))
+        text = _few_marks(text)
+        # Looking is cheap, and scorers are given what is canonical already.
+        if not is_normalized("NFKC", text):
+            # A mark may become two, so there can be too many of them again.
+            text = _few_marks(_composed(text, beginning, end))
+    return _single_spaced(text)
+
+
+def _ends(text: str, beginning: int, end: int) -> str:
+    """Return `text`, or of a long one its beginning and its end, in two lines."""
+    return text if len(text) <= beginning + 1 + end else f"{text[:beginning]}\n{text[len(text) - end :]}"
+
+
+def _single_spaced(text: str) -> str:
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
 
 
-def _composed(text: str) -> str:
-    """Return the beginning of the NFKC of `text`."""
-    pieces: list[str] = []
+def _composed(text: str, beginning: int, end: int) -> str:
+    """Return the NFKC of `text`, or of its beginning and its end.
+
+    One character may become eighteen: what would be cut off afterwards is not worth the time.
+    """
+    pieces = [text[start : start + _PIECE] for start in range(0, len(text), _PIECE)]
+    first = _until(pieces, beginning + 1 + end)
+    if len(first) == len(pieces):
+        # Once more, for what met at the seams.
+        return _ends(normalize("NFKC", "".join(first)), beginning, end)
+    last = _until(reversed(pieces), end)
+    head, tail = (normalize("NFKC", "".join(found)) for found in (first, reversed(last)))
+    return f"{head[:beginning]}\n{tail[len(tail) - min(end, len(tail)) :]}"
+
+
+def _until(pieces: Iterable[str], enough: int) -> list[str]:
+    """Return the NFKC of each of the first `pieces`, of as many as have more characters than `enough` together."""
+    found: list[str] = []
     length = 0
-    for start in range(0, len(text), _PIECE):
-        # One character may become eighteen: what would be cut off afterwards is not worth the time.
-        pieces.append(normalize("NFKC", text[start : start + _PIECE]))
-        length += len(pieces[-1])
-        if length >= MAXIMUM_CHARACTERS:
+    for piece in pieces:
+        found.append(normalize("NFKC", piece))
+        length += len(found[-1])
+        if length > enough:
             break
-    # Once more, for what met at the seams.
-    return normalize("NFKC", "".join(pieces)[:MAXIMUM_CHARACTERS])
+    return found
 
 
 def _few_marks(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-READ_CHARACTERS = 2_000
+READ_CHARACTERS = 1_024
 """Who corrects does so at once."""
 
 _PHRASES = (
@@ -70,6 +70,6 @@ _CORRECTION = re.compile(rf"(?<!\w)(?:{'|'.join(_PHRASES)})")
 
 
 def is_correction(text: str) -> bool:
-    """Whether `text` reads like "no, that's wrong" or "still not": a guess from wording, by its first 2,000 characters."""
+    """Whether `text` reads like "no, that's wrong" or "still not": a guess from wording, by its first 1,024 characters."""
     lowered = text[:READ_CHARACTERS].lower().replace("\u2019", "'")
     return any(map(lowered.__contains__, _UNSPACED)) or _CORRECTION.search(lowered) is not None

@@ -1,4 +1,8 @@
-"""What a question shows besides its meaning: form, code, language, and how the session went so far."""
+"""What a question shows besides its meaning: form, code, language, and how the session went so far.
+
+Nothing here is of what a tool returned. Of the tools' results their number that reported an error counts, which is a status that
+the framework sets: no text, and no length.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from session_router.scorers.corrections import is_correction
+from session_router.scorers.canonical import MAXIMUM_CHARACTERS
+from session_router.scorers.corrections import READ_CHARACTERS, is_correction
 from session_router.scorers.lexical import has_code, marks_of_work
 
 if TYPE_CHECKING:
@@ -18,18 +23,13 @@ if TYPE_CHECKING:
 
     from session_router.core.need import Question
 
-LONGEST_TEXT: Final = 65_536
-"""Characters that are counted: a longer text is as long as this."""
-
-READ_BEGINNING: Final = 12_288
-READ_END: Final = 4_096
-"""Of a text that is longer than both together, only its beginning and its end are read: bounded work for any input."""
-
 READ_TEXTS: Final = 8
 """So many of the turns before are looked at."""
 
+LONGEST_RECENT: Final = READ_TEXTS * READ_CHARACTERS
+"""Characters of the turns before that are counted."""
+
 _COUNT: Final = 1_000  # from here on, more of the same says no more
-_TOKENS: Final = 1_000_000
 _DIGITS, _CAPITALS = b"0123456789", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _SYMBOLS, _MATHEMATICS = b"{}[]()<>=;_`|\\&#@~", b"+-*/=^%$<>"
 _NUMBER = re.compile(r"[0-9]+")
@@ -51,18 +51,13 @@ def features_of(question: Question) -> NDArray[np.float64]:
     Equal questions give equal numbers, and nothing but the question counts: no clock, no tool output, no other session.
 
     Args:
-        question: Any. Of a long text the first 12,288 and the last 4,096 characters are read.
+        question: In canonical form: that bounds the work. Of longer texts the beginning counts.
 
     Returns:
         Shape (len(FEATURES),), in the order of `FEATURES`; each in [0, 1].
     """
-    found = {**_of_text(part_that_is_read(question.text)), **_of_session(question), "characters": _grown(len(question.text), LONGEST_TEXT)}
+    found = {**_of_text(question.text[:MAXIMUM_CHARACTERS]), **_of_session(question)}
     return np.array([found[name] for name in FEATURES], dtype=np.float64)
-
-
-def part_that_is_read(text: str) -> str:
-    """Return `text`, or of a long one its beginning and its end."""
-    return text if len(text) <= READ_BEGINNING + READ_END else f"{text[:READ_BEGINNING]}\n{text[-READ_END:]}"
 
 
 def _of_text(text: str) -> dict[str, float]:
@@ -71,7 +66,8 @@ def _of_text(text: str) -> dict[str, float]:
     hard, steps = marks_of_work(text)
     characters = max(1, len(text))
     return {
-        "words": _grown(words, LONGEST_TEXT),
+        "characters": _grown(len(text), MAXIMUM_CHARACTERS),
+        "words": _grown(words, MAXIMUM_CHARACTERS),
         "word_length": min(1.0, len(text) / (20 * max(1, words))),
         "lines": _grown(text.count("\n"), _COUNT),
         "digits": _count(plain, _DIGITS) / characters,
@@ -95,11 +91,10 @@ def _of_session(question: Question) -> dict[str, float]:
     recent = question.recent[-READ_TEXTS:]
     since = question.turns_since_switch
     return {
-        "recent_characters": _grown(sum(map(len, recent)), LONGEST_TEXT),
+        "recent_characters": _grown(sum(min(len(text), READ_CHARACTERS) for text in recent), LONGEST_RECENT),
         "recent_corrections": sum(map(is_correction, recent)) / max(1, len(recent)),
         "structured": float(question.structured),
         "tools": _grown(question.tools, _COUNT),
-        "history_tokens": _grown(question.history_tokens, _TOKENS),
         "turn": _grown(question.turn, _COUNT),
         "tool_errors": _grown(question.tool_errors, _COUNT),
         "segment_calls": _grown(question.segment_calls, _COUNT),
@@ -141,7 +136,6 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "recent_corrections": "share of the turns before that were corrections",
     "structured": "whether structured output is asked for",
     "tools": "number of tools on offer, on a logarithmic scale",
-    "history_tokens": "tokens of the whole request, likewise",
     "turn": "number of the turn, likewise",
     "tool_errors": "tool results of the session that reported an error, likewise",
     "segment_calls": "calls of a segment of the session in the mean, likewise",

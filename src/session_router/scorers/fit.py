@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from session_router.core.model import ModelName
     from session_router.core.risk import Certificate
+    from session_router.scorers.guard_limits import Guard
     from session_router.scorers.predictors import Predictor
 
 DECIMALS: Final = 6
@@ -80,6 +81,7 @@ class Fit:
         predictor: Of all models, in their order.
         models: Those that can be scored, at least one.
         reference: The model that certificates speak of.
+        guard: What the scorer is guarded with; certificates are about the guarded scorer then. `None` for no guard.
     """
 
     embedder: str
@@ -88,6 +90,7 @@ class Fit:
     predictor: Predictor
     models: tuple[FittedModel, ...]
     reference: ModelName
+    guard: Guard | None = None
 
     def chances(self, vectors: NDArray[np.float32], features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated chances, shape (rows, models)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.checking import check_number
 from session_router.core.need import Question
 from session_router.errors import ConfigurationError
-from session_router.scorers.windows import WINDOWS, jump_of, questions_of
+from session_router.scorers.windows import WINDOWS, costs_of, jump_of, questions_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 LEAST_JUMP = 0.01
 """No jump below is an alarm, and none is taken for more than noise."""
+
+FALSE_ALARMS = 0.01
+"""Share of clean texts that may raise an alarm."""
+
+UNTOUCHED = 0.5
+"""Share of clean jumps that an allowance covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,20 @@ class GuardLimits:
             raise ConfigurationError(key="alarms", value=self.alarms, rule="no alarm may be below its allowance.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A guard of one scorer.
+
+    Attributes:
+        limits: Set for it.
+        costs: Of the models that it compares, in any one unit: which is the dearer one. All of them are compared at every question,
+            whichever are asked about, so that the same question has the same score.
+    """
+
+    limits: GuardLimits
+    costs: Mapping[ModelName, float]
+
+
 LEXICAL_LIMITS = GuardLimits(
     allowances=(0.0209, 0.0194, 0.0096, 0.0085, 0.0199),
     alarms=(0.3602, 0.3397, 0.2757, 0.2193, 0.3549),
@@ -62,8 +82,8 @@ def limits_from(
     models: Mapping[ModelName, ModelSpec],
     texts: Sequence[str],
     *,
-    false_alarms: float = 0.01,
-    untouched: float = 0.5,
+    false_alarms: float = FALSE_ALARMS,
+    untouched: float = UNTOUCHED,
 ) -> GuardLimits:
     """Set limits from texts that nobody has tampered with.
 
@@ -82,12 +102,23 @@ def limits_from(
     Raises:
         ConfigurationError: There are too few texts, or a share is out of its range.
     """
-    check_number(false_alarms, key="false_alarms", rule="give a share in (0, 1).", below=1.0)
-    least = 2 * ceil(1 / false_alarms) if false_alarms else inf
-    if len(texts) < least:
-        raise ConfigurationError(key="texts", value=len(texts), rule=f"give at least {least} for that share of false alarms.")
-    check_number(untouched, key="untouched", rule="give a share in [0, 1 - false_alarms].", high=1 - false_alarms)
-    jumps = [jumps_of(scorer, models, text) for text in texts]
+    # Before the first text is scored: it takes a while.
+    _check(len(texts), false_alarms=false_alarms, untouched=untouched)
+    return limits_of([jumps_of(scorer, models, text) for text in texts], false_alarms=false_alarms, untouched=untouched)
+
+
+def limits_of(jumps: Sequence[Sequence[float]], *, false_alarms: float = FALSE_ALARMS, untouched: float = UNTOUCHED) -> GuardLimits:
+    """Do what `limits_from` does, from the jumps of its texts.
+
+    Args:
+        jumps: Of each text, one for each window.
+        false_alarms: As there.
+        untouched: As there.
+
+    Raises:
+        ConfigurationError: As there.
+    """
+    _check(len(jumps), false_alarms=false_alarms, untouched=untouched)
     first, second = jumps[::2], jumps[1::2]
     columns = [sorted(column) for column in zip(*first, strict=True)]
     scales = [max(LEAST_JUMP, _quantile(column, 1 - false_alarms)) for column in columns]
@@ -99,10 +130,24 @@ def limits_from(
     return GuardLimits(allowances=tuple(map(_rounded_up, allowances)), alarms=tuple(map(_rounded_up, alarms)))
 
 
+def least_texts(false_alarms: float = FALSE_ALARMS) -> float:
+    """Return how many texts it takes at least; endless for no false alarm at all."""
+    return 2 * ceil(1 / false_alarms) if false_alarms else inf
+
+
+def _check(texts: int, *, false_alarms: float, untouched: float) -> None:
+    check_number(false_alarms, key="false_alarms", rule="give a share in (0, 1).", below=1.0)
+    least = least_texts(false_alarms)
+    if texts < least:
+        raise ConfigurationError(key="texts", value=texts, rule=f"give at least {least} for that share of false alarms.")
+    check_number(untouched, key="untouched", rule="give a share in [0, 1 - false_alarms].", high=1 - false_alarms)
+
+
 def jumps_of(scorer: Scorer, models: Mapping[ModelName, ModelSpec], text: str) -> tuple[float, ...]:
     """Return the jump of `text` over its rest without each window; zeros for one too short."""
-    whole, *rests = (scorer.score(question, models) for question in questions_of(Question(text=text, turn=1)))
-    return tuple(jump_of(whole, rest, models) for rest in rests) or (0.0,) * len(WINDOWS)
+    costs, scores = costs_of(models), [scorer.score(question, models) for question in questions_of(Question(text=text, turn=1))]
+    whole, *rests = ({name: needs[name].p_success for name in models} for needs in scores)
+    return tuple(jump_of(whole, rest, costs) for rest in rests) or (0.0,) * len(WINDOWS)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

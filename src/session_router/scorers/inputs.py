@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from session_router.scorers.canonical import canonical_text
-from session_router.scorers.features import READ_TEXTS, features_of, part_that_is_read
+from session_router.scorers.corrections import READ_CHARACTERS
+from session_router.scorers.features import READ_TEXTS, features_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ class Inputs:
     """What is looked at of some questions.
 
     Attributes:
-        texts: To be embedded: what the user typed, in canonical form; of long texts the part that the features are of.
+        texts: To be embedded: what the user typed, in canonical form; of a long text its beginning and its end.
         features: Shape (questions, len(FEATURES)).
     """
 
@@ -34,12 +35,11 @@ class Inputs:
 def inputs_of(questions: Sequence[Question]) -> Inputs:
     """Read `questions` in canonical form: how a text is encoded, and what nobody sees of it, does not count."""
     read = [canonical_question(question) for question in questions]
-    return Inputs(
-        texts=tuple(part_that_is_read(question.text) for question in read), features=np.stack([features_of(question) for question in read])
-    )
+    return Inputs(texts=tuple(question.text for question in read), features=np.stack([features_of(question) for question in read]))
 
 
 def canonical_question(question: Question) -> Question:
-    """Return `question` with its texts in canonical form."""
-    recent = tuple(map(canonical_text, question.recent[-READ_TEXTS:]))
+    """Return `question` with its texts in canonical form: of the turns before the last eight, and of each its beginning."""
+    # Only who corrects, and how much was typed, counts of them.
+    recent = tuple(canonical_text(text, beginning=READ_CHARACTERS - 1, end=0) for text in question.recent[-READ_TEXTS:])
     return replace(question, text=canonical_text(question.text), recent=recent)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+from operator import le
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
+from session_router.core.checking import LARGEST_DOLLARS
 from session_router.core.model import ModelName
 from session_router.core.risk import Certificate
 from session_router.scorers.features import FEATURES
 from session_router.scorers.fit import Fit, FittedModel, Reliability
+from session_router.scorers.guard_limits import Guard, GuardLimits
 from session_router.scorers.predictors import LogisticPredictor, NeighbourPredictor, Scaling
 from session_router.scorers.sealed import AGAIN, read_sealed, refuse, sealed
+from session_router.scorers.windows import WINDOWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +45,7 @@ def scorer_text(fit: Fit, *, key: bytes | None = None) -> str:
         "reference": fit.reference,
         "predictor": _predictor_to_plain(fit.predictor),
         "models": [_model_to_plain(model) for model in fit.models],
+        "guard": None if fit.guard is None else _guard_to_plain(fit.guard),
     }
     return sealed(content, key=key)
 
@@ -84,7 +89,20 @@ def _fit(plain: dict[str, Any]) -> Fit:
         predictor=_predictor(plain["predictor"], models=len(models), dimension=dimension),
         models=tuple(models),
         reference=ModelName(_text(plain["reference"])),
+        guard=None if plain["guard"] is None else _guard(plain["guard"], {model.name for model in models}),
     )
+
+
+def _guard_to_plain(guard: Guard) -> dict[str, Any]:
+    return {"allowances": list(guard.limits.allowances), "alarms": list(guard.limits.alarms), "costs": dict(guard.costs)}
+
+
+def _guard(plain: dict[str, Any], known: set[ModelName]) -> Guard:
+    allowances, alarms = (tuple(_number(one, low=0.0, high=2.0) for one in _list(plain[name])) for name in ("allowances", "alarms"))
+    _demand(len(allowances) == len(alarms) == len(WINDOWS) and all(map(le, allowances, alarms)))
+    costs = {ModelName(_text(name)): _number(cost, low=0.0, high=LARGEST_DOLLARS) for name, cost in plain["costs"].items()}
+    _demand(costs.keys() <= known)
+    return Guard(limits=GuardLimits(allowances=allowances, alarms=alarms), costs=costs)
 
 
 def _predictor_to_plain(predictor: Predictor) -> dict[str, Any]:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 KEY: Final = "scorer.path"
 SCHEMA: Final = "session-router scorer"
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the form. Raise it when a field changes its meaning, or the same numbers give other chances."""
+
+_UNGUARDED: Final = 1  # knew no guard; read as a file that has none
 
 LARGEST_FILE: Final = 64 * 1024 * 1024
 """Bytes: nothing of the length that somebody else chose is read into memory."""
@@ -56,7 +58,7 @@ def read_sealed(path: Path, *, key: bytes | None) -> dict[str, Any]:
     envelope = _parsed(path)
     if envelope.get("schema") != SCHEMA:
         refuse(path, "it is no scorer; name a file that `session-router fit` wrote.")
-    if envelope.get("version") != VERSION:
+    if (version := envelope.get("version")) not in (_UNGUARDED, VERSION):
         refuse(path, f"it is not of version {VERSION}, which this release reads; {AGAIN}")
     content, digest, signature = (envelope.get(name) for name in ("content", "sha256", "hmac_sha256"))
     if not isinstance(content, dict) or not isinstance(digest, str) or not isinstance(signature, str | None):
@@ -68,7 +70,8 @@ def read_sealed(path: Path, *, key: bytes | None) -> dict[str, Any]:
         refuse(path, "it is not signed, and there is a key; sign it: `session-router fit ... --key-file FILE` with that key.")
     if key is not None and not _equal(_signature(body, key), signature or ""):
         refuse(path, "it was signed with another key, or was changed; use the key that it was signed with, or fit and sign it again.")
-    return cast("dict[str, Any]", content)
+    plain = cast("dict[str, Any]", content)
+    return plain if version == VERSION else {"guard": None, **plain}
 
 
 def refuse(path: Path, rule: str) -> NoReturn:

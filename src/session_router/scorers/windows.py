@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import groupby
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.scorers.canonical import canonical_text
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.need import Need, Question
+    from session_router.core.need import Question
 
 LEAST_CHARACTERS = 64
 """Of a shorter text nothing is dropped: what would be left says next to nothing."""
@@ -30,15 +32,23 @@ class Window(NamedTuple):
     """A part that is dropped, as shares of the text's characters.
 
     Attributes:
+        name: What it is called.
         start: Where it begins, in [0, 1).
         end: Where it ends, in (start, 1].
     """
 
+    name: str
     start: float
     end: float
 
 
-WINDOWS = (Window(0.0, 0.5), Window(0.5, 1.0), Window(0.0, 0.25), Window(0.75, 1.0), Window(0.25, 0.75))
+WINDOWS = (
+    Window("first half", 0.0, 0.5),
+    Window("second half", 0.5, 1.0),
+    Window("first quarter", 0.0, 0.25),
+    Window("last quarter", 0.75, 1.0),
+    Window("middle half", 0.25, 0.75),
+)
 """Both halves, the first and the last quarter, the middle.
 
 They cover a prefix or a suffix of up to half of the text, and whatever stands elsewhere and is up to a quarter of it.
@@ -71,23 +81,30 @@ def _place(text: str, share: float) -> int:
     return place if blank is None else blank.start()
 
 
-def jump_of(whole: Mapping[ModelName, Need], rest: Mapping[ModelName, Need], models: Mapping[ModelName, ModelSpec]) -> float:
+def costs_of(models: Mapping[ModelName, ModelSpec]) -> dict[ModelName, float]:
+    """Return what says which of `models` is the dearer one; those without prices are left out."""
+    return {name: spec.prices.input + spec.prices.output for name, spec in models.items() if spec.prices is not None}
+
+
+def jump_of(whole: Mapping[ModelName, float], rest: Mapping[ModelName, float], costs: Mapping[ModelName, float]) -> float:
     """Return by how much more a text asks for an upgrade than the rest of it.
 
     Of each pair of models, one dearer than the other, the whole text gives the dearer one a lead in `p_success`, and so does the
     rest. The jump is the largest difference of the two leads.
 
     Args:
-        whole: Need of the whole text.
-        rest: Need of the rest.
-        models: With their prices; those without any are left out.
+        whole: `p_success` of the whole text, by model.
+        rest: That of the rest.
+        costs: Of the models that are compared, in any one unit; at most as many as have a `p_success`.
 
     Returns:
-        In [-2, 2]; negative where the rest asks for more, and 0 where no two models differ in price.
+        In [-2, 2]; negative where the rest asks for more, and 0 where no two models differ in cost.
     """
-    gains = [
-        (spec.prices.input + spec.prices.output, rest[name].p_success - whole[name].p_success)
-        for name, spec in models.items()
-        if spec.prices is not None
-    ]
-    return max((gain - dearer_gain for price, gain in gains for dearer, dearer_gain in gains if price < dearer), default=0.0)
+    jump: float | None = None
+    best = -inf  # the largest gain of a model that is cheaper than those at hand
+    for _, names in groupby(sorted(costs, key=costs.__getitem__), key=costs.__getitem__):
+        gains = [rest[name] - whole[name] for name in names]
+        if best > -inf:
+            jump = max(best - min(gains), -inf if jump is None else jump)
+        best = max(best, *gains)
+    return 0.0 if jump is None else jump

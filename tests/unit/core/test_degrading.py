@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from session_router.core.decision import Action, Decision, Reason
-from session_router.core.flow import MAXIMUM_ATTEMPTS
+from session_router.core.effects import MAXIMUM_ATTEMPTS
 from session_router.core.model import ModelName
 from session_router.core.need import Need
 from session_router.core.policy import Policy

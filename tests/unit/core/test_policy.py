@@ -11,6 +11,7 @@ from session_router.core.experience import Experience, Mark
 from session_router.core.governance import Level, Tag
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import USD
+from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
 from values import FAST
 
@@ -29,6 +30,9 @@ CHANGES: dict[str, object] = {
     "reference": "strong",
     "alpha": 0.2,
     "delta": 0.1,
+    "explore": 0.05,
+    "explore_dollars": 0.02,
+    "upgrades": UpgradeWatch(expected=0.1, excessive=0.5),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
 }
 
@@ -61,6 +65,13 @@ CHANGES: dict[str, object] = {
         ("alpha", math.nan),
         ("delta", 0.0),
         ("delta", 1.0),
+        ("explore", -0.1),
+        ("explore", 0.6),
+        ("explore", math.nan),
+        ("explore", True),
+        ("explore_dollars", -0.01),
+        ("explore_dollars", math.inf),
+        ("upgrades", 0.1),
     ],
 )
 def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: object) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from session_router.core.upgrades import Upgrades, UpgradeWatch, is_upgrade, within_cap
+from session_router.core.upgrades import Upgrades, UpgradeWatch, Watched, is_upgrade, within_cap
 from session_router.errors import ConfigurationError
 from values import FAST, OTHER, STRONG
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 WATCH = UpgradeWatch(expected=0.2, excessive=0.5, between_false_alarms=100.0, capped_boundaries=5)
 ASKED = st.lists(st.booleans(), max_size=60)
 COSTS = st.dictionaries(st.sampled_from([FAST, STRONG, OTHER]), st.floats(0, 10), min_size=1)
-CURRENT = st.sampled_from([None, FAST, STRONG, OTHER])
 
 
 class NeverAlarms(UpgradeWatch):
@@ -150,28 +149,58 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
         UpgradeWatch(**{"expected": 0.2, "excessive": 0.5, **wrong})
 
 
-@given(COSTS, CURRENT, st.booleans())
-def test_a_cap_always_leaves_a_candidate_and_invents_none(costs: dict[ModelName, float], current: ModelName | None, allowed: bool) -> None:  # noqa: FBT001 -- drawn
-    left = within_cap(costs, current, allowed=allowed)
+@given(COSTS, st.booleans())
+def test_a_cap_always_leaves_a_candidate_and_invents_none(costs: dict[ModelName, float], allowed: bool) -> None:  # noqa: FBT001 -- drawn
+    left = within_cap(costs, allowed=allowed)
     assert left
     assert set(left) <= set(costs)
     assert min(costs.values()) in {costs[name] for name in left}
-    if current in costs:
-        assert current in left
 
 
-@given(COSTS, CURRENT)
-def test_a_cap_leaves_what_is_no_upgrade_and_nothing_else(costs: dict[ModelName, float], current: ModelName | None) -> None:
-    left = within_cap(costs, current, allowed=False)
-    assert set(left) == {name for name in costs if not is_upgrade(name, current, costs)}
-    assert within_cap(costs, current, allowed=True) == tuple(costs)
+@given(COSTS)
+def test_a_cap_leaves_what_is_no_upgrade_and_nothing_else(costs: dict[ModelName, float]) -> None:
+    assert set(within_cap(costs, allowed=False)) == {name for name in costs if not is_upgrade(name, costs)}
+    assert within_cap(costs, allowed=True) == tuple(costs)
 
 
-@pytest.mark.parametrize("current", [None, FAST, STRONG])
-def test_the_only_model_that_governance_leaves_is_never_forbidden(current: ModelName | None) -> None:
+def test_the_only_model_that_governance_leaves_is_never_forbidden() -> None:
     # `fast` is not cleared: it is no candidate.
-    assert within_cap({STRONG: 10.0}, current, allowed=False) == (STRONG,)
-    assert not is_upgrade(STRONG, current, {STRONG: 10.0})
+    assert within_cap({STRONG: 10.0}, allowed=False) == (STRONG,)
+    assert not is_upgrade(STRONG, {STRONG: 10.0})
     # A cap that compared with the price of every model would leave nothing.
     assert [name for name, cost in {STRONG: 10.0}.items() if cost <= min({FAST: 1.0, STRONG: 10.0}.values())] == []
-    assert within_cap({}, current, allowed=False) == ()
+    assert within_cap({}, allowed=False) == ()
+
+
+SPENT, CALM = Upgrades(capped=3), Upgrades()
+
+
+@pytest.mark.parametrize(
+    ("session", "principal", "asked_for", "capped"),
+    [
+        (CALM, None, STRONG, False),
+        (CALM, CALM, STRONG, False),
+        (SPENT, None, STRONG, True),
+        (SPENT, CALM, STRONG, True),
+        (CALM, SPENT, STRONG, True),
+        (SPENT, SPENT, FAST, False),
+        (SPENT, SPENT, OTHER, False),
+    ],
+)
+def test_one_of_the_two_is_enough_for_a_cap_and_only_upgrades_are_capped(
+    session: Upgrades,
+    principal: Upgrades | None,
+    asked_for: ModelName,
+    capped: bool,  # noqa: FBT001 -- a case
+) -> None:
+    watched = Watched(asked_for=asked_for, costs={FAST: 1.0, STRONG: 10.0, OTHER: 1.0}, session=session, principal=principal)
+    assert watched.capped == capped
+    assert watched.left == ((FAST, OTHER) if capped else (FAST, STRONG, OTHER))
+    plain = watched.to_plain()
+    assert (plain["asked"], plain["capped"]) == (asked_for == STRONG, capped)
+    assert ("principal" in plain) == (principal is not None)
+
+
+def test_it_is_known_when_it_was_counted_last() -> None:
+    assert WATCH.observed(Upgrades(at=5.0), asked=True, at=7.0).at == 7.0
+    assert after([True] * 6, WATCH).capped == WATCH.capped_boundaries

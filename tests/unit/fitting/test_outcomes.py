@@ -26,14 +26,14 @@ def read(path: Path, *lines: Any) -> list[Graded | RecordingError]:
 
 def test_a_line_is_a_question_and_its_grades(tmp_path: Path) -> None:
     context = {
-        "recent": ["hi"], "turn": 2, "history_tokens": 50, "structured": True, "tools": [{}, {}], "tool_errors": 1, "segment_calls": 2.5,
+        "recent": ["hi"], "turn": 2, "structured": True, "tools": [{}, {}], "tool_errors": 1, "segment_calls": 2.5,
         "turns_since_switch": 0, "dataset": "left alone",
     }  # fmt: skip
     plain, full = read(tmp_path / "o.jsonl", GOOD, {**GOOD, **context})
     assert plain == Graded(question=Question(text="prove it"), grades={"fast": Grade(score=0.25), "strong": Grade(score=1.0, dollars=0.02)})
     assert isinstance(full, Graded)
     assert full.question == Question(
-        text="prove it", recent=("hi",), turn=2, history_tokens=50, structured=True, tools=2, tool_errors=1, segment_calls=2.5,
+        text="prove it", recent=("hi",), turn=2, structured=True, tools=2, tool_errors=1, segment_calls=2.5,
         turns_since_switch=0,
     )  # fmt: skip
     assert (full.grades["fast"].served, full.grades["strong"].served) == (False, True)

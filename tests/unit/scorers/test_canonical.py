@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_router.scorers.canonical import MAXIMUM_CHARACTERS, MAXIMUM_MARKS, canonical_text
+from session_router.scorers import canonical as module
+from session_router.scorers.canonical import LOOKED_THROUGH, MAXIMUM_CHARACTERS, MAXIMUM_MARKS, READ_BEGINNING, READ_END, canonical_text
 from support.nasty_texts import NASTY
 
 # What changes the order, the number or the meaning of its neighbours.
@@ -105,18 +106,49 @@ def test_examples(text: str, canonical: str) -> None:
 
 
 @pytest.mark.parametrize("character", ["a", "é", "漢", "\ufdfa", "😀", "\u0301", " ", "\u200b", "\ud83d"])
-def test_only_the_beginning_is_read(character: str) -> None:
-    long = character * MAXIMUM_CHARACTERS
-    canonical = canonical_text(long)
+def test_of_a_long_text_both_ends_are_read(character: str) -> None:
+    long = character * 65_536
+    canonical = canonical_text(f"first {long} last")
     assert len(canonical) <= MAXIMUM_CHARACTERS
-    assert canonical_text(long + " and more") == canonical
+    assert canonical.startswith("first")
+    assert canonical.endswith("last")
+    assert canonical_text(f"first {long} between {long} last") == canonical
+    assert canonical_text(canonical) == canonical
+
+
+def test_what_nobody_sees_pushes_nothing_out() -> None:
+    unseen = "\u200b" * (LOOKED_THROUGH - 1) * READ_BEGINNING
+    assert canonical_text(f"{unseen}what is seen {'x' * 65_536}").startswith("what is seen")
+    assert canonical_text(f"{'x' * 65_536} what is seen{unseen[: (LOOKED_THROUGH - 1) * READ_END]}").endswith("what is seen")
 
 
 def test_what_grows_is_cut() -> None:
     assert len(canonical_text("x\ufdfa" * MAXIMUM_CHARACTERS)) > MAXIMUM_CHARACTERS - 3
 
 
-@given(st.lists(st.sampled_from(["\u1100", "\u1161", "\u11a8", "a", "\u0301", "\u0315"]), min_size=1, max_size=6), st.integers(4000, 4100))
+@pytest.mark.parametrize("character", ["é", "漢", "\ufdfa", "\u0958", "각", "a\u0301\u0323", "\u0f73"])
+def test_the_work_is_bounded_whatever_the_script(character: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters that are normalised, which is what costs."""
+    worked: list[int] = []
+
+    def counting(form: str, text: str) -> str:
+        worked.append(len(text))
+        return unicodedata.normalize(form, text)  # type: ignore[arg-type]
+
+    def looking(form: str, text: str) -> bool:
+        worked.append(len(text))
+        return unicodedata.is_normalized(form, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "normalize", counting)
+    monkeypatch.setattr(module, "is_normalized", looking)
+    for characters in (65_536, 1_000_000):
+        worked.clear()
+        canonical_text(character * (characters // len(character)))
+        # Once in pieces, of which one more than needed may be begun at either end, and once for the seams.
+        assert 0 < sum(worked) <= 4 * MAXIMUM_CHARACTERS + 2 * 18 * 256
+
+
+@given(st.lists(st.sampled_from(["\u1100", "\u1161", "\u11a8", "a", "\u0301", "\u0315"]), min_size=1, max_size=6), st.integers(200, 300))
 def test_nothing_is_lost_at_the_seams_of_the_pieces(cluster: list[str], before: int) -> None:
     text = "x" + "é" * before + "".join(cluster) * 20
     few = all(not unicodedata.combining(one) for one in cluster)

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_router.core.need import Question
-from session_router.scorers.corrections import is_correction
-from session_router.scorers.features import FEATURES, LONGEST_TEXT, READ_BEGINNING, READ_END, features_of
+from session_router.scorers.canonical import MAXIMUM_CHARACTERS, READ_BEGINNING, READ_END
+from session_router.scorers.corrections import READ_CHARACTERS, is_correction
+from session_router.scorers.features import FEATURES, LONGEST_RECENT, READ_TEXTS, features_of
 from session_router.scorers.inputs import canonical_question, inputs_of
 from support.nasty_texts import NASTY
 
@@ -24,7 +25,6 @@ QUESTIONS = st.builds(
     text=TEXTS,
     recent=st.lists(TEXTS, max_size=12).map(tuple),
     turn=st.integers(),
-    history_tokens=st.integers(),
     structured=st.booleans(),
     tools=st.integers(),
     tool_errors=st.integers(),
@@ -52,7 +52,7 @@ def test_equal_questions_have_equal_features(question: Question) -> None:
 
 
 def test_huge_numbers_are_bounded_too() -> None:
-    huge = Question(text="x", turn=10**400, history_tokens=10**400, tools=10**400, tool_errors=10**400, turns_since_switch=10**400)
+    huge = Question(text="x", turn=10**400, tools=10**400, tool_errors=10**400, turns_since_switch=10**400)
     assert ((features_of(huge) >= 0) & (features_of(huge) <= 1)).all()
     assert np.isfinite(features_of(Question(text="x", segment_calls=math.inf))).all()
 
@@ -61,7 +61,7 @@ def test_every_field_of_the_question_counts() -> None:
     """So that no field is forgotten; and that the test of features that stay the same could fail."""
     plain = Question(text="hello")
     others: dict[str, Any] = {
-        "text": "prove it", "recent": ("no, that's wrong",), "turn": 3, "history_tokens": 900, "structured": True, "tools": 4,
+        "text": "prove it", "recent": ("no, that's wrong",), "turn": 3, "structured": True, "tools": 4,
         "tool_errors": 2, "segment_calls": 5.0, "turns_since_switch": 1,
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Question)}
@@ -104,7 +104,6 @@ def test_a_feature_tells_texts_apart(name: str, more: str, less: str) -> None:
         ("recent_corrections", {"recent": ("hi", "still not")}, {"recent": ("hi", "thanks")}),
         ("structured", {"structured": True}, {}),
         ("tools", {"tools": 3}, {"tools": 1}),
-        ("history_tokens", {"history_tokens": 2_000}, {"history_tokens": 100}),
         ("turn", {"turn": 3}, {"turn": 1}),
         ("tool_errors", {"tool_errors": 1}, {}),
         ("segment_calls", {"segment_calls": 7.5}, {"segment_calls": 2.0}),
@@ -145,13 +144,20 @@ def test_what_is_no_correction_is_left_alone(text: str) -> None:
 
 
 def test_of_a_long_text_the_beginning_and_the_end_are_read() -> None:
-    filler = "x" * (READ_BEGINNING + READ_END)
-    asked = f"debug{filler}"
-    assert feature("hard_words", f"debug {filler}") > 0
-    assert feature("hard_words", f"{filler} debug") > 0
-    assert feature("hard_words", f"{'x' * READ_BEGINNING} debug {'x' * READ_END}") == 0
-    assert feature("characters", asked) < feature("characters", asked * 3) < feature("characters", asked * 9)
-    assert feature("characters", "x" * LONGEST_TEXT) == feature("characters", "x" * LONGEST_TEXT * 2) == 1.0
+    filler = "x" * MAXIMUM_CHARACTERS
+
+    def hard_words(text: str) -> float:
+        return float(inputs_of([Question(text=text)]).features[0][FEATURES.index("hard_words")])
+
+    assert hard_words(f"debug {filler}") > 0
+    assert hard_words(f"{filler} debug") > 0
+    assert hard_words(f"{'x' * READ_BEGINNING} debug {'x' * READ_END}") == 0
+
+
+def test_who_leaves_out_the_canonical_form_is_bounded_too() -> None:
+    assert feature("characters", "x" * 9) < feature("characters", "x" * 99) < feature("characters", "x" * 999)
+    assert feature("characters", "x" * MAXIMUM_CHARACTERS) == feature("characters", "x" * MAXIMUM_CHARACTERS * 2) == 1.0
+    assert feature("recent_characters", recent=("x" * LONGEST_RECENT,) * 9) == 1.0
 
 
 def test_what_nobody_sees_does_not_count() -> None:
@@ -161,7 +167,13 @@ def test_what_nobody_sees_does_not_count() -> None:
     assert features_of(plain).tobytes() != features_of(hidden).tobytes()
 
 
-def test_of_a_long_text_no_more_is_embedded_than_is_read() -> None:
-    inputs = inputs_of([Question(text="word " * 20_000), Question(text="short")])
-    assert len(inputs.texts[0]) == READ_BEGINNING + READ_END + 1
+@pytest.mark.parametrize("character", ["a", "é", "漢", "\ufdfa", "😀", "a\u0301", "a ", "क\u093c"])
+def test_of_a_long_text_no_more_is_looked_at_than_is_read(character: str) -> None:
+    long = character * 65_536
+    asked = [Question(text=long, recent=(long,) * 20), Question(text="short")]
+    inputs = inputs_of(asked)
+    assert READ_BEGINNING // 2 < len(inputs.texts[0]) <= MAXIMUM_CHARACTERS
     assert inputs.texts[1] == "short"
+    recent = canonical_question(asked[0]).recent
+    assert len(recent) == READ_TEXTS
+    assert all(len(text) <= READ_CHARACTERS for text in recent)

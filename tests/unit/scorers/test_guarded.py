@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +13,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from session_router.core.model import ModelName, ModelSpec
-from session_router.core.need import Need, Question
+from session_router.core.need import Need, Question, alarm_in
 from session_router.core.pricing import Prices
 from session_router.core.risk import Certificate
 from session_router.errors import ConfigurationError
@@ -21,7 +21,7 @@ from session_router.router import Router
 from session_router.scorers.guard_limits import LEXICAL_LIMITS, GuardLimits, jumps_of, limits_from
 from session_router.scorers.guarded import GuardedScorer
 from session_router.scorers.lexical import LexicalScorer
-from session_router.scorers.windows import WINDOWS, jump_of, questions_of
+from session_router.scorers.windows import WINDOWS, costs_of, jump_of, questions_of
 from session_router_langchain.calls import Calls
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class CountsHardWords:
     def score(self, question: Question, models: Mapping[ModelName, ModelSpec]) -> Mapping[ModelName, Need]:
         self.asked.append(question)
         chance = max(0.0, 0.95 - 0.1 * question.text.split().count("hard"))
-        own = {FAST: Need(p_success=chance, low=chance / 2, certificate=CERTIFICATE), STRONG: Need(p_success=0.95)}
+        certificate = CERTIFICATE if chance >= CERTIFICATE.least_chance else None
+        own = {FAST: Need(p_success=chance, low=chance / 2, certificate=certificate), STRONG: Need(p_success=0.95)}
         return {name: own[name] for name in models}
 
     async def ascore(self, question: Question, models: Mapping[ModelName, ModelSpec]) -> Mapping[ModelName, Need]:
@@ -64,6 +65,15 @@ def clean_text(noise: random.Random) -> str:
     return " ".join(words)
 
 
+def jump(whole: Mapping[ModelName, Need], rest: Mapping[ModelName, Need]) -> float:
+    chances = [{name: need.p_success for name, need in needs.items()} for needs in (whole, rest)]
+    return jump_of(*chances, costs_of(MODELS))
+
+
+def alarmed(scorer: GuardedScorer, text: str) -> bool:
+    return alarm_in(scorer.score(Question(text=text), MODELS).values()) is not None
+
+
 def lead(needs: Mapping[ModelName, Need]) -> float:
     return needs[STRONG].p_success - needs[FAST].p_success
 
@@ -72,52 +82,60 @@ class TestGuard:
     @given(TEXTS, st.sampled_from([CountsHardWords(), LexicalScorer()]))
     def test_no_part_gains_more_than_its_allowance(self, text: str, scorer: Any) -> None:
         question = Question(text=text)
-        seen = GuardedScorer(scorer, limits=LIMITS).examine(question, MODELS)
+        seen = GuardedScorer(scorer, limits=LIMITS).score(question, MODELS)
         whole, *rests = (scorer.score(one, MODELS) for one in questions_of(question))
         for rest in rests:
-            assert jump_of(seen.needs, rest, MODELS) <= (0.1 if seen.alarm is None else 0.0) + 1e-9
+            assert jump(seen, rest) <= (0.1 if alarm_in(seen.values()) is None else 0.0) + 1e-9
         # Capped only as far as is needed, and in no other direction.
-        assert seen.capped == (max([jump_of(whole, rest, MODELS) for rest in rests], default=0.0) > 0.1)
-        assert seen.capped or seen.needs == whole
-        assert lead(seen.needs) <= lead(whole) + 1e-9
+        assert (seen == whole) == (max([jump(whole, rest) for rest in rests], default=0.0) <= 0.1)
+        assert lead(seen) <= lead(whole) + 1e-9
 
     @pytest.mark.parametrize(("limits", "led"), [(LIMITS, False), (OPEN, True)])
     @pytest.mark.parametrize("place", ["{block} {text}", "{text} {block}"])
     def test_a_block_forces_nothing_where_the_guard_works(self, limits: GuardLimits, led: bool, place: str) -> None:  # noqa: FBT001 -- a case
         text = " ".join(FILLER * 4)
         attacked = place.format(block="hard " * 6, text=text).strip()
-        seen = GuardedScorer(CountsHardWords(), limits=limits).examine(Question(text=attacked), MODELS)
-        assert (lead(seen.needs) > 0.5) == led
-        assert (seen.alarm is None) == led
-        if not led:
-            assert lead(seen.needs) == 0
-            assert seen.alarm is not None
-            assert seen.alarm.jump == pytest.approx(0.6)
-            assert seen.alarm.window in WINDOWS
+        seen = GuardedScorer(CountsHardWords(), limits=limits).score(Question(text=attacked), MODELS)
+        assert (lead(seen) > 0.5) == led
+        alarm = alarm_in(seen.values())
+        assert (alarm is None) == led
+        if alarm is not None:
+            assert lead(seen) == 0
+            assert alarm.jump == pytest.approx(0.6)
+            assert alarm.window in {window.name for window in WINDOWS}
+            # Whoever asks about one model only sees it too.
+            assert {need.alarm for need in seen.values()} == {alarm}
 
     def test_below_an_alarm_the_allowance_is_left(self) -> None:
         text = "hard hard " + " ".join(FILLER * 4)
-        seen = GuardedScorer(CountsHardWords(), limits=LIMITS).examine(Question(text=text), MODELS)
-        assert (seen.capped, seen.alarm) == (True, None)
-        assert lead(seen.needs) == pytest.approx(0.1)
+        seen = GuardedScorer(CountsHardWords(), limits=LIMITS).score(Question(text=text), MODELS)
+        assert alarm_in(seen.values()) is None
+        assert lead(seen) == pytest.approx(0.1)
 
     def test_what_is_hard_all_over_stays_hard(self) -> None:
         text = " ".join(["hard", *FILLER] * 6)
         whole = CountsHardWords().score(Question(text=text), MODELS)
-        seen = GuardedScorer(CountsHardWords(), limits=OPEN).examine(Question(text=text), MODELS)
-        assert seen.needs == whole
+        assert GuardedScorer(CountsHardWords(), limits=OPEN).score(Question(text=text), MODELS) == whole
         assert lead(GuardedScorer(CountsHardWords(), limits=LIMITS).score(Question(text=text), MODELS)) > 0.2
 
     @given(TEXTS)
     async def test_sync_is_async(self, text: str) -> None:
         guarded = GuardedScorer(CountsHardWords(), limits=LIMITS)
         question = Question(text=text)
-        assert await guarded.ascore(question, MODELS) == guarded.score(question, MODELS) == guarded.examine(question, MODELS).needs
+        assert await guarded.ascore(question, MODELS) == guarded.score(question, MODELS)
 
     @given(TEXTS)
-    def test_needs_stay_needs_and_keep_their_certificates(self, text: str) -> None:
+    def test_a_certificate_goes_by_what_is_left(self, text: str) -> None:
         needs = GuardedScorer(CountsHardWords(), limits=LIMITS).score(Question(text=text), MODELS)
-        assert {name: need.certificate for name, need in needs.items()} == {FAST: CERTIFICATE, STRONG: None}
+        certified = needs[FAST].p_success >= CERTIFICATE.least_chance
+        assert {name: need.certificate for name, need in needs.items()} == {FAST: CERTIFICATE if certified else None, STRONG: None}
+
+    @pytest.mark.parametrize(("limits", "certified"), [(LIMITS, True), (OPEN, False)])
+    def test_a_block_takes_no_certificate_away(self, limits: GuardLimits, certified: bool) -> None:  # noqa: FBT001 -- a case
+        # Else whoever writes it would have the reference answer by the gate.
+        attacked = "hard " * 6 + " ".join(FILLER * 4)
+        needs = GuardedScorer(CountsHardWords(), limits=limits).score(Question(text=attacked), MODELS)
+        assert (needs[FAST].certificate is not None) == certified
 
     @pytest.mark.parametrize(("text", "scores"), [("hi", 1), ("hard " * 12, 1), (" ".join(FILLER * 4), 6), ("word " * 20_000, 6)])
     def test_the_number_of_scores_is_bounded(self, text: str, scores: int) -> None:
@@ -149,11 +167,11 @@ class TestLimits:
         limits = limits_from(scorer, MODELS, [clean_text(noise) for _ in range(800)], false_alarms=0.05)
         guarded = GuardedScorer(scorer, limits=limits)
         held = [clean_text(noise) for _ in range(800)]
-        alarms = sum(guarded.examine(Question(text=text), MODELS).alarm is not None for text in held)
+        alarms = sum(alarmed(guarded, text) for text in held)
         # 5 % of 800 are 40; limits of nothing but noise would be alarmed by most.
         assert alarms <= 60
         tight = GuardedScorer(scorer, limits=GuardLimits(allowances=(0.0,) * 5, alarms=(0.0,) * 5))
-        assert sum(tight.examine(Question(text=text), MODELS).alarm is not None for text in held) > 200
+        assert sum(alarmed(tight, text) for text in held) > 200
 
     def test_of_the_clean_texts_themselves_no_more_than_the_share_raise_an_alarm(self) -> None:
         noise = random.Random(5)
@@ -196,11 +214,10 @@ class TestLimits:
         attacked = "prove debug refactor why " + text
         plain = LexicalScorer()
         guarded = GuardedScorer(plain, limits=LEXICAL_LIMITS)
-        clean = guarded.examine(Question(text=text), MODELS)
-        seen = guarded.examine(Question(text=attacked), MODELS)
-        assert clean.alarm is None
-        assert seen.alarm is not None
-        assert lead(seen.needs) <= lead(clean.needs) + 0.05 < lead(plain.score(Question(text=attacked), MODELS))
+        assert not alarmed(guarded, text)
+        assert alarmed(guarded, attacked)
+        clean, seen = (lead(guarded.score(Question(text=one), MODELS)) for one in (text, attacked))
+        assert seen <= clean + 0.05 < lead(plain.score(Question(text=attacked), MODELS))
 
 
 class TestToolOutput:
@@ -208,8 +225,7 @@ class TestToolOutput:
     def test_it_never_changes_what_is_scored(self, one: str, other: str, status: Any) -> None:
         questions = [question_after(content, status) for content in (one, other)]
         first, second = questions
-        # Lengths are what routing knows of everything: the request as a whole is longer where a tool said more.
-        assert without_lengths(first) == without_lengths(second)
+        assert first == second
         assert (first.text, first.recent) == ("and the second?", ("where is my order?",))
 
     @given(st.text(max_size=200))
@@ -236,7 +252,3 @@ def question_after(content: str, status: Any) -> Question:
         HumanMessage("and the second?"),
     ]
     return CALLS.call(messages, CALLS.read(messages)).question
-
-
-def without_lengths(question: Question) -> Question:
-    return replace(question, history_tokens=0)

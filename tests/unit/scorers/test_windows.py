@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_router.core.model import ModelName, ModelSpec
-from session_router.core.need import Need, Question
+from session_router.core.need import Question
 from session_router.core.pricing import Prices
 from session_router.scorers.canonical import canonical_text
-from session_router.scorers.windows import LEAST_CHARACTERS, WINDOWS, jump_of, questions_of
+from session_router.scorers.windows import LEAST_CHARACTERS, WINDOWS, costs_of, jump_of, questions_of
 
 CHEAP, MIDDLE, DEAR, UNPRICED = ModelName("cheap"), ModelName("middle"), ModelName("dear"), ModelName("unpriced")
 MODELS = {
@@ -22,11 +22,8 @@ MODELS = {
     MIDDLE: ModelSpec(prices=Prices(input=1.0, output=4.0)),
 }
 WORDS = st.lists(st.sampled_from(["a", "is", "Größe", "question", "漢字", "extraordinarily", "42"]), min_size=20, max_size=80)
+COSTS = costs_of(MODELS)
 CHANCES = st.fixed_dictionaries({name: st.floats(0, 1) for name in MODELS})
-
-
-def needs(chances: dict[ModelName, float]) -> dict[ModelName, Need]:
-    return {name: Need(p_success=chance) for name, chance in chances.items()}
 
 
 def long_question(words: list[str]) -> str:
@@ -38,7 +35,7 @@ def long_question(words: list[str]) -> str:
 class TestRests:
     @given(st.text(st.characters(), max_size=2 * LEAST_CHARACTERS), st.lists(st.text(max_size=9), max_size=3))
     def test_all_that_is_scored_is_canonical_and_all_else_is_as_it_was(self, text: str, recent: list[str]) -> None:
-        question = Question(text=text, recent=tuple(recent), turn=3, history_tokens=70, tool_errors=2, tools=4)
+        question = Question(text=text, recent=tuple(recent), turn=3, tool_errors=2, tools=4)
         whole, *rests = questions_of(question)
         assert whole.text == canonical_text(text)
         assert whole.recent == tuple(map(canonical_text, recent))
@@ -91,21 +88,30 @@ class TestRests:
 class TestJump:
     @given(CHANCES)
     def test_what_asks_for_the_same_does_not_jump(self, chances: dict[ModelName, float]) -> None:
-        assert jump_of(needs(chances), needs(chances), MODELS) == 0
+        assert jump_of(chances, chances, COSTS) == 0
 
     @given(CHANCES, CHANCES)
     def test_it_is_the_largest_difference_of_leads(self, whole: dict[ModelName, float], rest: dict[ModelName, float]) -> None:
         leads = [
             (whole[dear] - whole[cheap]) - (rest[dear] - rest[cheap]) for cheap, dear in ((CHEAP, MIDDLE), (CHEAP, DEAR), (MIDDLE, DEAR))
         ]
-        assert jump_of(needs(whole), needs(rest), MODELS) == pytest.approx(max(leads))
+        assert jump_of(whole, rest, COSTS) == pytest.approx(max(leads))
+
+    @given(CHANCES, CHANCES, st.dictionaries(st.sampled_from(list(MODELS)), st.sampled_from([0.0, 1.0, 2.0])))
+    def test_models_of_one_cost_are_not_compared(
+        self, whole: dict[ModelName, float], rest: dict[ModelName, float], costs: dict[ModelName, float]
+    ) -> None:
+        pairs = [(one, other) for one in costs for other in costs if costs[one] < costs[other]]
+        leads = [(whole[dear] - whole[cheap]) - (rest[dear] - rest[cheap]) for cheap, dear in pairs]
+        assert jump_of(whole, rest, costs) == pytest.approx(max(leads, default=0.0))
 
     @given(CHANCES, CHANCES)
     def test_the_order_of_the_models_is_irrelevant(self, whole: dict[ModelName, float], rest: dict[ModelName, float]) -> None:
-        backwards = dict(reversed(MODELS.items()))
-        assert jump_of(needs(whole), needs(rest), MODELS) == jump_of(needs(whole), needs(rest), backwards)
+        assert jump_of(whole, rest, COSTS) == jump_of(whole, rest, dict(reversed(COSTS.items())))
 
     @given(CHANCES, CHANCES)
     def test_nothing_is_an_upgrade_among_models_of_one_price(self, whole: dict[ModelName, float], rest: dict[ModelName, float]) -> None:
-        same = dict.fromkeys(MODELS, ModelSpec(prices=Prices(input=1.0, output=2.0)))
-        assert jump_of(needs(whole), needs(rest), same) == 0
+        assert jump_of(whole, rest, dict.fromkeys(COSTS, 1.0)) == 0
+
+    def test_who_has_no_prices_is_not_compared(self) -> None:
+        assert COSTS == {DEAR: 50.0, CHEAP: 0.5, MIDDLE: 5.0}

@@ -1,0 +1,68 @@
+"""What the flow asks of its driver: each effect, and what it is answered with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from session_router.core.decision import Decision
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.need import Question
+    from session_router.core.population import Lesson
+    from session_router.core.session import Session, SessionId
+
+MAXIMUM_ATTEMPTS = 16
+"""Commits lost to other replicas before the store counts as unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSession:
+    """Answered with `Session | None`."""
+
+    session: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSession:
+    """Answered with `True`, or `False` when another replica was first."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreNeed:
+    """Answered with `Mapping[ModelName, Need]`, or `None` when there is no scorer."""
+
+    question: Question
+    models: Mapping[ModelName, ModelSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRecord:
+    """Answered with `None`."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Answered with the lessons that are due, or with nothing while they may wait.
+
+    Attributes:
+        lesson: Another one; `None` for nothing new, when nobody waits for a model.
+    """
+
+    lesson: Lesson | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a driver sends instead of a value."""
+
+    error: Exception
+
+
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn

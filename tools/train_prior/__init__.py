@@ -1,0 +1,1 @@
+"""Trains the prior of `PriorScorer`: see docs/reference/prior.md."""
