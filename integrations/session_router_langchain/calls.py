@@ -25,12 +25,14 @@ from session_router_langchain.provider_state import ProviderState
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.target import Target, origin_in, target_of
+from session_router_langchain.terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
+    from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
@@ -79,6 +81,32 @@ class Calls:
         """Derive the id of what is known of the principal over all sessions; `None` when nobody is named, or nobody asks."""
         return None if self.router.policy.upgrades is None else principal_id(self.router.key, names)
 
+    def terms(
+        self,
+        messages: Sequence[BaseMessage],
+        transcript: Transcript,
+        names: SessionNames,
+        *,
+        system: SystemMessage | None = None,
+        tools: Sequence[Any] = (),
+        tool_choice: object = None,
+        settings: Mapping[str, Any] = NO_SETTINGS,
+    ) -> CacheTerms | None:
+        """Say on which terms a stored answer may stand for this call's; `None` when none may, or there is no cache."""
+        if self.router.cache is None:
+            return None
+        return terms_of(
+            messages,
+            transcript,
+            heads=self.heads,
+            models=self.models,
+            names=names,
+            system=system,
+            tools=tools,
+            tool_choice=tool_choice,
+            settings=settings,
+        )
+
     def call(  # noqa: PLR0913 -- one argument a fact
         self,
         messages: Sequence[BaseMessage],
@@ -95,6 +123,7 @@ class Calls:
         purpose: str | None = None,
         only: ModelName | None = None,
         internal: bool = False,
+        terms: CacheTerms | None = None,
         principal: SessionId | None = None,
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it."""
@@ -119,6 +148,7 @@ class Calls:
             purpose=purpose,
             only=only,
             internal=internal,
+            terms=terms,
             principal=principal,
         )
 

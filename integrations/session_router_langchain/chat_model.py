@@ -29,6 +29,7 @@ from session_router_langchain.passage import adrive, drive, itself, marked
 from session_router_langchain.profiles import common_profile
 from session_router_langchain.relay import EventRelay, MessageRelay, as_chunk
 from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
+from session_router_langchain.stored_answers import as_chunks, as_events
 from session_router_langchain.streamed_passage import astream as astream_passage
 from session_router_langchain.streamed_passage import stream as stream_passage
 from session_router_langchain.structured import RoutedStructuredOutput
@@ -201,7 +202,7 @@ class SessionRouterChatModel(BaseChatModel):
         """Ask the model that the router chooses."""
         request = self._request(input, config, kwargs, stop=stop)
 
-        return marked(drive(self.router, request.call, request.invoke, itself))
+        return marked(drive(self.router, request.call, request.invoke, itself, response_of=itself))
 
     async def ainvoke(
         self,
@@ -214,7 +215,7 @@ class SessionRouterChatModel(BaseChatModel):
         """Ask the model that the router chooses, without blocking the event loop."""
         request = self._request(input, config, kwargs, stop=stop)
 
-        return marked(await adrive(self.router, request.call, request.ainvoke, itself))
+        return marked(await adrive(self.router, request.call, request.ainvoke, itself, response_of=itself))
 
     def stream(
         self,
@@ -229,7 +230,7 @@ class SessionRouterChatModel(BaseChatModel):
             yield as_chunk(self.invoke(input, config, stop=stop, **kwargs))
             return
         request = self._request(input, config, kwargs, stop=stop)
-        yield from stream_passage(self.router, request.call, request.stream, lambda _: MessageRelay())
+        yield from stream_passage(self.router, request.call, request.stream, lambda _: MessageRelay(), replay=as_chunks)
 
     async def astream(
         self,
@@ -244,7 +245,9 @@ class SessionRouterChatModel(BaseChatModel):
             yield as_chunk(await self.ainvoke(input, config, stop=stop, **kwargs))
             return
         request = self._request(input, config, kwargs, stop=stop)
-        async with aclosing(astream_passage(self.router, request.call, request.astream, lambda _: MessageRelay())) as chunks:
+        async with aclosing(
+            astream_passage(self.router, request.call, request.astream, lambda _: MessageRelay(), replay=as_chunks)
+        ) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -282,7 +285,7 @@ class SessionRouterChatModel(BaseChatModel):
         if version != "v3":
             return super().stream_events(input, config, version=version, stop=stop, **kwargs)
         request = self._request(input, config, kwargs, stop=stop)
-        return RoutedEventStream(stream_passage(self.router, request.call, request.events, lambda _: EventRelay()))
+        return RoutedEventStream(stream_passage(self.router, request.call, request.events, lambda _: EventRelay(), replay=as_events))
 
     @overload
     def astream_events(
@@ -315,7 +318,7 @@ class SessionRouterChatModel(BaseChatModel):
         return self._astream_events_v3(self._request(input, config, kwargs, stop=stop))
 
     async def _astream_events_v3(self, request: Request) -> AsyncChatModelStream:
-        return AsyncRoutedEventStream(astream_passage(self.router, request.call, request.aevents, lambda _: EventRelay()))
+        return AsyncRoutedEventStream(astream_passage(self.router, request.call, request.aevents, lambda _: EventRelay(), replay=as_events))
 
     def generate(
         self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Callbacks = None, **kwargs: Any

@@ -217,10 +217,10 @@ def _fingerprint(message: BaseMessage) -> tuple[bytes, int, frozenset[str]]:
         # Content that was set in place may be anything.
         blocks = [*message.content] if isinstance(message.content, list | tuple) else list[str | dict[Any, Any]]()  # pyright: ignore[reportUnnecessaryIsInstance] -- as above
         media = [_MEDIA[kind] for block in blocks if isinstance(block, dict) and (kind := str(block.get("type"))) in _MEDIA]
-        parts.append(_canonical(_unmarked(blocks), stands_for=message.content))
+        parts.append(canonical(_unmarked(blocks), stands_for=message.content))
         length = _length_of_blocks(blocks, {str(call["id"]) for call in calls if call["id"]})
     if calls:
-        parts.append(_canonical([[call["id"], call["name"], call["args"]] for call in calls]))
+        parts.append(canonical([[call["id"], call["name"], call["args"]] for call in calls]))
         length += len(parts[-1]) - sum(len(str(call["id"] or "")) for call in calls)
     elif isinstance(message, ToolMessage):
         parts.append(_bytes(f"{message.tool_call_id}|{message.status}"))
@@ -299,7 +299,13 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _canonical(value: object, *, stands_for: object = None) -> bytes:
+def canonical(value: object, *, stands_for: object = None) -> bytes:
+    """Return `value` as JSON with sorted keys, for a digest.
+
+    Args:
+        value: Plain values; others count by their `repr`, and differ where that holds an address.
+        stands_for: What it was made of, where it is made anew each time.
+    """
     try:
         return _bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr))
     except (RecursionError, TypeError, ValueError):
@@ -346,7 +352,7 @@ class HeadReader:
 
 
 def _fingerprint_of_tool(tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- as above
-    raw = _canonical(_schema_of(tool))
+    raw = canonical(_schema_of(tool))
     return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(), -(-len(raw) // BYTES_PER_TOKEN)
 
 

@@ -28,12 +28,15 @@ from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from langgraph.runtime import Runtime
 
+    from session_router.core.cache_terms import CacheTerms
     from session_router.core.call import Call
     from session_router.core.decision import Decision
+    from session_router.core.transcript import Transcript
+    from session_router.identity import SessionNames
     from session_router.router import Router
 
 
@@ -90,7 +93,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with attached(probe):
                 return handler(self._apply(here, decision))
 
-        return self._finish(drive(self.router, here.call, attempt, _answer), probes[-1])
+        return self._finish(drive(self.router, here.call, attempt, _answer, response_of=_response), probes)
 
     async def awrap_model_call(
         self,
@@ -105,7 +108,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with attached(probe):
                 return await handler(self._apply(here, decision))
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer), probes[-1])
+        return self._finish(await adrive(self.router, here.call, attempt, _answer, response_of=_response), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -136,10 +139,22 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tools=request.tools,
             settings=request.model_settings,
             structured=request.response_format is not None,
+            terms=None if request.response_format is not None else self._terms(request, transcript, names),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),
         )
         return _Pass(request, call)
+
+    def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
+        return self.calls.terms(
+            request.messages,
+            transcript,
+            names,
+            system=request.system_message,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            settings=request.model_settings,
+        )
 
     def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
         """Return the request for the chosen model."""
@@ -152,10 +167,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         overrides |= self.calls.prepare_settings(decision, request.system_message, request.tools, request.model_settings)
         return request.override(**overrides)
 
-    def _finish(self, passed: Passed[ModelResponse[Any]], probe: DeliveryProbe) -> ExtendedModelResponse[Any]:
+    def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
-        if passed.message is not None:
-            answerer = None if self._is_stranger(passed.message, decision, probe) else passed.outcome.model
+        if passed.message is not None and decision.hit is None:
+            answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer)
             response = replace(response, result=[marked if message is passed.message else message for message in response.result])
         command: Command[Any] | None = None
@@ -174,6 +189,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
+
+
+def _response(message: AIMessage) -> ModelResponse[Any]:
+    return ModelResponse(result=[message])
 
 
 def _needed_for(response_format: object) -> frozenset[Capability]:

@@ -91,6 +91,8 @@ def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
         "decision": decision.action.value,
         "reason": decision.reason.value,
     }
+    if decision.hit is not None:
+        stamp["cache"] = decision.hit.to_plain()
     if decision.agent is not None:
         stamp["agent"] = decision.agent
     if decision.boundary is not None and answerer == decision.model:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from session_router.core.call import Call, Outcome
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
+from session_router_langchain.stored_answers import answer_of, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
     from langchain_core.messages import AIMessage
 
+    from session_router.core.cached import CachedAnswer
     from session_router.core.decision import Decision
     from session_router.core.session import Session
     from session_router.router import Router
@@ -44,7 +46,15 @@ class Observe:
     outcome: Outcome
 
 
-Effect: TypeAlias = Route | Attempt | Observe
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Answered with `None`: the cache is told of an answer."""
+
+    decision: Decision
+    answer: CachedAnswer
+
+
+Effect: TypeAlias = Route | Attempt | Observe | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +120,44 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
         SessionRouterError: The call was refused.
         Exception: The model failed and nothing may take its place; after several failures, the first.
     """
+    missed = _Missed(router)
+    try:
+        return (yield from _passage(router, call, missed, artificial=artificial))
+    finally:
+        # Whatever happened, and though nobody may be waited for here any more: nobody waits for an answer that will not come.
+        missed.abandon()
+
+
+class _Missed:
+    """The question that the cache had no answer to, until it is told one: another model may answer than the one it was missed for."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._decision: Decision | None = None
+
+    def note(self, decision: Decision) -> None:
+        if decision.asked is not None:
+            self._decision = decision
+
+    def answered(self) -> Decision | None:
+        decision, self._decision = self._decision, None
+        return decision
+
+    def abandon(self) -> None:
+        if (decision := self.answered()) is not None:
+            self._router.abandon(decision)
+
+
+def _passage(router: Router, call: Call, missed: _Missed, *, artificial: bool) -> Generator[Effect, Any, Passed[Any]]:
     first: BaseException | None = None
     while True:
         decision: Decision = yield Route(call)
         if decision.model is None and first is not None:
             raise first
+        if decision.hit is not None:
+            return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), None)
         decision.chosen()
+        missed.note(decision)
         result: Answered[Any] | Broken = yield Attempt(decision)
         at = router.clock.now()
         if isinstance(result, Answered):
@@ -125,6 +167,9 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
                 outcome = outcome_of(result.message, decision, router.models, at=at)
                 outcome = replace(outcome, asks=()) if artificial else outcome
             session: Session | None = yield Observe(decision, outcome)
+            asked = None if result.message is None or artificial else missed.answered()
+            if asked is not None and result.message is not None:
+                yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):
             raise result.error
@@ -141,6 +186,7 @@ def drive(
     attempt: Callable[[Decision, DeliveryProbe], Response],
     answer_in: Callable[[Response], AIMessage | None],
     *,
+    response_of: Callable[[AIMessage], Response] | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
@@ -150,6 +196,7 @@ def drive(
         call: What to route.
         attempt: Asks the chosen model, with the probe among its callbacks, and returns what the framework gets.
         answer_in: Finds the answer in what `attempt` returned.
+        response_of: Makes what the framework gets of a stored answer; needed where the call has terms for one.
         artificial: As for `passage`.
     """
     steps = passage(router, call, artificial=artificial)
@@ -168,7 +215,7 @@ def drive(
                 result = Broken(error, probe.delivered)
             effect = steps.send(result)
     except StopIteration as stop:
-        return cast("Passed[Response]", stop.value)
+        return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
 async def adrive(
@@ -177,6 +224,7 @@ async def adrive(
     attempt: Callable[[Decision, DeliveryProbe], Awaitable[Response]],
     answer_in: Callable[[Response], AIMessage | None],
     *,
+    response_of: Callable[[AIMessage], Response] | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
@@ -196,21 +244,35 @@ async def adrive(
                 result = Broken(error, probe.delivered)
             effect = steps.send(result)
     except StopIteration as stop:
-        return cast("Passed[Response]", stop.value)
+        return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
-def perform(router: Router, effect: Route | Observe) -> Decision | Session | None:
+def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:
+    if passed.decision.hit is None or passed.message is None or response_of is None:
+        return passed
+    return replace(passed, response=response_of(passed.message))
+
+
+def perform(router: Router, effect: Route | Observe | Keep) -> Decision | Session | str | None:
     """Do what a passage asks of the router."""
-    if isinstance(effect, Route):
-        return router.route(effect.call)
-    return router.observe(effect.decision, effect.outcome)
+    match effect:
+        case Route():
+            return router.route(effect.call)
+        case Observe():
+            return router.observe(effect.decision, effect.outcome)
+        case Keep():
+            return router.keep(effect.decision, effect.answer)
 
 
-async def aperform(router: Router, effect: Route | Observe) -> Decision | Session | None:
+async def aperform(router: Router, effect: Route | Observe | Keep) -> Decision | Session | str | None:
     """Do what `perform` does without blocking the event loop."""
-    if isinstance(effect, Route):
-        return await router.aroute(effect.call)
-    return await router.aobserve(effect.decision, effect.outcome)
+    match effect:
+        case Route():
+            return await router.aroute(effect.call)
+        case Observe():
+            return await router.aobserve(effect.decision, effect.outcome)
+        case Keep():
+            return await router.akeep(effect.decision, effect.answer)
 
 
 def itself(message: AIMessage) -> AIMessage:
@@ -220,4 +282,6 @@ def itself(message: AIMessage) -> AIMessage:
 
 def marked(passed: Passed[AIMessage]) -> AIMessage:
     """Return the answer of a passage whose response is one, with our facts on it."""
+    if passed.decision.hit is not None:
+        return passed.response
     return stamped(passed.response, passed.decision, passed.outcome.model)

@@ -198,7 +198,8 @@ def as_structured(request: Request, *, method: str | None) -> Request:
     """
     needed = NEEDED_BY_METHOD.get(method or "")
     question = replace(request.call.question, structured=True)
-    call = replace(request.call, question=question, requires=request.call.requires | ({needed} if needed else set()))
+    # A stored answer is a text, and no value of a schema.
+    call = replace(request.call, question=question, requires=request.call.requires | ({needed} if needed else set()), terms=None)
     return replace(request, call=call)
 
 
@@ -226,6 +227,7 @@ def _call(
         requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
         only=only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
+        terms=None if structured else calls.terms(messages, transcript, names, tools=tools, settings=settings),
         principal=calls.principal(names),
     )
 

@@ -53,6 +53,7 @@ def stream(
     start: Callable[[Decision], Generator[Item]],
     relay_of: Callable[[Decision], Relay[Item]],
     *,
+    replay: Callable[[AIMessage], Iterator[Item]] | None = None,
     artificial: bool = False,
 ) -> Generator[Item]:
     """Pump a passage whose attempts are streams.
@@ -65,42 +66,62 @@ def stream(
         call: What to route.
         start: Begins the chosen model's stream.
         relay_of: Makes the relay of one attempt.
+        replay: Makes a stream of a stored answer; needed where the call has terms for one.
         artificial: As for `passage`.
 
     Yields:
         What the relays pass on.
     """
-    steps = passage(router, call, artificial=artificial)
-    effect = next(steps)
-    while True:
-        while not isinstance(effect, Attempt):
-            effect = steps.send(perform(router, effect))
-        relay = relay_of(effect.decision)
-        with closing(start(effect.decision)) as items:
-            try:
-                for item in items:
-                    yield from relay.pass_on(item)
-                    if relay.complete:
-                        break
-                result = Answered(None, relay.answer())
-            except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                failure = Broken(error, relay.delivered)
-            else:
-                yield from relay.ending(_settled(router, steps, result))
-                # The model's run ends when its stream does.
-                yield from items
-                return
-        effect = steps.send(failure)
+    with closing(passage(router, call, artificial=artificial)) as steps:
+        found = _advanced(router, steps, next(steps))
+        while isinstance(found, Attempt):
+            relay = relay_of(found.decision)
+            with closing(start(found.decision)) as items:
+                try:
+                    for item in items:
+                        yield from relay.pass_on(item)
+                        if relay.complete:
+                            break
+                    result = Answered(None, relay.answer())
+                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
+                    failure = Broken(error, relay.delivered)
+                else:
+                    yield from relay.ending(_ended(_advanced(router, steps, steps.send(result))))
+                    # The model's run ends when its stream does.
+                    yield from items
+                    return
+            found = _advanced(router, steps, steps.send(failure))
+    yield from _replayed(found, replay)
 
 
-def _settled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
-    effect = steps.send(result)
+def _advanced(router: Router, steps: Generator[Effect, Any, Passed[Any]], effect: Effect) -> Attempt | Passed[Any]:
+    """Do what the passage asks, from `effect` on, until a model is to be asked or the passage is over."""
     try:
         while not isinstance(effect, Attempt):
             effect = steps.send(perform(router, effect))
     except StopIteration as stop:
-        return cast("Passed[None]", stop.value)
-    raise InternalError(state="answered", event=type(effect).__name__)
+        return cast("Passed[Any]", stop.value)
+    return effect
+
+
+async def _aadvanced(router: Router, steps: Generator[Effect, Any, Passed[Any]], effect: Effect) -> Attempt | Passed[Any]:
+    try:
+        while not isinstance(effect, Attempt):
+            effect = steps.send(await aperform(router, effect))
+    except StopIteration as stop:
+        return cast("Passed[Any]", stop.value)
+    return effect
+
+
+def _ended(found: Attempt | Passed[Any]) -> Passed[Any]:
+    if isinstance(found, Attempt):
+        raise InternalError(state="answered", event=type(found).__name__)
+    return found
+
+
+def _replayed(passed: Passed[Any], replay: Callable[[AIMessage], Iterator[Item]] | None) -> Iterator[Item]:
+    """Yield a stored answer: a passage that ends without an attempt has nothing else."""
+    return iter(()) if passed.message is None or replay is None else replay(passed.message)
 
 
 async def astream(
@@ -109,39 +130,30 @@ async def astream(
     start: Callable[[Decision], AsyncGenerator[Item]],
     relay_of: Callable[[Decision], Relay[Item]],
     *,
+    replay: Callable[[AIMessage], Iterator[Item]] | None = None,
     artificial: bool = False,
 ) -> AsyncGenerator[Item]:
     """Do what `stream` does without blocking the event loop."""
-    steps = passage(router, call, artificial=artificial)
-    effect = next(steps)
-    while True:
-        while not isinstance(effect, Attempt):
-            effect = steps.send(await aperform(router, effect))
-        relay = relay_of(effect.decision)
-        async with aclosing(start(effect.decision)) as items:
-            try:
-                async for item in items:
-                    for ready in relay.pass_on(item):
+    with closing(passage(router, call, artificial=artificial)) as steps:
+        found = await _aadvanced(router, steps, next(steps))
+        while isinstance(found, Attempt):
+            relay = relay_of(found.decision)
+            async with aclosing(start(found.decision)) as items:
+                try:
+                    async for item in items:
+                        for ready in relay.pass_on(item):
+                            yield ready
+                        if relay.complete:
+                            break
+                    result = Answered(None, relay.answer())
+                except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
+                    failure = Broken(error, relay.delivered)
+                else:
+                    for ready in relay.ending(_ended(await _aadvanced(router, steps, steps.send(result)))):
                         yield ready
-                    if relay.complete:
-                        break
-                result = Answered(None, relay.answer())
-            except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
-                failure = Broken(error, relay.delivered)
-            else:
-                for ready in relay.ending(await _asettled(router, steps, result)):
-                    yield ready
-                async for item in items:
-                    yield item
-                return
-        effect = steps.send(failure)
-
-
-async def _asettled(router: Router, steps: Generator[Effect, Any, Passed[Any]], result: Answered[None]) -> Passed[None]:
-    effect = steps.send(result)
-    try:
-        while not isinstance(effect, Attempt):
-            effect = steps.send(await aperform(router, effect))
-    except StopIteration as stop:
-        return cast("Passed[None]", stop.value)
-    raise InternalError(state="answered", event=type(effect).__name__)
+                    async for item in items:
+                        yield item
+                    return
+            found = await _aadvanced(router, steps, steps.send(failure))
+    for item in _replayed(found, replay):
+        yield item

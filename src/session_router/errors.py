@@ -7,6 +7,7 @@ SessionRouterError
 ├── GovernanceError
 │   └── NoClearedModel          nothing may see this payload
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
+├── NoModelChosen               the cache has the answer, and somebody asked for the model
 ├── Unportable                  a switch would break provider state and the policy says `raise`
 ├── StoreError
 │   ├── StoreUnavailable        no answer; routing goes on from the history
@@ -211,6 +212,13 @@ class NoOverlap(SessionRouterError):
             "model that the logged policy had no chance to take. Turn on `policy.explore`, with `policy.explore_dollars` as its budget, "
             "and give feedback; what is logged from then on can tell."
         )
+
+
+class NoModelChosen(SessionRouterError):
+    """Somebody asked which model was chosen, and none was: the answer is stored."""
+
+    def __init__(self) -> None:
+        super().__init__("no model was chosen, because the cache has the answer. Replay `decision.hit.answer`, or route without a cache.")
 
 
 class InternalError(SessionRouterError):

@@ -5,34 +5,43 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
-from session_router.core.effects import AppendRecord, CommitSession, Effect, Failed, Learn, LoadSession, ScoreNeed
+from session_router.core.effects import (
+    AbandonAnswer,
+    AppendRecord,
+    CommitSession,
+    Effect,
+    Failed,
+    Learn,
+    LoadSession,
+    LookUpAnswer,
+    ScoreNeed,
+)
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.population import are_due
+from session_router.core.routes import specs_of
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 from session_router.recent import RecentDecisions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.core.boundary_choice import BoundaryChoice
+    from session_router.core.cached import CachedAnswer, CacheQuestion
     from session_router.core.call import Call, Outcome
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
-    from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
 
 logger = logging.getLogger("session_router")
 alarms = logging.getLogger("session_router.alarms")
@@ -60,6 +69,7 @@ class Router:
         policy: The settings.
         store: Where sessions live; in this process's memory unless given.
         scorer: Predicts need; the lexical estimate unless given.
+        cache: Where answers may be replayed from, such as `SemanticCache()`; `None` for none.
         audit: Where decisions are recorded.
         observers: Watch decisions and outcomes.
         clock: The only source of time.
@@ -78,6 +88,7 @@ class Router:
         policy: Policy | None = None,
         store: SessionStore | None = None,
         scorer: Scorer | None = None,
+        cache: ResponseCache | None = None,
         audit: AuditLog | None = None,
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
@@ -94,11 +105,14 @@ class Router:
             )
         if scorer is not None:
             check_methods(scorer, "score", "ascore", key="scorer", rule="give an object with `score` and `ascore`.")
+        if cache is not None:
+            rule = "give a response cache, such as `SemanticCache()`."
+            check_methods(cache, "look_up", "alook_up", "store", "astore", "abandon", "veto", "aveto", key="cache", rule=rule)
         self.policy = policy or Policy()
-        self.models: Mapping[ModelName, ModelSpec] = _specs(routes, prices or {}, self.policy)
-        _check_experience(self.models, self.policy)
+        self.models: Mapping[ModelName, ModelSpec] = specs_of(routes, prices or {}, self.policy)
         self.store: SessionStore = MemorySessionStore() if store is None else store
         self.scorer: Scorer = LexicalScorer() if scorer is None else scorer
+        self.cache = cache
         self.audit = audit
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
@@ -139,6 +153,33 @@ class Router:
         session = await self._adrive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
+
+    def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
+        """Tell the cache the answer to what it missed for `decision`.
+
+        Returns:
+            Why it was not kept; `None` when it was.
+        """
+        if self.cache is None or decision.asked is None:
+            return "nobody asked a cache for it"
+        try:
+            return self.cache.store(decision.asked, answer)
+        except Exception as error:  # noqa: BLE001 -- a cache that breaks its promise may not cost the answer
+            return _not_kept(error)
+
+    async def akeep(self, decision: Decision, answer: CachedAnswer) -> str | None:
+        """Do what `keep` does without blocking the event loop."""
+        if self.cache is None or decision.asked is None:
+            return "nobody asked a cache for it"
+        try:
+            return await self.cache.astore(decision.asked, answer)
+        except Exception as error:  # noqa: BLE001 -- as above
+            return _not_kept(error)
+
+    def abandon(self, decision: Decision) -> None:
+        """Tell the cache that no answer will come to what it missed for `decision`: whoever waits for it goes on. Never blocks."""
+        if self.cache is not None and decision.asked is not None:
+            self._abandon(decision.asked)
 
     def feedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
         """Tell how well the segment was served that `decision` belongs to; any of its calls will do.
@@ -230,10 +271,10 @@ class Router:
                     return self.store.commit(effect.session)
                 case ScoreNeed():
                     return self.scorer.score(effect.question, effect.models)
-                case AppendRecord():
-                    return self._record(effect.decision)
-                case Learn():
-                    return self._learn(effect.lesson)
+                case LookUpAnswer():
+                    return None if self.cache is None else self.cache.look_up(effect.question)
+                case _:
+                    return self._perform_at_once(effect)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
@@ -246,12 +287,22 @@ class Router:
                     return await self.store.acommit(effect.session)
                 case ScoreNeed():
                     return await self.scorer.ascore(effect.question, effect.models)
-                case AppendRecord():
-                    return self._record(effect.decision)
-                case Learn():
-                    return self._learn(effect.lesson)
+                case LookUpAnswer():
+                    return None if self.cache is None else await self.cache.alook_up(effect.question)
+                case _:
+                    return self._perform_at_once(effect)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
+
+    def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn) -> Any:  # noqa: ANN401 -- as above
+        """Perform an effect that waits for nobody."""
+        match effect:
+            case AbandonAnswer():
+                return self._abandon(effect.question)
+            case AppendRecord():
+                return self._record(effect.decision)
+            case Learn():
+                return self._learn(effect.lesson)
 
     def _learn(self, lesson: Lesson | None) -> list[Lesson]:
         if lesson is not None:
@@ -260,6 +311,13 @@ class Router:
             return []
         lessons, self._lessons = self._lessons, []
         return lessons
+
+    def _abandon(self, question: CacheQuestion) -> None:
+        try:
+            if self.cache is not None:
+                self.cache.abandon(question)
+        except Exception as error:  # noqa: BLE001 -- as above
+            logger.warning("the cache failed to let go of a question, and whoever waits does so in vain: %s", type(error).__name__)
 
     def _record(self, decision: Decision) -> None:
         if (alarm := decision.evidence.alarm) is not None:
@@ -283,47 +341,12 @@ class Router:
                 logger.exception("observer %r failed on %s; it changes nothing", observer, event)
 
 
+def _not_kept(error: Exception) -> str:
+    # Its text may hold what was asked.
+    logger.warning("the cache failed to keep an answer, and the answer goes on without: %s", type(error).__name__)
+    return f"it could not be kept ({type(error).__name__})"
+
+
 def _failed(effect: Effect, error: Exception) -> Failed:
     logger.warning("%s failed, routing goes on without it: %s: %s", type(effect).__name__, type(error).__name__, error)
     return Failed(error)
-
-
-def _specs(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Policy) -> dict[ModelName, ModelSpec]:
-    check_kind(routes, Mapping, key="routes", rule="give a mapping of model names to models.")
-    check_kind(prices, Mapping, key="prices", rule="give a mapping of model names to `Prices`.")
-    if not routes:
-        raise ConfigurationError(key="routes", value={}, rule="give at least one model.")
-    specs: dict[ModelName, ModelSpec] = {}
-    for name, route_ in routes.items():
-        if not isinstance(name, str) or not name.strip():  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
-            raise ConfigurationError(key="routes", value=name, rule="a model name must be a text that is not empty.")
-        spec = route_ if isinstance(route_, ModelSpec) else ModelSpec(model=route_)
-        if spec.model is None:
-            raise ConfigurationError(key=f"routes.{name}", value=None, rule="give a chat model, or a string such as 'openai:gpt-5-mini'.")
-        if spec.prices is None and name in prices:
-            spec = replace(spec, prices=prices[name])
-        if spec.prices is None:
-            raise ConfigurationError(
-                key=f"prices.{name}",
-                value=None,
-                rule="the price is unknown; give `prices={"
-                + repr(name)
-                + ": Prices(input=..., output=...)}` in US dollars per 1,000,000 tokens.",
-            )
-        specs[ModelName(name)] = spec
-    if unknown := set(prices) - set(routes):
-        raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
-    named: dict[str, str | None] = {"policy.default": policy.default, "policy.reference": policy.reference}
-    for key, chosen in named.items():
-        if chosen is not None and chosen not in specs:
-            raise ConfigurationError(key=key, value=chosen, rule=f"choose one of the routes {sorted(routes)!r}.")
-    return specs
-
-
-def _check_experience(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> None:
-    if policy.experience is None or not policy.experience.basis:
-        return
-    changed = changed_since(policy.experience.basis, basis_of(specs, policy))
-    if changed:
-        rule = "these have changed since it was learned, and its dollars with them; run `session-router learn` again."
-        raise ConfigurationError(key="policy.experience", value=changed, rule=rule)

@@ -15,7 +15,7 @@ from session_router.identity import checked_key
 if TYPE_CHECKING:
     from session_router.core.cached import CachedAnswer
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _PURPOSE: Final = b"session_router.cache.entry"
 _TEXTS: Final = ("id", "partition", "text", "category", "policy_epoch", "knowledge_epoch", "model_class")
 

@@ -25,6 +25,7 @@ def answer_to_plain(answer: CachedAnswer) -> dict[str, Any]:
         "tag": tag_to_plain(answer.tag),
         "usage": [getattr(answer.usage, name) for name in _COUNTS],
         "cost": answer.cost,
+        "seconds": answer.seconds,
         "finish_reason": answer.finish_reason,
         "expires_at": answer.expires_at,
     }
@@ -44,6 +45,7 @@ def answer_from_plain(plain: dict[str, Any]) -> CachedAnswer:
         tag=tag_from_plain(plain["tag"]),
         usage=Usage(**{name: int(count) for name, count in zip(_COUNTS, plain["usage"], strict=True)}),
         cost=USD(finite(plain["cost"])),
+        seconds=finite(plain["seconds"]),
         finish_reason=None if reason is None else _text(reason),
         expires_at=None if expires is None else finite(expires),
     )

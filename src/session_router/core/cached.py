@@ -124,6 +124,7 @@ class CachedAnswer:
         tag: Its own label; that of the question is joined with it.
         usage: What it took.
         cost: What it cost, in US dollars: what a hit saves.
+        seconds: How long it took: what a hit saves as well.
         finish_reason: As the provider said it.
         complete: Whether the last chunk came.
         tool_calls: Whether it asks for tools.
@@ -137,6 +138,7 @@ class CachedAnswer:
     tag: Tag = PUBLIC
     usage: Usage = NO_USAGE
     cost: USD = NOTHING
+    seconds: float = 0.0
     finish_reason: str | None = None
     complete: bool = True
     tool_calls: bool = False
@@ -171,6 +173,13 @@ class CacheHit:
     score: float | None = None
     stratum: str | None = None
 
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values; nothing of what the answer says."""
+        answer = self.answer
+        similar = {} if self.score is None else {"score": self.score, "stratum": self.stratum}
+        saved = {"saved": answer.cost, "saved_seconds": answer.seconds}
+        return {"hit": self.tier.value, "entry": self.entry, "model": answer.model, "age_seconds": self.age_seconds, **similar, **saved}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMiss:
@@ -185,6 +194,11 @@ class CacheMiss:
     reason: MissReason
     detail: str = ""
     waited: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        known = {"detail": self.detail, "waited": self.waited}
+        return {"miss": self.reason.value, **{key: value for key, value in known.items() if value}}
 
 
 def unreplayable(answer: CachedAnswer) -> str | None:

@@ -12,6 +12,7 @@ from session_router.core.step import AskKind
 
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
+    from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.model import Capability, ModelName
@@ -49,6 +50,7 @@ class Call:
         only: The one model that the caller insists on.
         failed: Models that have just failed this call.
         internal: Whether a middleware, not the agent, makes this call.
+        terms: On which terms a stored answer may stand for a new one; `None` when none may.
         principal: Under which id the store keeps what is known of the principal over all sessions; `None` for not known.
     """
 
@@ -65,6 +67,7 @@ class Call:
     only: ModelName | None = None
     failed: tuple[ModelName, ...] = ()
     internal: bool = False
+    terms: CacheTerms | None = None
     principal: SessionId | None = None
 
 

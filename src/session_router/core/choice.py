@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
+    from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion
     from session_router.core.model import ModelName
     from session_router.core.reckoning import Reckoning
     from session_router.core.situation import Situation
@@ -92,6 +93,17 @@ def refuse(
     )
 
 
+def replay(situation: Situation, hit: CacheHit) -> Decision:
+    """Let a stored answer stand for a new one: nobody reads the request, and the session stays as it was."""
+    return _decision(situation, Action.CACHE_HIT, None, Reason.ANSWERED_BEFORE, found=hit)
+
+
+def missed(decision: Decision, question: CacheQuestion, miss: CacheMiss) -> Decision:
+    """Return `decision` as one that was made since the cache had no answer."""
+    evidence = replace(decision.evidence, cache=miss)
+    return replace(decision, evidence=evidence, asked=None if decision.refused else question)
+
+
 def _decision(  # noqa: PLR0913 -- one place that builds decisions
     situation: Situation,
     action: Action,
@@ -103,6 +115,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     blocked: tuple[str, ...] = (),
     locked_to: ModelName | None = None,
     target: ModelName | None = None,
+    found: CacheHit | None = None,
 ) -> Decision:
     call, policy, session = situation.call, situation.policy, situation.session
     transcript = call.transcript
@@ -124,6 +137,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         alarm=None if reckoning is None else reckoning.alarm,
         upgrades=None if reckoning is None else reckoning.upgrades,
         spent=None if reckoning is None else reckoning.account.spent,
+        cache=found,
         tag="" if situation.tag is None else situation.tag.describe(),
         blocked_by=blocked,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from session_router.errors import NoCapableModel, NoClearedModel, Unportable
+from session_router.core.cached import CacheHit
+from session_router.errors import NoCapableModel, NoClearedModel, NoModelChosen, Unportable
 
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
     from session_router.core.boundary_choice import BoundaryChoice
+    from session_router.core.cached import CacheMiss, CacheQuestion
     from session_router.core.model import ModelName
     from session_router.core.need import Alarm
     from session_router.core.offer import Offer
@@ -49,6 +51,7 @@ class Reason(StrEnum):
     WORK_FUNCTION = "work_function"
     LOWER_EXPECTED_COST = "lower_expected_cost"
     EXPLORED = "explored"
+    ANSWERED_BEFORE = "answered_before"
     UPGRADE_CAPPED = "upgrade_capped"
     NO_SCORE = "no_score"
     CURRENT_NOT_ELIGIBLE = "current_not_eligible"
@@ -131,6 +134,7 @@ class Evidence:
         upgrades: What the watch over upgrades saw; `None` when nobody watches, or no choice by dollars was made.
         spent: Dollars of the session's ledger after this decision: its own, and those of never switching; `None`
             when they were not asked for.
+        cache: What came of a look-up in the response cache; `None` when nobody looked.
         tag: The label of the payload, as text; empty when governance is not in use.
         blocked_by: What the chosen model cannot take of this history and the integration must convert; what
             stood in the way, when refused.
@@ -148,6 +152,7 @@ class Evidence:
     alarm: Alarm | None = None
     upgrades: Watched | None = None
     spent: tuple[USD, USD] | None = None
+    cache: CacheHit | CacheMiss | None = None
     tag: str = ""
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
@@ -166,6 +171,7 @@ class Evidence:
             "propensity": self.propensity,
             "alarm": None if self.alarm is None else self.alarm.to_plain(),
             "upgrades": None if self.upgrades is None else self.upgrades.to_plain(),
+            "cache": None if self.cache is None else self.cache.to_plain(),
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,
@@ -209,6 +215,7 @@ class Decision:
         carried: Whether the framework, not the store, keeps the session.
         agent: Which agent called; `None` when there is only one.
         boundary: The choice that the segment began with, which feedback on this call is about; `None` when no chances decided.
+        asked: What a look-up missed: the answer to this call answers it as well. It holds the user's text, and is written nowhere.
     """
 
     id: str
@@ -231,6 +238,13 @@ class Decision:
     carried: bool = False
     agent: str | None = None
     boundary: BoundaryChoice | None = None
+    asked: CacheQuestion | None = field(default=None, repr=False)
+
+    @property
+    def hit(self) -> CacheHit | None:
+        """The stored answer to replay instead of asking a model; `None` when a model answers, or nobody."""
+        found = self.evidence.cache
+        return found if self.action is Action.CACHE_HIT and isinstance(found, CacheHit) else None
 
     @property
     def switched(self) -> bool:
@@ -246,12 +260,15 @@ class Decision:
         """Return the model, or raise what the refusal stands for.
 
         Raises:
+            NoModelChosen: There is a stored answer to replay: `hit`.
             NoClearedModel: Governance forbids every candidate.
             NoCapableModel: No cleared candidate can serve the call.
             Unportable: The history is bound to a provider and the policy says `raise`.
         """
         if self.model is not None:
             return self.model
+        if self.hit is not None:
+            raise NoModelChosen
         candidates = self.evidence.candidates
         if self.reason is Reason.NOT_CLEARED:
             raise NoClearedModel(tag=self.evidence.tag, tried={c.model: c.excluded for c in candidates if c.uncleared})

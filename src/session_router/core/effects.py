@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.cached import CacheQuestion
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
@@ -41,6 +42,20 @@ class ScoreNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUpAnswer:
+    """Answered with `CacheHit | CacheMiss`, or `None` when there is no cache."""
+
+    question: CacheQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonAnswer:
+    """Answered with `None`: what a look-up missed will not be answered."""
+
+    question: CacheQuestion
+
+
+@dataclass(frozen=True, slots=True)
 class AppendRecord:
     """Answered with `None`."""
 
@@ -65,4 +80,4 @@ class Failed:
     error: Exception
 
 
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | AppendRecord | Learn
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | LookUpAnswer | AbandonAnswer | AppendRecord | Learn

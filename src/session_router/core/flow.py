@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING, Any
 from session_router.core.account import Account
 from session_router.core.amending import amend
 from session_router.core.boundary import find_lock
+from session_router.core.cached import CacheHit, CacheMiss
 from session_router.core.call import settle
-from session_router.core.choice import choose, force, keep_locked, refuse
-from session_router.core.decision import Action, Reason
-from session_router.core.effects import MAXIMUM_ATTEMPTS, AppendRecord, CommitSession, Failed, Learn, LoadSession, ScoreNeed
+from session_router.core.choice import choose, force, keep_locked, missed, refuse, replay
+from session_router.core.decision import Reason
+from session_router.core.effects import (
+    MAXIMUM_ATTEMPTS,
+    AbandonAnswer,
+    AppendRecord,
+    CommitSession,
+    Failed,
+    Learn,
+    LoadSession,
+    ScoreNeed,
+)
 from session_router.core.gate import held_back
+from session_router.core.look_up import look_up
 from session_router.core.need import Need
 from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
@@ -33,6 +44,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
     from session_router.core.effects import Effect
+    from session_router.core.look_up import LookedUp
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.policy import Policy
@@ -58,13 +70,17 @@ def route(
     Returns:
         The decision, committed and recorded unless `decision.evidence.degraded` says otherwise.
     """
-    attempts = 0
+    attempts, looked = 0, None
     while True:
         attempts += 1
         degraded: set[str] = set()
         session = yield from _load(call, degraded)
         situation = Situation.of(call, specs, policy, session)
-        decision, lesson = yield from _decide(situation, population, degraded)
+        lock = _lock_of(situation)
+        if lock is None and looked is None:
+            # Once only: whoever missed is the one for whom others wait.
+            looked = yield from look_up(situation)
+        decision, lesson = yield from _decide(situation, lock, looked, population, degraded)
         committed = yield from _commit(call, decision, degraded)
         if committed:
             break
@@ -75,6 +91,10 @@ def route(
         yield from _count(situation, decision, policy.upgrades)
     if lesson is not None and population is not None and not call.internal:
         yield from _teach((yield Learn(lesson)), population)
+    if looked is not None and isinstance(looked.found, CacheMiss):
+        decision = missed(decision, looked.question, looked.found)
+        if decision.asked is None:
+            yield AbandonAnswer(looked.question)
     decision = _with_degraded(decision, degraded)
     recorded = yield AppendRecord(decision)
     return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
@@ -123,7 +143,7 @@ def _count(situation: Situation, decision: Decision, watch: UpgradeWatch) -> Gen
     """
     call, watched = situation.call, decision.evidence.upgrades
     row = call.principal
-    if row is None or watched is None or watched.principal is None or decision.refused or call.internal or situation.again:
+    if row is None or watched is None or watched.principal is None or decision.model is None or call.internal or situation.again:
         return
     if not watched.asked and watched.principal.allowed and watched.principal.evidence == 0:
         return
@@ -149,7 +169,7 @@ def _load(call: Call, degraded: set[str]) -> Generator[Effect, Any, Session | No
 
 
 def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Effect, Any, bool]:
-    unchanged = decision.session is None or decision.action is Action.REFUSE or call.internal
+    unchanged = decision.session is None or decision.model is None or call.internal
     if unchanged or call.carried is not None or decision.session is None:
         return True
     committed = yield CommitSession(decision.session)
@@ -160,9 +180,10 @@ def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Eff
 
 
 def _decide(
-    situation: Situation, population: SessionId | None, degraded: set[str]
+    situation: Situation, lock: Lock | None, looked: LookedUp | None, population: SessionId | None, degraded: set[str]
 ) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
-    lock = _lock_of(situation)
+    if lock is None and looked is not None and isinstance(looked.found, CacheHit):
+        return replay(situation, looked.found), None
     names = [] if lock else situation.candidates()
     decision = _by_rule(situation, names, degraded) if lock is None else _under_lock(situation, lock)
     if decision is not None:

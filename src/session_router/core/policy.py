@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import NoneType
 
+from session_router.core.cache_terms import CacheRules
 from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_number
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Tag
@@ -56,6 +57,7 @@ class Policy:
         explore_dollars: US dollars of expected excess over the policy's own choices that one session may spend on that; while
             nothing of it is left, nothing is tried.
         upgrades: Watches how often dearer models are asked for, and caps that; `None` for no watch.
+        cache: With whom stored answers are shared, and for how long they count.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         version: Twelve hex digits over all other settings.
 
@@ -79,6 +81,7 @@ class Policy:
     explore: float = 0.0
     explore_dollars: float = 0.0
     upgrades: UpgradeWatch | None = None
+    cache: CacheRules = field(default_factory=CacheRules)
     unlabelled: Tag = TOP
     version: str = field(default="", init=False)
 
@@ -99,6 +102,7 @@ class Policy:
         check_number(self.delta, key="policy.delta", rule="give a chance in (0, 1).", low=LEAST_DELTA, below=1.0)
         check_number(self.explore, key="policy.explore", rule=f"give a share in [0, {MOST_EXPLORATION}].", high=MOST_EXPLORATION)
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
+        check_kind(self.cache, CacheRules, key="policy.cache", rule="give `CacheRules(...)`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))
@@ -114,7 +118,7 @@ class Policy:
 def _plain(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] -- `isinstance` cannot tell the elements' type
-    if isinstance(value, Tag | UpgradeWatch):
+    if isinstance(value, Tag | UpgradeWatch | CacheRules):
         return asdict(value)
     if isinstance(value, Experience):
         return value.fingerprint

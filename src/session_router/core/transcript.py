@@ -61,6 +61,7 @@ class Transcript:
         opening: Prefix after the first typed human message: the stable head of the session, or `None`.
         typed: Indices of the steps that opened the last turns, at most `RECENT_TURNS`, oldest first.
         tool_errors: Number of tool results that report an error.
+        tool_results: Number of tool results.
         position: Where the lock machine stands after it.
         broken: Whether no provider would take it as it is: asks that nobody answered before somebody spoke, or results that
             nothing asked for. It must be repaired for the request.
@@ -77,6 +78,7 @@ class Transcript:
     opening: Prefix | None = None
     typed: tuple[int, ...] = ()
     tool_errors: int = 0
+    tool_results: int = 0
     position: Position = BEGINNING
     broken: bool = False
     tags: frozenset[Tag | None] = frozenset()
@@ -90,7 +92,7 @@ class Transcript:
         prefixes: list[Prefix] = []
         needs: set[str] = set()
         bindings: set[Binding] = set()
-        turn, opening, typed, tool_errors = self.turn, self.opening, self.typed, self.tool_errors
+        turn, opening, typed, tool_errors, tool_results = self.turn, self.opening, self.typed, self.tool_errors, self.tool_results
         position, broken = self.position, self.broken
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
@@ -102,6 +104,7 @@ class Transcript:
                 opening = opening or last
                 typed = (*typed, len(self.steps) + len(prefixes) - 1)[-RECENT_TURNS:]
             tool_errors += step.failed
+            tool_results += step.role is Role.TOOL
             speaks = step.role in {Role.HUMAN, Role.AI} and not step.answers
             broken = broken or bool(speaks and position.open)
             position = advance(position, step)
@@ -117,6 +120,7 @@ class Transcript:
             opening=opening,
             typed=typed,
             tool_errors=tool_errors,
+            tool_results=tool_results,
             position=position,
             broken=broken,
             tags=self.tags | {step.tag for step in new},
@@ -138,6 +142,7 @@ class Transcript:
             opening=self.opening,
             typed=self.typed,
             tool_errors=self.tool_errors,
+            tool_results=self.tool_results,
             position=self.position,
             broken=self.broken,
             tags=self.tags,

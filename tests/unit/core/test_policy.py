@@ -7,8 +7,9 @@ from dataclasses import fields, replace
 
 import pytest
 
+from session_router.core.cache_terms import CacheRules
 from session_router.core.experience import Experience, Mark
-from session_router.core.governance import Level, Tag
+from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import USD
 from session_router.core.upgrades import UpgradeWatch
@@ -33,6 +34,7 @@ CHANGES: dict[str, object] = {
     "explore": 0.05,
     "explore_dollars": 0.02,
     "upgrades": UpgradeWatch(expected=0.1, excessive=0.5),
+    "cache": CacheRules(reader=Clearance(categories=frozenset({"pii", "phi"}))),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
 }
 

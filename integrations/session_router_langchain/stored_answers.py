@@ -1,0 +1,97 @@
+"""Answers to messages and back: what the cache keeps of a message, and the new message that replays it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+
+from session_router.core.cached import NO_USAGE, CachedAnswer
+from session_router.core.pricing import NOTHING, call_cost
+from session_router_langchain.blocks import asks_of
+from session_router_langchain.outcomes import stamped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from session_router.core.cached import Content
+    from session_router.core.call import Outcome
+    from session_router.core.decision import Decision
+    from session_router.core.model import ModelName, ModelSpec
+
+_THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+"""Blocks that are no part of an answer, and belong to the model that wrote them."""
+
+_PIECE = 64
+"""Characters of a replayed chunk, about: a reader that streams is shown a stream."""
+
+
+def answer_of(message: AIMessage, decision: Decision, outcome: Outcome, specs: Mapping[ModelName, ModelSpec]) -> CachedAnswer:
+    """Return what a cache may keep of `message`, the whole answer to what it missed for `decision`."""
+    model = outcome.model or decision.chosen()
+    prices, usage = specs[model].prices, outcome.usage
+    finish = message.response_metadata.get("finish_reason") or message.response_metadata.get("stop_reason")
+    return CachedAnswer(
+        content=_said(message),
+        model=model,
+        at=outcome.at,
+        usage=usage or NO_USAGE,
+        cost=NOTHING if prices is None or usage is None else call_cost(prices, usage),
+        seconds=max(0.0, outcome.at - decision.at),
+        finish_reason=finish if isinstance(finish, str) else None,
+        complete=not isinstance(message, AIMessageChunk) or message.chunk_position == "last",
+        tool_calls=bool(message.tool_calls or message.invalid_tool_calls or asks_of(message)),
+    )
+
+
+def _said(message: AIMessage) -> Content:
+    content: object = message.content
+    if isinstance(content, str):
+        return content
+    blocks = cast("list[str | dict[str, Any]]", content)
+    whole = [{"type": "text", "text": block} if isinstance(block, str) else block for block in blocks]
+    return tuple(block for block in whole if block.get("type") not in _THOUGHTS)
+
+
+def replayed(decision: Decision) -> AIMessage:
+    """Return the stored answer of `decision` as a new message: with a fresh id, no usage, and nothing of a provider's state.
+
+    Nobody is its author: the session goes on where it was. The model that once wrote it stands in our own facts.
+    """
+    hit = decision.hit
+    if hit is None:
+        msg = "there is no stored answer to replay"
+        raise ValueError(msg)
+    content = hit.answer.content
+    message = AIMessage(
+        content=content if isinstance(content, str) else [dict(block) for block in content],
+        id=str(uuid.uuid4()),
+        usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
+    )
+    return stamped(message, decision, None)
+
+
+def as_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
+    """Yield a replayed message as a stream; its facts come with the last chunk, since metadata of several is merged."""
+    text = message.text
+    pieces = [text[place : place + _PIECE] for place in range(0, len(text), _PIECE)] or [""]
+    for piece in pieces:
+        yield AIMessageChunk(content=piece, id=message.id)
+    yield AIMessageChunk(
+        content="",
+        id=message.id,
+        usage_metadata=message.usage_metadata,
+        response_metadata=message.response_metadata,
+        chunk_position="last",
+    )
+
+
+def as_events(message: AIMessage) -> Iterator[Mapping[str, Any]]:
+    """Yield a replayed message as events of version v3."""
+    text = message.text
+    yield {"event": "message-start", "role": "ai", "id": message.id}
+    yield {"event": "content-block-start", "index": 0, "content": {"type": "text", "text": ""}}
+    yield {"event": "content-block-delta", "index": 0, "delta": {"type": "text-delta", "text": text}}
+    yield {"event": "content-block-finish", "index": 0, "content": {"type": "text", "text": text}}
+    yield {"event": "message-finish", "usage": dict(message.usage_metadata or {}), "metadata": dict(message.response_metadata)}
