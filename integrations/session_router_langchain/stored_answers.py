@@ -11,6 +11,7 @@ from session_router.core.cached import NO_USAGE, CachedAnswer
 from session_router.core.pricing import NOTHING, call_cost
 from session_router_langchain.blocks import asks_of
 from session_router_langchain.outcomes import stamped
+from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 """Blocks that are no part of an answer, and belong to the model that wrote them."""
 
+_ENDINGS = ("finish_reason", "stop_reason", "status")
+"""Keys under which providers say how an answer ended: Chat Completions and Gemini, Anthropic, Responses."""
+
 _PIECE = 64
 """Characters of a replayed chunk, about: a reader that streams is shown a stream."""
 
@@ -31,7 +35,7 @@ def answer_of(message: AIMessage, decision: Decision, outcome: Outcome, specs: M
     """Return what a cache may keep of `message`, the whole answer to what it missed for `decision`."""
     model = outcome.model or decision.chosen()
     prices, usage = specs[model].prices, outcome.usage
-    finish = message.response_metadata.get("finish_reason") or message.response_metadata.get("stop_reason")
+    finish = next((said for key in _ENDINGS if isinstance(said := message.response_metadata.get(key), str)), None)
     return CachedAnswer(
         content=_said(message),
         model=model,
@@ -39,10 +43,16 @@ def answer_of(message: AIMessage, decision: Decision, outcome: Outcome, specs: M
         usage=usage or NO_USAGE,
         cost=NOTHING if prices is None or usage is None else call_cost(prices, usage),
         seconds=max(0.0, outcome.at - decision.at),
-        finish_reason=finish if isinstance(finish, str) else None,
+        finish_reason=finish,
         complete=not isinstance(message, AIMessageChunk) or message.chunk_position == "last",
         tool_calls=bool(message.tool_calls or message.invalid_tool_calls or asks_of(message)),
+        tool_derived=any(map(_cites, message.content)),
     )
+
+
+def _cites(block: object) -> bool:
+    """Whether a block names sources: its provider has searched for them."""
+    return is_block(block) and any(block.get(key) for key in ("annotations", "citations"))
 
 
 def _said(message: AIMessage) -> Content:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.boundary_choice import BoundaryChoice
+from session_router.core.cached import CacheHit
 from session_router.core.checking import check_kind
 from session_router.core.decision import Decision
 from session_router.errors import UnknownDecision
@@ -30,13 +32,13 @@ class RecentDecisions:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._choices: OrderedDict[str, BoundaryChoice | None] = OrderedDict()
+        self._choices: OrderedDict[str, BoundaryChoice | CacheHit | None] = OrderedDict()
         self._guard = Lock()
 
     def decided(self, decision: Decision) -> None:
         """Remember `decision`."""
         with self._guard:
-            self._choices[decision.id] = decision.boundary
+            self._choices[decision.id] = decision.boundary if decision.hit is None else _without_answer(decision.hit)
             self._choices.move_to_end(decision.id)
             if len(self._choices) > self._capacity:
                 self._choices.popitem(last=False)
@@ -49,8 +51,8 @@ class RecentDecisions:
             if decision.id in self._choices:
                 self._choices[decision.id] = None
 
-    def found(self, decision: Decision | Mapping[str, Any] | str) -> tuple[str, BoundaryChoice | None]:
-        """Return the id of `decision`, and the choice that feedback on it is about, if there is one.
+    def found(self, decision: Decision | Mapping[str, Any] | str) -> tuple[str, BoundaryChoice | CacheHit | None]:
+        """Return the id of `decision`, and the choice, or the stored answer, that feedback on it is about, if there is one.
 
         Args:
             decision: As a value, as plain values, or as an id.
@@ -68,9 +70,22 @@ class RecentDecisions:
         if isinstance(decision, str):
             raise UnknownDecision(decision=decision)
         if isinstance(decision, Decision):
-            return name, decision.boundary
-        plain = decision.get("boundary")
-        return name, None if plain is None else BoundaryChoice.from_plain(plain)
+            return name, decision.boundary if decision.hit is None else decision.hit
+        return name, _told_by(decision)
+
+
+def _without_answer(hit: CacheHit) -> CacheHit:
+    return replace(hit, answer=replace(hit.answer, content=""))
+
+
+def _told_by(plain: Mapping[str, Any]) -> BoundaryChoice | CacheHit | None:
+    """Read what feedback is about out of a decision's row, or of the facts of an answer."""
+    evidence: object = plain.get("evidence")
+    found: object = cast("Mapping[str, Any]", evidence).get("cache") if isinstance(evidence, Mapping) else plain.get("cache")
+    if isinstance(found, Mapping) and "hit" in found:
+        return CacheHit.from_plain(cast("Mapping[str, Any]", found))
+    boundary = plain.get("boundary")
+    return None if boundary is None else BoundaryChoice.from_plain(boundary)
 
 
 def _id_of(decision: Decision | Mapping[str, Any] | str) -> str:

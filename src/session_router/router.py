@@ -8,6 +8,7 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.effects import (
@@ -20,6 +21,7 @@ from session_router.core.effects import (
     LoadSession,
     LookUpAnswer,
     ScoreNeed,
+    VetoAnswer,
 )
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route
@@ -35,8 +37,7 @@ from session_router.recent import RecentDecisions
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from session_router.core.boundary_choice import BoundaryChoice
-    from session_router.core.cached import CachedAnswer, CacheQuestion
+    from session_router.core.cached import CachedAnswer, CacheHit, CacheQuestion
     from session_router.core.call import Call, Outcome
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
@@ -187,7 +188,8 @@ class Router:
         What is learned is how far off the scorer's chances for that model are. The session acts on it at its next boundary, never
         under a lock; sessions that begin later begin with it. A session that its framework carries with a checkpoint does not learn
         itself. The same feedback told again for one segment counts once, whichever process it reaches, while the stored row
-        remembers it: for the last 64 pieces of a session, and the last 64 of all.
+        remembers it: for the last 64 pieces of a session, and the last 64 of all. An answer that was replayed from the cache and is
+        called bad never answers such a question again.
 
         Args:
             decision: The decision; its row, as `Decision.to_plain` or an audit log has it; the facts that an answer carries in
@@ -201,21 +203,21 @@ class Router:
             UnknownDecision: An id is not remembered here.
             ConfigurationError: An argument is something else.
         """
-        name, choice = self._found(decision, feedback)
-        heard = Heard.NOTHING if choice is None else self._drive(hear(choice, feedback, self._population))
+        name, about = self._found(decision, feedback)
+        heard = Heard.NOTHING if about is None else self._drive(hear(about, feedback, self._population))
         return self._heard(name, feedback, heard)
 
     async def afeedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
         """Do what `feedback` does without blocking the event loop."""
-        name, choice = self._found(decision, feedback)
-        heard = Heard.NOTHING if choice is None else await self._adrive(hear(choice, feedback, self._population))
+        name, about = self._found(decision, feedback)
+        heard = Heard.NOTHING if about is None else await self._adrive(hear(about, feedback, self._population))
         return self._heard(name, feedback, heard)
 
-    def _found(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> tuple[str, BoundaryChoice | None]:
+    def _found(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> tuple[str, BoundaryChoice | CacheHit | None]:
         check_kind(feedback, Feedback, key="feedback", rule="give a `Feedback`, such as `Feedback.thumbs(up=True)`.")
-        name, choice = self._recent.found(decision)
+        name, about = self._recent.found(decision)
         # Beliefs about what is no route any more would only fill the rows.
-        return name, choice if choice is not None and choice.model in self.models else None
+        return name, None if isinstance(about, BoundaryChoice) and about.model not in self.models else about
 
     def _heard(self, name: str, feedback: Feedback, heard: Heard) -> Heard:
         if heard is not Heard.REPEATED:
@@ -264,35 +266,45 @@ class Router:
 
     def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
         try:
-            match effect:
-                case LoadSession():
-                    return self.store.load(effect.session)
-                case CommitSession():
-                    return self.store.commit(effect.session)
-                case ScoreNeed():
-                    return self.scorer.score(effect.question, effect.models)
-                case LookUpAnswer():
-                    return None if self.cache is None else self.cache.look_up(effect.question)
-                case _:
-                    return self._perform_at_once(effect)
+            return self._answered(effect)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
     async def _aperform(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
         try:
-            match effect:
-                case LoadSession():
-                    return await self.store.aload(effect.session)
-                case CommitSession():
-                    return await self.store.acommit(effect.session)
-                case ScoreNeed():
-                    return await self.scorer.ascore(effect.question, effect.models)
-                case LookUpAnswer():
-                    return None if self.cache is None else await self.cache.alook_up(effect.question)
-                case _:
-                    return self._perform_at_once(effect)
+            return await self._aanswered(effect)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
+
+    def _answered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
+        match effect:
+            case LoadSession():
+                return self.store.load(effect.session)
+            case CommitSession():
+                return self.store.commit(effect.session)
+            case ScoreNeed():
+                return self.scorer.score(effect.question, effect.models)
+            case LookUpAnswer():
+                return None if self.cache is None else self.cache.look_up(effect.question)
+            case VetoAnswer():
+                return None if self.cache is None else self.cache.veto(effect.hit)
+            case _:
+                return self._perform_at_once(effect)
+
+    async def _aanswered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
+        match effect:
+            case LoadSession():
+                return await self.store.aload(effect.session)
+            case CommitSession():
+                return await self.store.acommit(effect.session)
+            case ScoreNeed():
+                return await self.scorer.ascore(effect.question, effect.models)
+            case LookUpAnswer():
+                return None if self.cache is None else await self.cache.alook_up(effect.question)
+            case VetoAnswer():
+                return None if self.cache is None else await self.cache.aveto(effect.hit)
+            case _:
+                return self._perform_at_once(effect)
 
     def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
@@ -348,5 +360,7 @@ def _not_kept(error: Exception) -> str:
 
 
 def _failed(effect: Effect, error: Exception) -> Failed:
-    logger.warning("%s failed, routing goes on without it: %s: %s", type(effect).__name__, type(error).__name__, error)
+    # What a cache was asked is the user's text, and its error may hold it.
+    said = "" if isinstance(effect, LookUpAnswer) else f": {error}"
+    logger.warning("%s failed, routing goes on without it: %s%s", type(effect).__name__, type(error).__name__, said)
     return Failed(error)

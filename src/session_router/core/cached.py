@@ -8,8 +8,10 @@ from enum import StrEnum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import PUBLIC, Integrity, Tag, join
 from session_router.core.pricing import NOTHING, USD, Usage
+from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.core.governance import Clearance
@@ -179,6 +181,26 @@ class CacheHit:
         similar = {} if self.score is None else {"score": self.score, "stratum": self.stratum}
         saved = {"saved": answer.cost, "saved_seconds": answer.seconds}
         return {"hit": self.tier.value, "entry": self.entry, "model": answer.model, "age_seconds": self.age_seconds, **similar, **saved}
+
+    @classmethod
+    def from_plain(cls, plain: object) -> CacheHit:
+        """Read back what `to_plain` wrote, without the answer: what is left says which entry it was. It may have been anywhere.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        rule = "give a decision's row as `Decision.to_plain()` writes it, or the facts that an answer carries."
+        check_kind(plain, Mapping, key="cache", rule=rule)
+        table = cast("Mapping[str, Any]", plain)
+        for key in ("entry", "model", "hit"):
+            check_kind(table.get(key), str, key=f"cache.{key}", rule=rule)
+        if table["hit"] not in {tier.value for tier in Tier}:
+            raise ConfigurationError(key="cache.hit", value=table["hit"], rule=rule)
+        score = table.get("score")
+        if score is not None:
+            check_number(score, key="cache.score", rule=rule, high=1.0)
+        answer = CachedAnswer(content="", model=cast("ModelName", table["model"]), at=0.0)
+        return cls(entry=table["entry"], tier=Tier(table["hit"]), answer=answer, age_seconds=0.0, score=score)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from session_router.core.cached import CacheQuestion
+    from session_router.core.cached import CacheHit, CacheQuestion
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
@@ -56,6 +56,13 @@ class AbandonAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class VetoAnswer:
+    """Answered with `None`: a stored answer was wrong."""
+
+    hit: CacheHit
+
+
+@dataclass(frozen=True, slots=True)
 class AppendRecord:
     """Answered with `None`."""
 
@@ -80,4 +87,4 @@ class Failed:
     error: Exception
 
 
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | LookUpAnswer | AbandonAnswer | AppendRecord | Learn
+Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | LookUpAnswer | AbandonAnswer | VetoAnswer | AppendRecord | Learn

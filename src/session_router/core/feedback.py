@@ -34,6 +34,7 @@ class Heard(StrEnum):
         LEARNED: The session has learned from it, and so have those that begin later.
         LATER_SESSIONS: Only sessions that begin later learn from it: the framework keeps this one, or it is gone.
         NOTHING: There is nothing to learn: nobody chose this model by its chance, another model answered, or it is no route any more.
+        VETOED: It was about a stored answer, which never answers such a question again.
         REPEATED: It had been told before, and counts once.
         UNAVAILABLE: The store gave no answer, and nothing was learned. It may be told again.
     """
@@ -41,6 +42,7 @@ class Heard(StrEnum):
     LEARNED = "learned"
     LATER_SESSIONS = "later_sessions"
     NOTHING = "nothing"
+    VETOED = "vetoed"
     REPEATED = "repeated"
     UNAVAILABLE = "unavailable"
 
@@ -99,6 +101,11 @@ class Feedback:
             weight: How far the grader is to be believed, in (0, 1].
         """
         return cls(success=score, weight=weight, kind=FeedbackKind.GRADE)
+
+    @property
+    def is_against(self) -> bool:
+        """Whether it says that the answer was rather bad than good."""
+        return self.success < 0.5  # noqa: PLR2004 -- the middle
 
     def mark(self, choice: BoundaryChoice) -> str:
         """Return 16 hex digits: the same whenever this is said of the segment that began with `choice`."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.amending import amend
+from session_router.core.boundary_choice import BoundaryChoice
+from session_router.core.effects import Failed, VetoAnswer
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.population import informed
 from session_router.core.session import Session, SessionId
@@ -16,23 +18,36 @@ from session_router.core.session import Session, SessionId
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from session_router.core.boundary_choice import BoundaryChoice
+    from session_router.core.cached import CacheHit
     from session_router.core.effects import Effect
 
 
-def hear(choice: BoundaryChoice, feedback: Feedback, population: SessionId) -> Generator[Effect, Any, Heard]:
-    """Learn from `feedback`.
+def hear(about: BoundaryChoice | CacheHit, feedback: Feedback, population: SessionId) -> Generator[Effect, Any, Heard]:
+    """Learn from `feedback` on a choice, or on a stored answer.
 
-    The same feedback on the same choice counts once, as long as the row that learned it remembers its mark. A session that has
-    learned tells the population once; should the store be gone by then, the population does without.
+    A stored answer that is called bad is served no more; one that is called good was served already.
 
     Args:
-        choice: What it is about.
+        about: What it is about.
         feedback: What was said.
         population: Id under which the store keeps the account of the population.
 
     Yields:
         Effects; send back their values, or `Failed`.
+    """
+    if isinstance(about, BoundaryChoice):
+        return (yield from _hear_of_choice(about, feedback, population))
+    if not feedback.is_against:
+        return Heard.NOTHING
+    vetoed = yield VetoAnswer(about)
+    return Heard.UNAVAILABLE if isinstance(vetoed, Failed) else Heard.VETOED
+
+
+def _hear_of_choice(choice: BoundaryChoice, feedback: Feedback, population: SessionId) -> Generator[Effect, Any, Heard]:
+    """Learn how far off the scorer was.
+
+    The same feedback on the same choice counts once, as long as the row that learned it remembers its mark. A session that has
+    learned tells the population once; should the store be gone by then, the population does without.
     """
     mark = feedback.mark(choice)
     session = yield from _hear_in_session(choice, feedback, mark)
