@@ -38,7 +38,7 @@ def offline_router(config: Path | None, *, experienced: bool = True, environment
     store = MemorySessionStore(maximum_sessions=KEPT_SESSIONS)
     # They happened when the session was recorded: the rows have them, and the summary counts them.
     logging.getLogger("session_router.alarms").setLevel(logging.ERROR)
-    return load_router(config, experienced=experienced, store=store, key=REPLAY_KEY, environment=environment)
+    return load_router(config, experienced=experienced, cached=False, store=store, key=REPLAY_KEY, environment=environment)
 
 
 def pace_of(start: datetime | None, *, turn_seconds: float, call_seconds: float) -> Pace:

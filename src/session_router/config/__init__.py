@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store
+from session_router.config.cache import build_cache
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
@@ -26,11 +27,12 @@ from session_router.identity import key_from_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from session_router.cache.semantic import SemanticCache
     from session_router.core.policy import Policy
-    from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_key", "load_prices", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_cache", "load_key", "load_prices", "load_router", "load_settings"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -57,6 +59,8 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     experienced: bool = True,
     store: SessionStore | None = None,
     scorer: Scorer | None = None,
+    cache: ResponseCache | None = None,
+    cached: bool = True,
     audit: AuditLog | None = None,
     observers: Sequence[Observer] = (),
     clock: Clock | None = None,
@@ -72,6 +76,8 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         experienced: Whether the file's `policy.experience` counts; if not, it is not read.
         store: Instead of the file's `[store]`, which is then not opened.
         scorer: Instead of the file's `[scorer]`, which is then not read.
+        cache: Instead of the file's `[cache]`, which is then not opened.
+        cached: Whether the file's `[cache]` counts; if not, it is not opened either.
         audit: As in `Router`.
         observers: As in `Router`.
         clock: As in `Router`.
@@ -96,9 +102,10 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         store, key = build_store(settings, key, layers)
     return Router(
         specs,
-        policy=build_policy(settings.policy, layers, experienced=experienced) if policy is None else policy,
+        policy=build_policy(settings, layers, experienced=experienced) if policy is None else policy,
         store=store,
         scorer=scorer,
+        cache=build_cache(settings, own_key, layers) if cache is None and cached else cache,
         audit=audit,
         observers=observers,
         clock=clock,
@@ -122,6 +129,23 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
     if problems:
         raise raised(problems)
     return priced
+
+
+def load_cache(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> SemanticCache | None:
+    """Read a configuration and build its cache alone; `None` where it has none.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed, or there is an embedder and FAISS is not.
+    """
+    environment = os.environ if environment is None else environment
+    layers = _layers(path, environment)
+    settings = _settings(layers)
+    return build_cache(settings, build_key(settings, environment, layers), layers)
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

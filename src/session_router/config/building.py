@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from session_router.config.cache import build_cache_rules
 from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.prices import build_prices
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
-    from session_router.config.schema import ModelSection, PolicySection, Settings, UpgradesSection
+    from session_router.config.schema import ModelSection, Settings, UpgradesSection
     from session_router.ports import SessionStore
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"
 
 
-def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = True) -> Policy:
+def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True) -> Policy:
     """Make the policy.
 
     Raises:
         ConfigurationError: The experience cannot be read, or exploration has no budget.
     """
+    section = settings.policy
     if section.explore and not section.explore_dollars:
         rule = "give `policy.explore_dollars` as well, what one session may spend on it: without a budget nothing is explored."
         raise _problem(layers, ("policy", "explore"), section.explore, rule)
@@ -55,6 +57,7 @@ def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = 
         handoff=section.handoff,
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
+        cache=build_cache_rules(settings.cache),
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, LiteralString, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from session_router.cache.settings import CacheSettings
+from session_router.core.cache_terms import CacheRules, Sharing
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability
 from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnUnportable, Policy
@@ -19,6 +21,7 @@ from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
+_RULES, _STORED = CacheRules(), CacheSettings()
 _WATCH = UpgradeWatch(expected=0.1, excessive=0.5)  # for the defaults of what has one
 
 A_NUMBER, A_WHOLE_NUMBER = "give a number", "give a whole number"
@@ -233,6 +236,32 @@ class ScorerSection(Section):
     guard: bool = True
 
 
+class CacheSection(Section):
+    """`[cache]`: stored answers, see `CacheRules` and `CacheSettings`; without this table there is no cache."""
+
+    path: Name | None = None
+    embedder: Literal["static", "hash", "none"] = "static"
+    sharing: Sharing = _RULES.sharing
+    policy_epoch: Name = _RULES.policy_epoch
+    knowledge_epoch: Name = _RULES.knowledge_epoch
+    locale: str = _RULES.locale
+    category: Name = _RULES.category
+    reader: ClearanceSection | None = None
+    clearance: ClearanceSection | None = None
+    seconds_to_live: Annotated[Number, Field(gt=0, description="seconds")] = _STORED.time_to_live.total_seconds()
+    categories: dict[Name, Annotated[Number, Field(gt=0, description="seconds")]] = Field(
+        default_factory=dict[str, float], description="a table: seconds to live by category, such as prices = 600"
+    )
+    wrong: Annotated[Number, Field(gt=0, lt=1, description="a share of hits in (0, 1)")] = _STORED.wrong
+    mistakes: Annotated[Number, Field(gt=0, lt=1, description="a chance in (0, 1)")] = _STORED.mistakes
+    judge_error: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1)")] = _STORED.judge_error
+    serve_similar: bool = _STORED.serve_similar
+    audit_share: Annotated[Number, Field(ge=0, le=1, description="a share in [0, 1]")] = _STORED.audit_share
+    audit_dollars_per_day: Dollars = _STORED.audit_dollars_per_day
+    wait_seconds: Seconds = _STORED.wait_seconds
+    maximum_entries: Annotated[Whole, Field(gt=0, description="entries")] = _STORED.maximum_entries
+
+
 class Settings(Section):
     """A whole configuration, with its shape checked; `load_router` makes the objects."""
 
@@ -244,4 +273,5 @@ class Settings(Section):
     price_file: Name | None = None
     scorer: ScorerSection = ScorerSection()
     store: StoreSection = StoreSection()
+    cache: CacheSection | None = None
     key: SecretStr | None = None

@@ -1,0 +1,83 @@
+"""Settings -> the response cache."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from session_router.cache.settings import CacheSettings
+from session_router.config.environment import dotted
+from session_router.config.files import beside
+from session_router.config.scorer import built_in_embedder
+from session_router.core.cache_terms import CacheRules
+from session_router.core.governance import Clearance
+from session_router.core.pricing import USD
+from session_router.errors import ConfigurationError
+from session_router.identity import key_from_file
+
+if TYPE_CHECKING:
+    from session_router.cache.semantic import SemanticCache
+    from session_router.config.environment import Layers
+    from session_router.config.schema import CacheSection, Settings
+
+
+def build_cache_rules(section: CacheSection | None) -> CacheRules:
+    """Make what the policy says of stored answers."""
+    if section is None:
+        return CacheRules()
+    return CacheRules(
+        sharing=section.sharing,
+        reader=None if section.reader is None else Clearance(**section.reader.model_dump()),
+        policy_epoch=section.policy_epoch,
+        knowledge_epoch=section.knowledge_epoch,
+        locale=section.locale,
+        category=section.category,
+    )
+
+
+def build_cache(settings: Settings, key: bytes | None, layers: Layers) -> SemanticCache | None:
+    """Make the cache; `None` where the configuration has none.
+
+    Args:
+        settings: The configuration.
+        key: Of partitions and seals; a file of entries keeps a key of its own beside it when none is given.
+        layers: Where the configuration came from.
+
+    Raises:
+        ConfigurationError: The file has no directory, or a setting is wrong.
+        MissingExtra: There is an embedder, and FAISS is not installed.
+    """
+    section = settings.cache
+    if section is None:
+        return None
+    from session_router.cache.semantic import SemanticCache
+    from session_router.cache.sqlite_rows import SQLiteEntryRows
+
+    rows = None
+    if section.path is not None:
+        path = beside(layers.source, section.path)
+        try:
+            rows = SQLiteEntryRows(path)
+        except ConfigurationError as error:
+            at = ("cache", "path")
+            raise ConfigurationError(key=dotted(at), value=section.path, rule=error.rule, source=layers.source_of(at)) from None
+        key = key_from_file(path.with_name(path.name + ".key")) if key is None else key
+    embedder = built_in_embedder(section.embedder)
+    return SemanticCache(rows, key=key, embedder=embedder, settings=_settings(section))
+
+
+def _settings(section: CacheSection) -> CacheSettings:
+    settings = CacheSettings(
+        time_to_live=timedelta(seconds=section.seconds_to_live),
+        categories={name: timedelta(seconds=seconds) for name, seconds in section.categories.items()},
+        wrong=section.wrong,
+        mistakes=section.mistakes,
+        judge_error=section.judge_error,
+        serve_similar=section.serve_similar,
+        audit_share=section.audit_share,
+        audit_dollars_per_day=USD(section.audit_dollars_per_day),
+        wait_seconds=section.wait_seconds,
+        maximum_entries=section.maximum_entries,
+    )
+    return settings if section.clearance is None else replace(settings, clearance=Clearance(**section.clearance.model_dump()))
