@@ -166,8 +166,11 @@ class Recorder(BaseCallbackHandler):
         self._decision, self._model = None, model
 
     def on_decision(self, decision: Decision) -> None:
-        """Hear what the router decided on the next call."""
+        """Hear what the router decided on the next call. A stored answer ends it: no model is asked, and nobody sends a bill."""
         self._decision, self._model = decision, decision.model or ""
+        if decision.hit is not None:
+            self._model = decision.hit.answer.model
+            self._add(Bill())
 
     def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
         """Nothing to do: the callbacks below see the end of every call, whoever routed it."""

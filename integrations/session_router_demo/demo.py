@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router import MemorySessionStore, Router, load_router
+from session_router.cache.semantic import SemanticCache
 from session_router_demo.calls import LedgerMeter, Recorder, UsageMeter
 from session_router_demo.playing import Player
 from session_router_demo.report import Report, print_heading
@@ -107,7 +108,8 @@ def play_simulated(way: str, listener_of: Callable[[Router], Listener] | None = 
         models = clients_of(providers)
         recorder = Recorder(LedgerMeter(providers.ledger))
         observers = [recorder] if way == ROUTER else []
-        router = Router(routes_of(models), policy=POLICY, clock=providers.clock, key=KEY, observers=observers)
+        cache = SemanticCache() if way == ROUTER else None
+        router = Router(routes_of(models), policy=POLICY, clock=providers.clock, key=KEY, observers=observers, cache=cache)
         totals = Totals(router)
         listeners: list[Listener] = [totals] if listener_of is None else [totals, listener_of(router)]
         routing: Any

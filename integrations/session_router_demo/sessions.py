@@ -99,4 +99,18 @@ SESSIONS: Final = (
             Typed(text="Add a line about the fix to the changelog.", pause=660),
         ),
     ),
+    DemoSession(
+        id="hours",
+        title="A common question",
+        what="its answer is no tool's, so the cache keeps it",
+        agent=AgentKind.SUPPORT,
+        turns=(Typed(text="What are your opening hours?"),),
+    ),
+    DemoSession(
+        id="hours-again",
+        title="The same question, from somebody else",
+        what="nobody is asked: the answer is stored",
+        agent=AgentKind.SUPPORT,
+        turns=(Typed(text="what are your opening hours", pause=75),),
+    ),
 )

@@ -73,6 +73,7 @@ def _table(runs: Mapping[str, Totals], sessions: Sequence[DemoSession]) -> Table
     add("provider errors (HTTP 4xx)", *(_bad(len(one.refused)) for one in totals))
     add("model changes inside tool loops", *(_bad(one.changes_inside_loops) for one in totals))
     add("model changes between turns", *(str(one.changes_between_turns) for one in totals))
+    add("turns answered from the cache", *(str(len(one.replayed)) for one in totals))
     add("input from prompt caches", *(f"{one.cached_share:.0%}" for one in totals))
     table.add_section()
     for session in sessions:
@@ -104,6 +105,12 @@ def _findings(runs: Mapping[str, Totals], sessions: Sequence[DemoSession]) -> li
         f"and {'added' if ours.risk >= strong.risk else 'saved'} ${abs(ours.risk - strong.risk):.4f} of predicted risk: in sum "
         f"${abs(more):.4f} {'more' if more > 0 else 'less'}."
     )
+    if hits := ours.replayed:
+        saved, seconds = sum(hit.answer.cost for hit in hits), sum(hit.answer.seconds for hit in hits)
+        lines.append(
+            f"{len(hits)} of {len(ours.turns)} turns {'was' if len(hits) == 1 else 'were'} answered from the cache: "
+            f"${saved:.5f} and {seconds * 1_000:,.0f} ms of waiting for a model were saved, by what the stored answers had taken."
+        )
     if refused := single.refused:
         first = refused[0]
         lines.append(

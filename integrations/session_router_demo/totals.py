@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from session_router import Router
+    from session_router.core.cached import CacheHit
     from session_router_demo.calls import CallRow
     from session_router_demo.sessions import DemoSession, Typed
 
@@ -90,6 +91,12 @@ class Totals:
         """Return the share of input tokens that came from a cache, in [0, 1]."""
         cached, uncached = sum(row.bill.cached for row in self.rows), sum(row.bill.uncached for row in self.rows)
         return cached / (cached + uncached) if cached + uncached else 0.0
+
+    @property
+    def replayed(self) -> tuple[CacheHit, ...]:
+        """Return the stored answers that were replayed instead of asking a model."""
+        decisions = [row.decision for row in self.rows if row.decision is not None]
+        return tuple(decision.hit for decision in decisions if decision.hit is not None)
 
     @property
     def refused(self) -> tuple[CallRow, ...]:

@@ -6,14 +6,16 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from session_router.config import load_router
-from session_router.replay import Pace
+from session_router.cache.memory_rows import MemoryEntryRows
+from session_router.config import load_cache, load_router
+from session_router.replay import Pace, StoredAnswers
 from session_router.stores.memory import MemorySessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from session_router.cache.rows import EntryRows
     from session_router.router import Router
 
 KEPT_SESSIONS = 1_000
@@ -39,6 +41,21 @@ def offline_router(config: Path | None, *, experienced: bool = True, environment
     # They happened when the session was recorded: the rows have them, and the summary counts them.
     logging.getLogger("session_router.alarms").setLevel(logging.ERROR)
     return load_router(config, experienced=experienced, cached=False, store=store, key=REPLAY_KEY, environment=environment)
+
+
+def stored_answers(config: Path | None, router: Router, *, certificates: EntryRows | None = None) -> StoredAnswers | None:
+    """Make an empty cache in memory, with the settings of a configuration; `None` where it has none.
+
+    Args:
+        config: As in `load_router`.
+        router: The router of the configuration.
+        certificates: Where audits are counted instead; by default they end with the command.
+
+    Raises:
+        ConfigurationError: As `load_router`.
+    """
+    cache = load_cache(config, rows=MemoryEntryRows(), certificates=certificates)
+    return None if cache is None else StoredAnswers(cache, router.policy.cache, router.models)
 
 
 def pace_of(start: datetime | None, *, turn_seconds: float, call_seconds: float) -> Pace:

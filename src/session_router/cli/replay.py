@@ -31,10 +31,11 @@ def replay(
     replayed (the others are), 2 when the replay could not start, 130 when interrupted.
     """
     from session_router.cli.closing import leave
-    from session_router.cli.offline import offline_router, pace_of
+    from session_router.cli.offline import offline_router, pace_of, stored_answers
     from session_router.cli.outputs import check_outputs
     from session_router.cli.reading import take_sessions
     from session_router.cli.rows import ROWS, RowFile, file_of_rows
+    from session_router.cli.stored_table import print_stored
     from session_router.cli.summary_table import print_summary
     from session_router.cli.terminal import error_console, output_console
     from session_router.recordings import SessionFile
@@ -45,14 +46,15 @@ def replay(
     router = offline_router(config)
     pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
     file = SessionFile(sessions)
-    summary, comparison = Summary(), Comparison(router)
+    summary, comparison, stored = Summary(), Comparison(router), stored_answers(config, router)
     with RowFile(json) as rows:
 
         def take(recording: Recording) -> int:
             calls: list[ReplayedCall] = []
             for replayed in replay_session(recording, router, pace=pace):
+                hit = None if stored is None else stored.show(replayed)
                 if rows.wanted:
-                    rows.write(replayed.to_plain())
+                    rows.write(replayed.to_plain() | ({} if hit is None else {"stored": hit.to_plain()}))
                 calls.append(replayed)
             comparison.add(calls)
             summary.add(calls)
@@ -63,4 +65,6 @@ def replay(
     # Rows own standard output when they go there.
     console = error_console() if rows.standard_output else output_console()
     print_summary(console, summary, comparison, pace=pace, taken=taken)
+    if stored is not None and summary.calls:
+        print_stored(console, stored)
     leave(taken, lenient=lenient)

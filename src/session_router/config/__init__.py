@@ -27,6 +27,7 @@ from session_router.identity import key_from_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from session_router.cache.rows import EntryRows
     from session_router.cache.semantic import SemanticCache
     from session_router.core.policy import Policy
     from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
@@ -131,11 +132,19 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
     return priced
 
 
-def load_cache(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> SemanticCache | None:
+def load_cache(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    rows: EntryRows | None = None,
+    certificates: EntryRows | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> SemanticCache | None:
     """Read a configuration and build its cache alone; `None` where it has none.
 
     Args:
         path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        rows: Where entries lie instead.
+        certificates: Where audits are counted instead.
         environment: Variables to read instead of the process's.
 
     Raises:
@@ -145,7 +154,7 @@ def load_cache(path: str | os.PathLike[str] | None = None, *, environment: Mappi
     environment = os.environ if environment is None else environment
     layers = _layers(path, environment)
     settings = _settings(layers)
-    return build_cache(settings, build_key(settings, environment, layers), layers)
+    return build_cache(settings, build_key(settings, environment, layers), layers, rows=rows, certificates=certificates)
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

@@ -17,6 +17,9 @@ from session_router.errors import ConfigurationError
 from session_router.identity import key_from_file
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from session_router.cache.rows import EntryRows
     from session_router.cache.semantic import SemanticCache
     from session_router.config.environment import Layers
     from session_router.config.schema import CacheSection, Settings
@@ -36,13 +39,17 @@ def build_cache_rules(section: CacheSection | None) -> CacheRules:
     )
 
 
-def build_cache(settings: Settings, key: bytes | None, layers: Layers) -> SemanticCache | None:
+def build_cache(
+    settings: Settings, key: bytes | None, layers: Layers, *, rows: EntryRows | None = None, certificates: EntryRows | None = None
+) -> SemanticCache | None:
     """Make the cache; `None` where the configuration has none.
 
     Args:
         settings: The configuration.
         key: Of partitions and seals; a file of entries keeps a key of its own beside it when none is given.
         layers: Where the configuration came from.
+        rows: Where entries lie instead.
+        certificates: Where audits are counted instead.
 
     Raises:
         ConfigurationError: The file has no directory, or a setting is wrong.
@@ -52,19 +59,24 @@ def build_cache(settings: Settings, key: bytes | None, layers: Layers) -> Semant
     if section is None:
         return None
     from session_router.cache.semantic import SemanticCache
-    from session_router.cache.sqlite_rows import SQLiteEntryRows
 
-    rows = None
-    if section.path is not None:
-        path = beside(layers.source, section.path)
-        try:
-            rows = SQLiteEntryRows(path)
-        except ConfigurationError as error:
-            at = ("cache", "path")
-            raise ConfigurationError(key=dotted(at), value=section.path, rule=error.rule, source=layers.source_of(at)) from None
+    path = None if section.path is None else beside(layers.source, section.path)
+    if path is not None:
+        opened = _opened(path, section, layers)
+        rows = opened if rows is None else rows
         key = key_from_file(path.with_name(path.name + ".key")) if key is None else key
     embedder = built_in_embedder(section.embedder)
-    return SemanticCache(rows, key=key, embedder=embedder, settings=_settings(section))
+    return SemanticCache(rows, key=key, embedder=embedder, settings=_settings(section), certificates=certificates)
+
+
+def _opened(path: Path, section: CacheSection, layers: Layers) -> EntryRows:
+    from session_router.cache.sqlite_rows import SQLiteEntryRows
+
+    try:
+        return SQLiteEntryRows(path)
+    except ConfigurationError as error:
+        at = ("cache", "path")
+        raise ConfigurationError(key=dotted(at), value=section.path, rule=error.rule, source=layers.source_of(at)) from None
 
 
 def _settings(section: CacheSection) -> CacheSettings:

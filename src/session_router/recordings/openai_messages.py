@@ -122,7 +122,8 @@ def _message(value: object, index: int, usage: Usage | None, reader: _Reader) ->
         answers=answers,
         needs=media.needs,
     )
-    return RecordedMessage(step=step, text=text if role is Role.HUMAN else "", usage=usage)
+    said = text if role is Role.AI else ""
+    return RecordedMessage(step=step, text=text if role is Role.HUMAN else "", said=said, usage=usage)
 
 
 @dataclass(slots=True)

@@ -17,12 +17,14 @@ class RecordedMessage:
     Attributes:
         step: The message as routing sees it; an AI message has no author, because a replay decides who writes it.
         text: What a human typed; empty for every other message.
+        said: What an AI message says; empty for every other message.
         usage: Tokens of the call that wrote it, as the provider counted them; `None` when that was not recorded,
             or the message is not an AI message.
     """
 
     step: Step
     text: str = ""
+    said: str = ""
     usage: Usage | None = None
 
 
