@@ -108,8 +108,8 @@ SESSIONS: Final = (
     ),
     DemoSession(
         id="hours-again",
-        title="The same question, from somebody else",
-        what="nobody is asked: the answer is stored",
+        title="The same question again",
+        what="from somebody else; nobody is asked, since the answer is stored",
         agent=AgentKind.SUPPORT,
         turns=(Typed(text="what are your opening hours", pause=75),),
     ),

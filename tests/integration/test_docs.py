@@ -14,6 +14,7 @@ import session_router_langgraph
 from session_router import Prices, Router, errors, ports
 from session_router.core.binding import BindingKind
 from session_router.core.boundary import LockKind
+from session_router.core.cached import CacheMiss, MissReason
 from session_router.core.decision import Action, Candidate, Evidence, Reason
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
@@ -139,6 +140,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         alarm=Alarm(window="first half", jump=0.6, limit=0.3),
         upgrades=Watched(asked_for=name, costs={name: dollar}, session=Upgrades()),
         spent=(dollar, dollar),
+        cache=CacheMiss(reason=MissReason.NOTHING),
     ).to_plain()
     own = {*first_column(DECISIONS, "Evidence")}
     assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable"}
@@ -151,7 +153,7 @@ def test_every_key_of_a_row_is_documented() -> None:
     recording = recording_from_openai({"session_id": "s", "messages": messages})
     router = Router({"fast": "openai:gpt-5-mini"}, prices={"fast": Prices(input=1.0, output=1.0)})
     row = next(iter(replay_session(recording, router, pace=Pace()))).to_plain()
-    assert set(first_column(DOCS / "reference" / "command-line.md", "Rows")) == set(row)
+    assert set(first_column(DOCS / "reference" / "command-line.md", "Rows")) == {*row, "stored"}
     assert json.loads(json.dumps(row)) == row
 
 

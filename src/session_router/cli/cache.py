@@ -64,7 +64,7 @@ def certify(sessions: Sessions, *, config: Configuration = None, lenient: Lenien
             return len(calls)
 
         taken = take_sessions(SessionFile(sessions), take, limit=limit)
-        print_stored(output_console(), stored)
+        print_stored(output_console(), stored, counted=True)
     leave(taken, lenient=lenient)
 
 
@@ -72,7 +72,7 @@ def certify(sessions: Sessions, *, config: Configuration = None, lenient: Lenien
 def purge(
     *,
     config: Configuration = None,
-    everything: Annotated[bool, typer.Option("--all", help="Remove all entries, not only those that are over.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all entries, not only what is over.")] = False,
 ) -> None:
     """Remove entries that are over, and the oldest beyond the limit. What the audits have shown stays.
 

@@ -26,8 +26,14 @@ TIERS: Mapping[Tier, str] = {
 }
 
 
-def print_stored(console: Console, stored: StoredAnswers) -> None:
-    """Print which recorded calls a cache would have answered."""
+def print_stored(console: Console, stored: StoredAnswers, *, counted: bool = False) -> None:
+    """Print which recorded calls a cache would have answered.
+
+    Args:
+        console: Where.
+        stored: What was shown to it.
+        counted: Whether the configured cache counts the audits.
+    """
     stored.cache.drain()
     counts = stored.counts
     table = Table(title="What the cache would have done", title_justify="left", show_header=False)
@@ -51,7 +57,8 @@ def print_stored(console: Console, stored: StoredAnswers) -> None:
     for line in (
         "Recordings name no users: all of them are taken for one. System prompts are compared, sampling settings are not known.",
         "A hit is judged where both answers are short enough to be compared word by word; shares are of the judged ones.",
-        "Hits are counted against the recorded answers. Nothing was sent, and the configured cache was not touched.",
+        "Hits are counted against the recorded answers. Nothing was sent, and the configured cache "
+        + ("has counted the audits." if counted else "was not touched."),
     ):
         console.print(f"[dim]{line}[/]")
 

@@ -59,6 +59,8 @@ def _tell_call(console: Console, row: Row) -> None:
     evidence = row["evidence"]
     for line in [*candidate_lines(row), *assumption_lines(row)]:
         console.print(f"      {line}")
+    if found := evidence.get("cache"):
+        console.print(f"      {_cache_line(found)}")
     for line in _attack_lines(evidence):
         console.print(f"      {line}")
     if evidence.get("tag"):
@@ -69,6 +71,17 @@ def _tell_call(console: Console, row: Row) -> None:
     for name in degraded:
         console.print(f"      [yellow]degraded:[/] {escaped(in_words(name, DEGRADED))}")
     console.print(f"      [dim]{_tokens(row)}[/]")
+
+
+def _cache_line(found: Row) -> str:
+    if "hit" not in found:
+        waited = ", after waiting for somebody who asked the same" if found.get("waited") else ""
+        return f"[dim]cache:[/] no stored answer ({_text(found.get('miss'))}{waited})"
+    saved, seconds = number_of(found.get("saved")), number_of(found.get("saved_seconds")) or 0.0
+    return (
+        f"[dim]cache:[/] {_text(found.get('model'))} answered this {number_of(found.get('age_seconds')) or 0.0:,.0f} s ago "
+        f"({_text(found.get('hit'))}); saved {dollars_of(saved)} and {seconds * 1_000:,.0f} ms"
+    )
 
 
 def _attack_lines(evidence: Row) -> list[str]:

@@ -34,6 +34,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.WORK_FUNCTION: "by what all segments so far would have cost on each model, this is the model to be on (work function)",
     Reason.LOWER_EXPECTED_COST: "this model has lower expected dollars, by more than the margin",
     Reason.EXPLORED: "this model was tried, to learn what it is worth (exploration)",
+    Reason.ANSWERED_BEFORE: "the same was asked before, and the answer is stored",
     Reason.UPGRADE_CAPPED: "upgrades were asked for too often, so one of the cheapest models answers (upgrade watch)",
     Reason.NO_SCORE: "no score was available, so the session stays where it is",
     Reason.CURRENT_NOT_ELIGIBLE: "the session's model cannot take this call",
@@ -70,5 +71,6 @@ def in_words(value: str, words: Mapping[Words, str]) -> str:
 
 
 def plural(count: int, what: str) -> str:
-    """Return `count` things: `1 session`, `2,000 switches`."""
-    return f"{count:,} {what if count == 1 else what + ('es' if what.endswith('ch') else 's')}"
+    """Return `count` things: `1 session`, `2,000 switches`, `3 entries`."""
+    several = what[:-1] + "ies" if what.endswith("ry") else what + ("es" if what.endswith("ch") else "s")
+    return f"{count:,} {what if count == 1 else several}"
