@@ -9,7 +9,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
+
+    from langchain_core.messages import BaseMessage
 
 
 class DeliveryProbe(BaseCallbackHandler):
@@ -19,6 +21,7 @@ class DeliveryProbe(BaseCallbackHandler):
         delivered: Whether anything that a user could see has been streamed.
         asked: The provider's id of the model that was asked last, which a fallback may have put in another's place;
             `None` when it did not say.
+        sent: The messages that this model was asked with; `None` when none was seen to be asked.
     """
 
     run_inline = True
@@ -27,9 +30,11 @@ class DeliveryProbe(BaseCallbackHandler):
         super().__init__()
         self.delivered = False
         self.asked: str | None = None
+        self.sent: Sequence[BaseMessage] | None = None
 
     def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002 -- as in the base class
-        """See who is asked."""
+        """See who is asked, and with what."""
+        self.sent = messages[0] if messages else None
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.asked = name if isinstance(name, str) else None
 

@@ -25,6 +25,7 @@ from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
+from session_router_langchain.same_words import same_words
 from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
@@ -46,12 +47,20 @@ class SessionRouterState(AgentState[Any]):
     session_router: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pass:
-    """One pass through the middleware: the request as it came, and the call made of it."""
+    """One pass through the middleware: the request as it came, the call made of it, and the request as it was handed on."""
 
     request: ModelRequest[Any]
     call: Call
+    sent: ModelRequest[Any] | None = None
+
+    def is_altered(self, probe: DeliveryProbe) -> bool:
+        """Whether middleware further inside changed what the model was asked: an answer to that answers no question of ours."""
+        if self.sent is None or probe.sent is None:
+            return True
+        system = [] if self.sent.system_message is None else [self.sent.system_message]
+        return not same_words([*system, *self.sent.messages], probe.sent)
 
 
 class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
@@ -90,10 +99,11 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
+            here.sent = self._apply(here, decision)
             with attached(probe):
-                return handler(self._apply(here, decision))
+                return handler(here.sent)
 
-        return self._finish(drive(self.router, here.call, attempt, _answer, response_of=_response), probes)
+        return self._finish(drive(self.router, here.call, attempt, _answer, response_of=_response, altered=here.is_altered), probes)
 
     async def awrap_model_call(
         self,
@@ -105,10 +115,12 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
+            here.sent = self._apply(here, decision)
             with attached(probe):
-                return await handler(self._apply(here, decision))
+                return await handler(here.sent)
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer, response_of=_response), probes)
+        passed = await adrive(self.router, here.call, attempt, _answer, response_of=_response, altered=here.is_altered)
+        return self._finish(passed, probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""

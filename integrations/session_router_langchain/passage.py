@@ -64,10 +64,12 @@ class Answered(Generic[Response]):
     Attributes:
         response: What the framework gets.
         message: The whole answer in it, if there is one.
+        altered: Whether something on the way to the model changed the request: the answer is then one to another question.
     """
 
     response: Response
     message: AIMessage | None
+    altered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ def _passage(router: Router, call: Call, missed: _Missed, *, artificial: bool) -
                 outcome = outcome_of(result.message, decision, router.models, at=at)
                 outcome = replace(outcome, asks=()) if artificial else outcome
             session: Session | None = yield Observe(decision, outcome)
-            asked = None if result.message is None or artificial else missed.answered()
+            asked = None if result.message is None or result.altered or artificial else missed.answered()
             if asked is not None and result.message is not None:
                 yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
             return Passed(result.response, result.message, decision, outcome, session)
@@ -187,6 +189,7 @@ def drive(
     answer_in: Callable[[Response], AIMessage | None],
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
+    altered: Callable[[DeliveryProbe], bool] | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
@@ -197,6 +200,7 @@ def drive(
         attempt: Asks the chosen model, with the probe among its callbacks, and returns what the framework gets.
         answer_in: Finds the answer in what `attempt` returned.
         response_of: Makes what the framework gets of a stored answer; needed where the call has terms for one.
+        altered: Says whether the last attempt reached its model as it was sent; where nobody can alter it, leave it out.
         artificial: As for `passage`.
     """
     steps = passage(router, call, artificial=artificial)
@@ -210,7 +214,7 @@ def drive(
             result: Answered[Response] | Broken
             try:
                 response = attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response))
+                result = Answered(response, answer_in(response), altered is not None and altered(probe))
             except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                 result = Broken(error, probe.delivered)
             effect = steps.send(result)
@@ -225,6 +229,7 @@ async def adrive(
     answer_in: Callable[[Response], AIMessage | None],
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
+    altered: Callable[[DeliveryProbe], bool] | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
@@ -239,7 +244,7 @@ async def adrive(
             result: Answered[Response] | Broken
             try:
                 response = await attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response))
+                result = Answered(response, answer_in(response), altered is not None and altered(probe))
             except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                 result = Broken(error, probe.delivered)
             effect = steps.send(result)

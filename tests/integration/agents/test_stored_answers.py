@@ -8,6 +8,8 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain.agents.middleware import AgentMiddleware
+from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from openai import InternalServerError
@@ -64,10 +66,12 @@ async def turn(agent: Any, text: str, config: Any, way: str) -> list[Any]:
         case "async":
             await agent.ainvoke(said, config)
         case "streamed":
-            list(agent.stream(said, config, stream_mode="messages"))
+            streamed = [one for one, _ in agent.stream(said, config, stream_mode="messages")]
         case _:
-            [one async for one in agent.astream(said, config, stream_mode="messages")]
+            streamed = [one async for one, _ in agent.astream(said, config, stream_mode="messages")]
     messages: list[Any] = agent.get_state(config).values["messages"]
+    if way.startswith("streamed"):
+        assert "".join(one.text for one in streamed if one.type in {"ai", "AIMessageChunk"}) == messages[-1].text
     return messages
 
 
@@ -162,6 +166,47 @@ async def test_another_prompt_other_tools_another_user_get_an_answer_of_their_ow
     assert len(astage.asked) == 6
     assert (await turn(agent(astage, router, tools=()), HOURS, thread("c"), "async"))[-1].text
     assert len(astage.asked) == 6
+
+
+class Personal(AgentMiddleware):
+    """Puts what only this user may know into the prompt, further inside than the router looks."""
+
+    def __init__(self, secret: str = "") -> None:
+        super().__init__()
+        self.secret = secret
+
+    def personal(self, request: Any) -> Any:
+        return request.override(system_message=SystemMessage(f"The user's name is {self.secret}.")) if self.secret else request
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(self.personal(request))
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(self.personal(request))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_to_a_request_that_was_changed_on_its_way_is_not_kept(astage: Stage, way: str) -> None:
+    cache = SemanticCache()
+    router = router_of(astage, cache)
+    await turn(agent_of(astage, Personal("Ada"), router=SessionRouterMiddleware(router, principal="a"), tools=()), HOURS, thread("a"), way)
+    history = await turn(
+        agent_of(astage, Personal(), router=SessionRouterMiddleware(router, principal="b"), tools=()), HOURS, thread("b"), way
+    )
+    assert history[-1].response_metadata["session_router"]["decision"] != "cache_hit"
+    assert cache.counts() == {"miss.nothing": 2, "stored": 1}
+    assert cache._parts.flights._flights == {}
+
+
+async def test_marks_for_prompt_caches_change_nothing(astage: Stage) -> None:
+    cache = SemanticCache()
+    router = router_of(astage, cache, routes={CLAUDE: astage.claude()})
+    marking = AnthropicPromptCachingMiddleware(min_messages_to_cache=0)
+    for name in ("a", "b"):
+        routed = SessionRouterMiddleware(router, principal="ada")
+        await turn(agent_of(astage, marking, router=routed, tools=(), system_prompt="Be brief."), HOURS, thread(name), "async")
+    assert len(astage.asked) == 1
+    assert cache.counts()["hit.exact"] == 1
 
 
 async def test_the_session_stays_where_it_was(astage: Stage) -> None:
