@@ -6,8 +6,7 @@ import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from session_router import MemorySessionStore, Router, load_router
-from session_router.cache.semantic import SemanticCache
+from session_router import MemorySessionStore, Router, SemanticCache, load_router
 from session_router_demo.calls import LedgerMeter, Recorder, UsageMeter
 from session_router_demo.playing import Player
 from session_router_demo.report import Report, print_heading

@@ -8,8 +8,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from session_router import ModelSpec, Policy, Prices
-from session_router.core.cache_terms import CacheRules, Sharing
+from session_router import CacheRules, ModelSpec, Policy, Prices
 from session_router.testing.providers import Prices as BilledPrices
 from session_router.testing.providers import SimulatedModel
 from session_router_demo.scripts import scripted_model
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 FAST: Final = "fast"
 STRONG: Final = "strong"
 
-POLICY: Final = Policy(default=FAST, stake=0.10, output_tokens=120, cache=CacheRules(sharing=Sharing.TENANT))
+POLICY: Final = Policy(default=FAST, stake=0.10, output_tokens=120, cache=CacheRules(sharing="tenant"))
 """Ten cents for a badly served turn: a minute of somebody's time costs more. What one customer is told, another may be told too."""
 
 PRICES: Final[Mapping[str, Prices]] = {

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from session_router.cache.semantic import SemanticCache
     from session_router.config import load_router
     from session_router.config.litellm_prices import prices_from_litellm
+    from session_router.core.cache_terms import CacheRules
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Action, Decision, Reason
     from session_router.core.feedback import Feedback
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Action": "core.decision",
+    "CacheRules": "core.cache_terms",
     "Call": "core.call",
     "Capability": "core.model",
     "Clearance": "core.governance",
@@ -34,6 +37,7 @@ _HOME = {
     "Reason": "core.decision",
     "Router": "router",
     "SQLiteSessionStore": "stores.sqlite",
+    "SemanticCache": "cache.semantic",
     "SessionRouterError": "errors",
     "Tag": "core.governance",
     "load_router": "config",
@@ -42,6 +46,7 @@ _HOME = {
 
 __all__ = [
     "Action",
+    "CacheRules",
     "Call",
     "Capability",
     "Clearance",
@@ -55,6 +60,7 @@ __all__ = [
     "Reason",
     "Router",
     "SQLiteSessionStore",
+    "SemanticCache",
     "SessionRouterError",
     "Tag",
     "load_router",

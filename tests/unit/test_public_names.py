@@ -11,6 +11,7 @@ import session_router_langgraph
 PUBLIC = {
     session_router: {
         "Action",
+        "CacheRules",
         "Call",
         "Capability",
         "Clearance",
@@ -24,6 +25,7 @@ PUBLIC = {
         "Reason",
         "Router",
         "SQLiteSessionStore",
+        "SemanticCache",
         "SessionRouterError",
         "Tag",
         "load_router",

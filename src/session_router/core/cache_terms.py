@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from session_router.core.cached import GENERAL, CacheQuestion
 from session_router.core.checking import check_kind
@@ -47,7 +47,7 @@ class CacheRules:
         ConfigurationError: A setting is wrong.
     """
 
-    sharing: Sharing = Sharing.PRINCIPAL
+    sharing: Sharing | Literal["principal", "tenant"] = Sharing.PRINCIPAL
     reader: Clearance | None = None
     policy_epoch: str = "1"
     knowledge_epoch: str = "1"

@@ -14,9 +14,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langgraph.checkpoint.memory import InMemorySaver
 from openai import InternalServerError
 
-from session_router import Feedback, Policy
-from session_router.cache.semantic import SemanticCache
-from session_router.core.cache_terms import CacheRules
+from session_router import CacheRules, Feedback, Policy, SemanticCache
 from session_router.core.feedback import Heard
 from session_router.errors import NoModelChosen
 from session_router.testing.providers import Fault
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 HOURS = "What are your opening hours?"
 SAME = "what are your opening hours"
-SAME_FOR_ALL = Policy(stake=1.0, margin=0.0, cache=CacheRules(sharing="tenant"))  # type: ignore[arg-type]
+SAME_FOR_ALL = Policy(stake=1.0, margin=0.0, cache=CacheRules(sharing="tenant"))
 WAYS = ("sync", "async", "streamed", "streamed async")
 
 
