@@ -241,7 +241,7 @@ class CacheSection(Section):
 
     path: Name | None = None
     embedder: Literal["static", "hash", "none"] = "static"
-    sharing: Sharing = _RULES.sharing
+    sharing: Sharing = Sharing(_RULES.sharing)
     policy_epoch: Name = _RULES.policy_epoch
     knowledge_epoch: Name = _RULES.knowledge_epoch
     locale: str = _RULES.locale
