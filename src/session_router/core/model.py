@@ -109,11 +109,10 @@ def _capability(value: str) -> Capability:
 
 def _ids(given: object) -> frozenset[str]:
     # A text is a collection of texts too, and never meant as one here.
-    if isinstance(given, set | frozenset | list | tuple):
-        ids = cast("Collection[object]", given)
-        if all(isinstance(one, str) and one for one in ids):
-            return frozenset(cast("Collection[str]", ids))
-    raise ConfigurationError(key="provider_ids", value=given, rule="give a set of ids, such as {'gpt-5-mini-eu'}.")
+    ids = cast("Collection[object]", given) if isinstance(given, set | frozenset | list | tuple) else None
+    if ids is None or not all(isinstance(one, str) and one for one in ids):
+        raise ConfigurationError(key="provider_ids", value=cast("object", given), rule="give a set of ids, such as {'gpt-5-mini-eu'}.")
+    return frozenset(cast("Collection[str]", ids))
 
 
 def _is_dated(answered: str, asked: str) -> bool:
