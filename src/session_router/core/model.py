@@ -34,6 +34,8 @@ class Capability(StrEnum):
     FILES = "files"
 
 
+_COLLECTIONS: tuple[type, ...] = (set, frozenset, list, tuple)
+
 # A provider answers with a dated or numbered form of the id it was asked for: gpt-4o -> gpt-4o-2024-08-06.
 _SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{3,4}|-latest|@[\w.-]+|:[\w.-]+)+")
 
@@ -109,9 +111,9 @@ def _capability(value: str) -> Capability:
 
 def _ids(given: object) -> frozenset[str]:
     # A text is a collection of texts too, and never meant as one here.
-    ids = cast("Collection[object]", given) if isinstance(given, set | frozenset | list | tuple) else None
+    ids = cast("Collection[object]", given) if isinstance(given, _COLLECTIONS) else None
     if ids is None or not all(isinstance(one, str) and one for one in ids):
-        raise ConfigurationError(key="provider_ids", value=cast("object", given), rule="give a set of ids, such as {'gpt-5-mini-eu'}.")
+        raise ConfigurationError(key="provider_ids", value=given, rule="give a set of ids, such as {'gpt-5-mini-eu'}.")
     return frozenset(cast("Collection[str]", ids))
 
 
