@@ -273,7 +273,7 @@ def _of_others(block: Block, origin: Origin) -> Iterator[Binding]:
         return
     if origin.account:
         yield _account(BindingKind.FILE_ID, origin)
-    elif (home := home_of_file(block)) in {ANTHROPIC, GOOGLE_GENAI}:
+    elif home := home_of_file(block):
         # Whose account a user's upload is in cannot be seen; which API it was made with can.
         yield _dialect(BindingKind.FILE_ID, home)
 

@@ -11,8 +11,6 @@ from session_router.core.step import AskKind
 from session_router_langchain.bindings import (
     bindings_of_block,
     bindings_of_envelope,
-    file_id_of,
-    home_of_file,
     is_computer_output,
     is_response_id,
     origin_told_by,
@@ -246,8 +244,6 @@ class Conversion:
                 failing |= {BindingKind.SERVER_TOOL_BLOCK}
             if not by_model and self._told and self._told.intersection(_answered(inner)):
                 failing |= {BindingKind.CLIENT_TOOL_BLOCK}
-            if not by_model and home_of_file(inner) == "openai" != family_of(self.target.dialect) and file_id_of(inner):
-                failing |= {BindingKind.FILE_ID}
         return failing
 
     def _unaccepted(self, bindings: Iterable[Binding]) -> Kinds:

@@ -188,11 +188,24 @@ def _excuse(played: Played) -> str:
     doubt = ", which may be chance: the interval holds 0" if less <= 0 <= more else ""
     behind = f"{_title(best)} is lower, ours less it {_difference(played)}{doubt}"
     if played.need != ORACLE:
-        return behind
+        return f"{behind}; {_exchange(played, best)}"
     heard = played.heard[OURS] / bill.scored
     return (
         f"{behind}; what ours is told, {1 - NOISE:g} or {NOISE:g}, is no probability: it heard a chance of {heard:.3f} "
         f"of what it chose, and {bill.mean_chance:.3f} of that served well"
+    )
+
+
+def _exchange(played: Played, best: Key) -> str:
+    """Say what ours gave for what, beside a rule that ended lower, and in how many tasks they ended apart."""
+    ours, theirs, least = played.bills[OURS], played.bills[best], played.bills[OPTIMUM]
+    # What is left of one sum taken from an equal one is no difference.
+    apart = [round(task[OURS] - task[best], 9) for task in played.totals.values()]
+    higher, lower = sum(one > 0 for one in apart), sum(one < 0 for one in apart)
+    return (
+        f"ours paid {ours.dollars - theirs.dollars:+.2f} USD for its calls and risked {ours.risk - theirs.risk:+.2f}, with {ours.switches} "
+        f"switches against {theirs.switches}, of which the optimum makes {least.switches}; higher in {higher} of {len(apart)} tasks, "
+        f"lower in {lower}"
     )
 
 

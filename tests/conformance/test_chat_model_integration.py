@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import zlib
 from contextlib import contextmanager
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import openai
 import pytest
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 from session_router import Capability, ModelSpec, Router
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
 
 # What LangChain and the provider clients warn about, whoever calls them.
 BETA = "ignore:The method .* is in beta:langchain_core._api.beta_decorator.LangChainBetaWarning"
@@ -57,6 +60,12 @@ def downloaded(url: str, **_: Any) -> httpx.Response:
     return httpx.Response(200, content=MEDIA[url[-4:]], request=httpx.Request("GET", url))
 
 
+def cacheable() -> list[BaseMessage]:
+    """Return a prompt long enough to be cached, marked as Anthropic wants it and nobody else reads it."""
+    text = {"type": "text", "text": "Be brief. " * 2_000, "cache_control": {"type": "ephemeral"}}
+    return [SystemMessage([text]), HumanMessage("Hello")]
+
+
 @contextmanager
 def refused_by(stage: Stage) -> Iterator[None]:
     """Let the providers refuse what the block asks for."""
@@ -70,6 +79,8 @@ def refused_by(stage: Stage) -> Iterator[None]:
 @pytest.mark.filterwarnings(BETA, OPENAI_PARSED, OPENAI_PYDANTIC_V1, OPENAI_FILENAME)
 class RoutedSuite(ChatModelIntegrationTests):
     routed: ClassVar[Router]
+    counted: ClassVar[tuple[str, ...]]
+    """Kinds of tokens that the providers of the suite count apart."""
 
     def routes(self, stage: Stage) -> dict[str, Any]:
         raise NotImplementedError
@@ -131,12 +142,40 @@ class RoutedSuite(ChatModelIntegrationTests):
     def model_override_value(self) -> str:
         return list(self.routed.models)[-1]
 
+    @property
+    def supported_usage_metadata_details(self) -> Any:
+        return {"invoke": [*self.counted], "stream": [*self.counted]}
+
+    def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
+        return self.asked("Hello", stream=stream)
+
+    def invoke_with_cache_creation_input(self, *, stream: bool = False) -> AIMessage:
+        return self.asked(cacheable(), stream=stream)
+
+    def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
+        self.asked(cacheable(), stream=stream)
+        answer = self.asked(cacheable(), stream=stream)
+        # The suite is content with none.
+        assert answer.usage_metadata is not None
+        assert answer.usage_metadata.get("input_token_details", {}).get("cache_read", 0) > 1_000
+        return answer
+
+    def asked(self, given: Any, *, stream: bool) -> AIMessage:
+        model = SessionRouterChatModel(router=self.routed, model=self.model_override_value)  # the same one, each time
+        if not stream:
+            return model.invoke(given)
+        whole = reduce(add, model.stream(given))
+        assert isinstance(whole, AIMessage)
+        return whole
+
     @pytest.mark.xfail(strict=True, raises=AssertionError, reason="Recorded HTTP is not played back: simulators answer.")
     def test_stream_time(self, *_: Any) -> None:
         assert self.enable_vcr_tests
 
 
 class TestChatCompletions(RoutedSuite):
+    counted = ("cache_read_input",)
+
     def routes(self, stage: Stage) -> dict[str, Any]:
         return {name: stage.chat(name, stream_usage=True, **UNSHARED) for name in ("sim-chat", "sim-chat-2")}
 
@@ -152,11 +191,15 @@ class TestChatCompletions(RoutedSuite):
 
 
 class TestResponses(RoutedSuite):
+    counted = ("cache_read_input", "reasoning_output")
+
     def routes(self, stage: Stage) -> dict[str, Any]:
         return {name: stage.responses(name, **UNSHARED) for name in ("sim-responses", "sim-responses-2")}
 
 
 class TestMessages(RoutedSuite):
+    counted = ("cache_read_input", "cache_creation_input")
+
     def routes(self, stage: Stage) -> dict[str, Any]:
         return {name: stage.claude(name, thinking=None, **UNSHARED) for name in ("sim-claude", "sim-claude-2")}
 
@@ -170,6 +213,8 @@ class TestMessages(RoutedSuite):
 
 
 class TestMixed(RoutedSuite):
+    counted = ("cache_read_input",)
+
     def routes(self, stage: Stage) -> dict[str, Any]:
         # Nothing moves under a lock whose holder is unknown, so the first route gets the suite's tool loops with
         # images in them, which Chat Completions does not take.

@@ -236,6 +236,28 @@ def test_interrupting_ends_with_130_and_one_line() -> None:
     assert errors == "interrupted\n"
 
 
+STUCK = """
+import sys, threading
+from session_router.cli import demo, main
+
+def run(*rest, **named):
+    threading.Thread(target=threading.Event().wait).start()
+    print("a row")
+    raise KeyboardInterrupt
+
+demo._run = run
+sys.argv = ["session-router", "demo"]
+main()
+"""
+
+
+def test_interrupting_waits_for_no_thread() -> None:
+    ended = subprocess.run(  # noqa: S603 -- our own command
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60, check=False, env=_environment()
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "a row\n", "interrupted\n")
+
+
 def test_json_is_one_row_a_call_the_same_every_time_and_explain_reads_it(tmp_path: Path, runs: dict[str, Totals]) -> None:
     from session_router.cli.app import app
 

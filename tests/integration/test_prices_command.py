@@ -74,6 +74,14 @@ def test_a_configuration_without_a_price_list_names_itself() -> None:
     assert cells(output, "strong")[:5] == ["strong", "3", "0.3", "3.75", "15"]
 
 
+def test_a_name_of_no_model_is_told_and_nothing_is_shown(config: Path) -> None:
+    config.write_text(f'{CONFIG}\n[policy]\ndefault = "fsat"\n', encoding="utf-8")
+    code, output = run_command(shlex.join(["session-router", "prices", "--config", str(config)]))
+    assert code == 2
+    assert f"{config}: `policy.default` is 'fsat'" in output
+    assert "│" not in output
+
+
 def test_an_unknown_price_is_told_and_nothing_is_shown(config: Path) -> None:
     config.write_text(CONFIG.replace("openai:small-1", "openai:smal-1"), encoding="utf-8")
     code, output = run_command(shlex.join(["session-router", "prices", "--config", str(config)]))

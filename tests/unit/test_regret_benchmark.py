@@ -419,6 +419,7 @@ class TestPlaying:
         raw, probable = (unmet["note"].partition(f"{name}: ")[2] for name in ("raw", "probable"))
         assert "is no probability: it heard a chance of" in raw.partition("probable: ")[0]
         assert "is no probability" not in probable
+        assert "ours paid +0.00 USD for its calls and risked +1.00" in probable
         assert "ours less it +" in probable
 
     def test_every_figure_has_a_name_of_its_own(self) -> None:

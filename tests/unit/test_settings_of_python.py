@@ -46,6 +46,9 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: ModelSpec(prices=(1, 2)), "prices"),  # type: ignore[arg-type]
         (lambda: ModelSpec(clearance="all"), "clearance"),  # type: ignore[arg-type]
         (lambda: ModelSpec(capabilities={"fly"}), "capabilities"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(provider_ids="gpt-5-mini"), "provider_ids"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(provider_ids={""}), "provider_ids"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(provider_ids=[5]), "provider_ids"),  # type: ignore[arg-type]
         (lambda: Tag(level=9), "tag.level"),  # type: ignore[arg-type]
         (lambda: Clearance(max_level=9), "clearance.max_level"),  # type: ignore[arg-type]
         (lambda: Router({}), "routes"),
@@ -73,6 +76,7 @@ def test_a_wrong_setting_names_its_key_and_the_rule(make: Any, key: str) -> None
 
 def test_what_is_right_is_taken() -> None:
     spec = ModelSpec(model="openai:x", prices=PRICES, capabilities={"tools"}, context_window=1, skill=1, clearance=Clearance(max_level=2))  # type: ignore[arg-type]
+    assert ModelSpec(provider_ids=("x-eu",)).provider_ids == {"x-eu"}  # type: ignore[arg-type]
     router = Router({"fast": spec}, policy=Policy(stake=0, default="fast"), key=b"k" * 16)
     assert router.models["fast"].capabilities == {"tools"}  # type: ignore[index]
     assert router.key == b"k" * 16

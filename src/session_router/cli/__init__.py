@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import sys
+import threading
 
 from session_router.cli.exit_codes import INTERRUPTED, WRONG_USE
 from session_router.errors import MissingExtra, SessionRouterError
@@ -29,6 +31,23 @@ def main() -> None:
     except KeyboardInterrupt:
         # While modules are loaded; the commands see to themselves.
         raise SystemExit(INTERRUPTED) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            _wait_for_no_thread()
+        raise
+
+
+def _wait_for_no_thread() -> None:
+    """End an interrupted process now if a thread would keep it.
+
+    The agents of the demo run in threads. One that is in the middle of a call, or whose start was what the interruption hit,
+    which nobody then tells to end, would hold the terminal until somebody interrupts again.
+    """
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(INTERRUPTED)
 
 
 def _make_printable() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store
+from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store, unknown_names
 from session_router.config.cache import build_cache
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
@@ -126,8 +126,9 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
         MissingExtra: The file is YAML and pyyaml is not installed.
     """
     layers = _layers(path, os.environ if environment is None else environment)
-    priced, problems = build_prices(_settings(layers), layers)
-    if problems:
+    settings = _settings(layers)
+    priced, problems = build_prices(settings, layers)
+    if problems := [*unknown_names(settings, {}, layers), *problems]:
         raise raised(problems)
     return priced
 

@@ -88,14 +88,8 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
     Raises:
         ConfigurationError: A model has no price, two, or nothing behind it, or a name is unknown.
     """
-    known, default = settings.models, settings.policy.default
-    stated: list[tuple[KeyPath, str, object]] = [(("models", name), name, None) for name in replacements]
-    stated += [] if default is None else [(("policy", "default"), default, default)]
-    problems = [
-        _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
-        for path, name, value in stated
-        if name not in known
-    ]
+    known = settings.models
+    problems = unknown_names(settings, replacements, layers)
     priced, wrong = build_prices(settings, layers)
     problems += wrong
     problems += [
@@ -106,6 +100,18 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
     if problems:
         raise raised(problems)
     return {name: _spec(section, priced[name], name, replacements, layers) for name, section in known.items()}
+
+
+def unknown_names(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> list[ConfigurationError]:
+    """Return what is wrong with names that stand for models."""
+    known, default = settings.models, settings.policy.default
+    stated: list[tuple[KeyPath, str, object]] = [(("models", name), name, None) for name in replacements]
+    stated += [] if default is None else [(("policy", "default"), default, default)]
+    return [
+        _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
+        for path, name, value in stated
+        if name not in known
+    ]
 
 
 def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> ConfigurationError:

@@ -27,7 +27,7 @@ class BindingReach(StrEnum):
 
     MODEL = "model"  # only the model that wrote it
     ACCOUNT = "account"  # any model of the same endpoint and account
-    DIALECT = "dialect"  # any model that speaks the same API
+    DIALECT = "dialect"  # any model that speaks the same API, or one of the same house
 
 
 KEPT_BY_PROVIDER: frozenset[BindingKind] = frozenset({BindingKind.PREVIOUS_RESPONSE, BindingKind.CONTAINER, BindingKind.FILE_ID})
@@ -41,8 +41,8 @@ class Binding:
     Attributes:
         kind: What is bound.
         reach: How far it can travel.
-        holder: The model name, the account or the dialect that `reach` speaks of; empty when unknown,
-            in which case no target accepts it.
+        holder: The model name, the account or the dialect that `reach` speaks of; `openai` stands for `openai-chat` and
+            `openai-responses`. Empty when unknown, in which case no target accepts it.
     """
 
     kind: BindingKind

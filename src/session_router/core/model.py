@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import NoneType
-from typing import TYPE_CHECKING, Any, NewType
+from typing import TYPE_CHECKING, Any, NewType, cast
 
 from session_router.core.binding import BindingReach
 from session_router.core.checking import check_kind, check_number
@@ -16,7 +16,7 @@ from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from session_router.core.binding import Binding
 
@@ -33,6 +33,8 @@ class Capability(StrEnum):
     AUDIO = "audio"
     FILES = "files"
 
+
+_COLLECTIONS: tuple[type, ...] = (set, frozenset, list, tuple)
 
 # A provider answers with a dated or numbered form of the id it was asked for: gpt-4o -> gpt-4o-2024-08-06.
 _SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{3,4}|-latest|@[\w.-]+|:[\w.-]+)+")
@@ -83,6 +85,7 @@ class ModelSpec:
         check_kind(self.clearance, (Clearance, NoneType), key="clearance", rule="give a `Clearance`.")
         if self.capabilities is not None:
             object.__setattr__(self, "capabilities", frozenset(map(_capability, self.capabilities)))
+        object.__setattr__(self, "provider_ids", _ids(self.provider_ids))
 
     def answers_as(self, provider_id: str) -> int:
         """How well `provider_id` fits this model: length of the id that matches, 0 for none."""
@@ -91,12 +94,11 @@ class ModelSpec:
 
     def accepts(self, binding: Binding, *, name: str) -> bool:
         """Whether a request to this model, called `name`, may carry `binding` unchanged."""
-        own = {
-            BindingReach.MODEL: name,
-            BindingReach.ACCOUNT: self.account,
-            BindingReach.DIALECT: self.dialect,
-        }[binding.reach]
-        return bool(own) and binding.holder == own
+        holder = binding.holder
+        if binding.reach is BindingReach.DIALECT:
+            return bool(holder) and (self.dialect == holder or self.dialect.startswith(f"{holder}-"))
+        own = name if binding.reach is BindingReach.MODEL else self.account
+        return bool(own) and holder == own
 
 
 def _capability(value: str) -> Capability:
@@ -105,6 +107,14 @@ def _capability(value: str) -> Capability:
     except ValueError:
         known = ", ".join(repr(one.value) for one in Capability)
         raise ConfigurationError(key="capabilities", value=value, rule=f"choose among {known}.") from None
+
+
+def _ids(given: object) -> frozenset[str]:
+    # A text is a collection of texts too, and never meant as one here.
+    ids = cast("Collection[object]", given) if isinstance(given, _COLLECTIONS) else None
+    if ids is None or not all(isinstance(one, str) and one for one in ids):
+        raise ConfigurationError(key="provider_ids", value=given, rule="give a set of ids, such as {'gpt-5-mini-eu'}.")
+    return frozenset(cast("Collection[str]", ids))
 
 
 def _is_dated(answered: str, asked: str) -> bool:

@@ -71,15 +71,20 @@ class Hindsight:
         A session in the other state can make the same choices. It pays more only at its next visit of each model, after which
         both have read the same.
         """
-        runs, gaps, handoff = self._costs.runs, self._costs.gaps, terms.handoff
+        runs, handoff = self._costs.runs, terms.handoff
+        at, gaps = NEVER, self._costs.gaps(0)
 
         def worth(better: _State, other: _State) -> float:
-            number, extra = better[0], 0.0
-            if better[1] != other[1]:
+            nonlocal at, gaps
+            number, current, visits = better
+            if number != at:  # a stage compares its states with one another, many times
+                at, gaps = number, self._costs.gaps(number)
+            extra = 0.0
+            if current != other[1]:
                 if number < len(runs) and runs[number].held:
                     return inf  # a lock forbids it to choose the same
                 extra = handoff
-            for gap, visit, wanted in zip(gaps(number), better[2], other[2], strict=True):
+            for gap, visit, wanted in zip(gaps, visits, other[2], strict=True):
                 if visit != wanted:
                     extra += gap[visit, wanted]
             return extra

@@ -7,7 +7,7 @@ has outgrown a model. Only the first call of a run depends on what its model rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class RunCosts:
         self.models = costs.models
         self.runs: Sequence[Run] = runs_of(costs)
         self._later = [{name: self._later_calls(run, name) for name in run.eligible} for run in self.runs]
-        self._lasts: dict[tuple[ModelName, int], int] = {}
+        self._savings: dict[tuple[ModelName, int], Sequence[float]] = {}
         self._advantages: dict[tuple[ModelName, int, int], list[float]] = {}
         self._gaps: dict[int, tuple[_Gaps, ...]] = {}
 
@@ -93,15 +93,7 @@ class RunCosts:
 
     def last_use(self, name: ModelName, visit: int) -> int:
         """Return the last run whose price the visit changes; the visit's own run when there is none."""
-        if (known := self._lasts.get((name, visit))) is not None:
-            return known
-        last = visit
-        while last + 1 < len(self.runs) and self.lives(name, visit, last + 1):
-            last += 1
-        while last > visit and not self._saved(last, name, visit):
-            last -= 1
-        self._lasts[name, visit] = last
-        return last
+        return visit + len(self._saved(name, visit))
 
     def gaps(self, number: int) -> Sequence[Mapping[tuple[int, int], float]]:
         """Return, for each model, what a later visit than its last would have been worth from run `number` on.
@@ -118,8 +110,8 @@ class RunCosts:
         most = self._advantages.get((name, visit, wanted))
         since = max(visit, wanted) + 1
         if most is None:
-            last = max(self.last_use(name, one) for one in (visit, wanted) if one != NEVER)
-            saved = [self._saved(at, name, wanted) - self._saved(at, name, visit) for at in range(since, last + 1)]
+            had, would = (self._saved(name, one)[since - one - 1 :] if one != NEVER else () for one in (visit, wanted))
+            saved = [more - less for more, less in zip_longest(would, had, fillvalue=0.0)]
             most = self._advantages[name, visit, wanted] = list(accumulate(reversed(saved), max, initial=0.0))
         # The last element is the most from run `since` on, the one before it that from the next run on.
         return most[max(0, len(most) - 1 - (number - since))]
@@ -130,10 +122,19 @@ class RunCosts:
     def _later_calls(self, run: Run, name: ModelName) -> float:
         return sum(self._costs.dollars(call, name, call - 1) for call in range(run.first + 1, run.last + 1))
 
-    def _saved(self, number: int, name: ModelName, visit: int) -> float:
-        if visit == NEVER or name not in self.runs[number].eligible:
-            return 0.0
-        return self._first_call(number, name, NEVER) - self._first_call(number, name, visit)
+    def _saved(self, name: ModelName, visit: int) -> Sequence[float]:
+        """Return what the visit saves at each run after it, the next one first, up to the last at which it saves anything."""
+        if (known := self._savings.get((name, visit))) is None:
+            found: list[float] = []
+            for number in range(visit + 1, len(self.runs)):
+                if not self.lives(name, visit, number):
+                    break
+                serves = name in self.runs[number].eligible
+                found.append(self._first_call(number, name, NEVER) - self._first_call(number, name, visit) if serves else 0.0)
+            while found and not found[-1]:
+                found.pop()
+            known = self._savings[name, visit] = found
+        return known
 
 
 class _Gaps(dict[tuple[int, int], float]):

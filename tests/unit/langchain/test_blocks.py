@@ -323,7 +323,8 @@ class TestBindings:
             ({"type": "image", "source": {"type": "file", "file_id": "x"}}, "anthropic"),
             ({"type": "container_upload", "file_id": "x"}, "anthropic"),
             ({"type": "media", "mime_type": "video/mp4", "file_uri": "gs://a/b"}, "google-genai"),
-            ({"type": "file", "file": {"file_id": "file-1"}}, ""),
+            ({"type": "file", "file": {"file_id": "file-1"}}, "openai"),
+            ({"type": "file", "file_id": "file-1"}, "openai"),
             ({"type": "file", "file_id": "anything"}, ""),
         ],
     )

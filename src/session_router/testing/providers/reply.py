@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from session_router.testing.providers.prompt import ToolCall
 
 Stop: TypeAlias = Literal["end", "length", "refusal"]
-ClientItemType: TypeAlias = Literal["computer_call", "mcp_approval_request"]
+ClientItemType: TypeAlias = Literal["computer_call", "apply_patch_call", "mcp_approval_request"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,6 +28,7 @@ ID_PREFIXES = {
     "reasoning": "rs",
     "web_search_call": "ws",
     "computer_call": "cu",
+    "apply_patch_call": "apc",
     "mcp_approval_request": "mcpr",
 }
 REASONING_FOLLOWERS = frozenset(kind for kind in TYPES if kind.endswith("_call")) | {"reasoning", "mcp_approval_request", "mcp_list_tools"}

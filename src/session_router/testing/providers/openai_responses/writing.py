@@ -102,6 +102,13 @@ def _client_item(item: ClientItem, drafting: Drafting) -> JsonObject:
             "pending_safety_checks": [],
             "status": "completed",
         }
+    elif item.type == "apply_patch_call":
+        defaults = {
+            "id": new("apc_"),
+            "call_id": new("call_"),
+            "operation": {"type": "delete_file", "path": "a.py"},
+            "status": "completed",
+        }
     else:
         defaults = {"id": new("mcpr_"), "name": "tool", "arguments": "{}", "server_label": "server"}
     return {"type": item.type, **defaults, **item.fields}
