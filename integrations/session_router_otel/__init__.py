@@ -9,11 +9,11 @@ from session_router_otel.instrumenting import instrument, uninstrument
 from session_router_otel.sessions import session
 
 if TYPE_CHECKING:
-    from session_router_otel.exporting import Exporting, exporting
     from session_router_otel.processor import SessionSpanProcessor
+    from session_router_otel.providers import Exporting, exporting
     from session_router_otel.sampling import SessionSampler
 
-_OF_THE_SDK = {"Exporting": "exporting", "SessionSampler": "sampling", "SessionSpanProcessor": "processor", "exporting": "exporting"}
+_OF_THE_SDK = {"Exporting": "providers", "SessionSampler": "sampling", "SessionSpanProcessor": "processor", "exporting": "providers"}
 
 __all__ = [
     "Exporting",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
@@ -73,6 +74,8 @@ def uninstrument(router: Router) -> None:
 
 def _switch_agent_spans() -> None:
     wanting = [(router, tracer) for router, (_, tracer, agent_spans) in _instrumented.items() if agent_spans]
+    if not wanting and "session_router_otel.agents" not in sys.modules:
+        return
     try:
         from session_router_otel import agents
         from session_router_otel.chats import Spans
