@@ -58,6 +58,7 @@ def instrument(
             # Instruments of one name exist once: routers of one provider share them.
             _metrics[meters] = Metrics(meters.get_meter(SCOPE, _version()))
         observer = TelemetryObserver(router, tracer, _metrics[meters])
+        _metrics[meters].routers.add(router)
         _instrumented[router] = observer, tracer, agent_spans
         _add_processor(tracers)
         router.observers = (*router.observers, observer)
@@ -69,6 +70,8 @@ def uninstrument(router: Router) -> None:
     with _guard:
         observer, _tracer, _agent_spans = _instrumented.pop(router, (None, None, False))
         router.observers = tuple(one for one in router.observers if one is not observer)
+        for made in _metrics.values():
+            made.routers.discard(router)
         _switch_agent_spans()
 
 

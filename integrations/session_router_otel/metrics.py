@@ -6,6 +6,7 @@ for a model: totals are kept here and read when the metrics are collected, and s
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from opentelemetry.metrics import Observation
 
 from session_router_otel import conventions as names
+from session_router_otel.certificates import certified_errors, strata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import CallbackOptions, Meter
+
+    from session_router.router import Router
 
 Label: TypeAlias = tuple[str, str]
 """Name and value of a metric's attribute."""
@@ -81,7 +85,11 @@ class Waiting:
 
 
 class Metrics:
-    """The instruments of one meter."""
+    """The instruments of one meter.
+
+    Attributes:
+        routers: Whose caches are read.
+    """
 
     def __init__(self, meter: Meter) -> None:
         def histogram(name: str, unit: str, buckets: tuple[float, ...], description: str) -> Waiting:
@@ -107,6 +115,18 @@ class Metrics:
             unit="USD",
             description="Dollars that decisions were expected to save over staying, by the forecast of the segment.",
         )
+        self.routers: weakref.WeakSet[Router] = weakref.WeakSet()
+        for name, unit, read, description in (
+            (names.CACHE_CERTIFIED_ERROR, "{share}", certified_errors, "Share of wrong answers per hit that certificates allow."),
+            (names.CACHE_STRATA, "{stratum}", strata, "Strata of the response cache, by what they may do."),
+        ):
+            meter.create_observable_gauge(name, callbacks=[self._reading(read)], unit=unit, description=description)
+
+    def _reading(self, read: Callable[[Iterable[Router]], list[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observed(_: CallbackOptions) -> Iterable[Observation]:
+            return read(list(self.routers))
+
+        return observed
 
     def _flushing(self, totals: Totals) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observed(options: CallbackOptions) -> Iterable[Observation]:

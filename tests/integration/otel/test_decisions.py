@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,11 +10,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.call import Outcome
-from session_router.core.decision import Action, Evidence
+from session_router.core.decision import Action
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
+from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel.attributes import attributes_of
 from support.telemetry import Exported, assert_conforms, facts
+from support.telemetry_cache import CachedEvidence, Strata
 from values import FAST, SESSION, STRONG, Answers, FlakyStore, Prefers, ai, answered, call_of, failed, human, router, spec, tool
 
 if TYPE_CHECKING:
@@ -144,13 +146,6 @@ def test_what_was_unavailable_is_told(exported: Exported) -> None:
     exported.check()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedEvidence(Evidence):
-    """Evidence of a router with a response cache."""
-
-    cache: CacheHit | CacheMiss | None = None
-
-
 def looked_up(decision: Decision, found: CacheHit | CacheMiss, **changes: Any) -> dict[str, Any]:
     return dict(attributes_of(replace(decision, evidence=CachedEvidence(cache=found), **changes)))
 
@@ -171,6 +166,24 @@ def test_a_hit_says_what_it_saved() -> None:
     missed = looked_up(decision, CacheMiss(reason=MissReason.GUARDED))
     assert (missed["session_router.cache.result"], missed["session_router.cache.reason"]) == ("miss", "guarded")
     assert_conforms("spans", "session_router.route", missed)
+
+
+def test_certificates_of_a_cache_are_read_with_the_metrics(exported: Exported) -> None:
+    one, two, three = router(), router(), router()
+    target = Target(wrong=0.01, strata=4)
+    shown = {
+        Stratum(category="faq", verifier="v", score_bin=1): Wager(target=target, certified=True),
+        Stratum(category="faq", verifier="v", score_bin=2): Wager(target=target),
+        Stratum(category="faq", verifier="v", score_bin=3): Wager(target=target, certified=True, closed=True),
+    }
+    one.cache, two.cache = Strata(shown), Strata(None)  # type: ignore[attr-defined]
+    with exported.of(one, two, three):
+        points = exported.points()
+        exported.check()
+    assert points["session_router.cache.certified_error"] == [({"session_router.cache.category": "faq"}, 0.01)]
+    states = {labels["session_router.cache.state"]: number for labels, number in points["session_router.cache.strata"]}
+    assert states == {"serving": 1, "watching": 1, "closed": 1}
+    assert "session_router.cache.strata" not in exported.points()
 
 
 async def test_sync_and_async_tell_the_same(exported: Exported) -> None:
