@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
+PHOENIX := .venv-phoenix
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench embedder prior docs clean
+.PHONY: help run trace test backends check bench embedder prior dashboards docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,8 +28,20 @@ $(VENV)/.encoders: $(VENV)/.ready
 run: $(VENV)/.ready ## route real agents through simulated providers, and print every call
 	@$(BIN)/session-router demo
 
+trace: $(VENV)/.ready $(PHOENIX)/.ready ## play the demo's sessions into a Phoenix on this machine, and print where to look
+	@PYTHONPATH=tools $(BIN)/python -m trace_demo $(TRACE_FLAGS)
+
 test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+backends: $(VENV)/.ready $(PHOENIX)/.ready ## run the tests that need a backend of telemetry
+	$(BIN)/python -m pytest -m backend
+
+$(PHOENIX)/.ready:
+	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
+	@$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=12'
+	@touch $@
 
 check: $(VENV)/.encoders ## lint, types, layers, docs
 	$(BIN)/ruff check .
@@ -55,8 +68,11 @@ embedder: $(VENV)/.encoders ## train the built-in embedder anew
 prior: $(VENV)/.ready ## train the prior of models without outcomes anew
 	PYTHONPATH=tools $(BIN)/python -m train_prior $(PRIOR_FLAGS)
 
+dashboards: $(VENV)/.ready ## write the dashboards anew
+	PYTHONPATH=tools $(BIN)/python -m make_dashboards
+
 docs: $(VENV)/.ready ## serve the documentation
 	$(BIN)/mkdocs serve
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) $(BENCH) build dist site
+	rm -rf $(VENV) $(BENCH) $(PHOENIX) build dist site

@@ -14,7 +14,7 @@ from session_router.core.decision import Action
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.step import AskKind, Role
-from session_router.identity import SessionNames, principal_id, session_id
+from session_router.identity import SessionNames, name_thread, principal_id, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.dialects import ANTHROPIC
@@ -75,7 +75,9 @@ class Calls:
 
     def identify(self, names: SessionNames, transcript: Transcript) -> SessionId | None:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
-        return session_id(self.router.key, names, transcript)
+        session = session_id(self.router.key, names, transcript)
+        name_thread(session, names)
+        return session
 
     def principal(self, names: SessionNames) -> SessionId | None:
         """Derive the id of what is known of the principal over all sessions; `None` when nobody is named, or nobody asks."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from session_router.core.session import Session, SessionId
 from session_router.core.session_row import session_from_plain, session_to_plain
 from session_router.errors import StoreCorrupt
+from session_router.identity import name_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,7 @@ def find_session(
     """
     carried = calls.sessions.read(state)
     if carried is not None:
+        name_thread(carried.id, names)
         return carried.id, carried
     session = calls.identify(names, transcript)
     if session is None:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import tempfile
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 MINIMUM_KEY_BYTES = 16
 _TASK = re.compile(r":[^|]*")
+
+_named: ContextVar[tuple[SessionId, str] | None] = ContextVar("session_router.named", default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,17 @@ def session_id(key: bytes, names: SessionNames, transcript: Transcript) -> Sessi
     # A length before each field, and a mark for absent ones, so that no two tuples of names read alike.
     encoded = b"".join(_field(value) for value in fields)
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
+
+
+def name_thread(session: SessionId | None, names: SessionNames) -> None:
+    """Let observers of the call that is made in this context know what the application calls its session."""
+    _named.set(None if session is None or names.thread is None else (session, names.thread))
+
+
+def thread_of(session: SessionId | None) -> str | None:
+    """Return what the application calls `session`, as far as it was said in this context: for observers, and part of no decision."""
+    named = _named.get()
+    return None if named is None or named[0] != session else named[1]
 
 
 def population_id(key: bytes) -> SessionId:

@@ -184,8 +184,8 @@ class AuditLog(Protocol):
 class Observer(Protocol):
     """Watches; may not change anything. Its exceptions are logged and dropped.
 
-    It may also have `on_feedback(decision_id: str, feedback: Feedback) -> None`, to see what is told to `Router.feedback`, but for
-    repetitions.
+    It may also have `on_call(call: Call) -> None`, to see a call before it is routed, in the thread or task that routes it; and
+    `on_feedback(decision_id: str, feedback: Feedback) -> None`, to see what is told to `Router.feedback`, but for repetitions.
     """
 
     def on_decision(self, decision: Decision) -> None:

@@ -49,7 +49,7 @@ alarms = logging.getLogger("session_router.alarms")
 
 Result = TypeVar("Result")
 
-_OPTIONAL = {"on_feedback"}
+_OPTIONAL = {"on_call", "on_feedback"}
 """What observers need not have."""
 
 
@@ -129,6 +129,7 @@ class Router:
         Returns:
             The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
         """
+        self._tell("on_call", call)
         decision = self._drive(route(call, self.models, self.policy, self._population))
         self._recent.decided(decision)
         self._tell("on_decision", decision)
@@ -136,6 +137,7 @@ class Router:
 
     async def aroute(self, call: Call) -> Decision:
         """Do what `route` does without blocking the event loop."""
+        self._tell("on_call", call)
         decision = await self._adrive(route(call, self.models, self.policy, self._population))
         self._recent.decided(decision)
         self._tell("on_decision", decision)

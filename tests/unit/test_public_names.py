@@ -7,6 +7,7 @@ import pytest
 import session_router
 import session_router_langchain
 import session_router_langgraph
+import session_router_otel
 
 PUBLIC = {
     session_router: {
@@ -41,6 +42,15 @@ PUBLIC = {
         "repair",
         "target_of",
     },
+    session_router_otel: {
+        "Exporting",
+        "SessionSampler",
+        "SessionSpanProcessor",
+        "exporting",
+        "instrument",
+        "session",
+        "uninstrument",
+    },
     session_router_langgraph: {"RouterState", "create_router_node", "model_selector"},
 }
 
@@ -57,7 +67,7 @@ def test_a_user_learns_twenty_names_at_most() -> None:
     assert len(session_router.__all__) <= 20
 
 
-@pytest.mark.parametrize("package", [session_router, session_router_langchain], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("package", [session_router, session_router_langchain, session_router_otel], ids=lambda one: one.__name__)
 def test_what_is_not_public_is_no_attribute(package: object) -> None:
     with pytest.raises(AttributeError, match="no attribute 'Routre'"):
         package.Routre  # noqa: B018 -- looking it up is the test

@@ -1,0 +1,157 @@
+"""Spans of model calls, where no other instrumentation makes them."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.tracers.context import register_configure_hook
+from opentelemetry.trace import SpanKind
+
+from session_router.core.model import route_of
+from session_router.core.pricing import call_cost
+from session_router_langchain.authors import provider_id_of
+from session_router_langchain.outcomes import usage_of
+from session_router_langchain.witness import answer_in
+from session_router_otel import content
+from session_router_otel import conventions as names
+from session_router_otel.endpoints import PROVIDERS
+from session_router_otel.instrumentors import makes_spans
+from session_router_otel.runs import current_run, fail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import LLMResult
+    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.util.types import AttributeValue
+
+    from session_router.router import Router
+    from session_router_otel.runs import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Who makes the spans of agents and of model calls, and whose prices are known."""
+
+    tracer: Tracer
+    routers: tuple[Router, ...]
+
+
+class ChatSpans(BaseCallbackHandler):
+    """Sees every model call of the process while it is switched on.
+
+    Attributes:
+        spans: Who makes the spans; `None` while it is switched off.
+    """
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: Spans | None = None
+        self._open: dict[UUID, tuple[Span, Run | None]] = {}
+        self._guard = Lock()
+
+    def on_chat_model_start(  # noqa: D102 -- as in the base class
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002 -- as in the base class
+        messages: list[list[BaseMessage]],
+        *,
+        run_id: UUID,
+        metadata: dict[str, Any] | None = None,
+        **_: Any,  # noqa: ANN401 -- as in the base class
+    ) -> None:
+        if (spans := self.spans) is None or makes_spans():
+            return
+        told, run = metadata or {}, current_run()
+        model, provider = told.get("ls_model_name"), told.get("ls_provider")
+        attributes: dict[str, AttributeValue] = {names.SPAN_KIND: names.LLM, names.OPERATION_NAME: names.CHAT}
+        if isinstance(provider, str):
+            attributes[names.PROVIDER_NAME] = PROVIDERS.get(provider, provider)
+        if isinstance(model, str):
+            attributes[names.REQUEST_MODEL] = model
+        if (thread := told.get("thread_id")) is not None:
+            attributes[names.SESSION_ID] = attributes[names.CONVERSATION_ID] = str(thread)
+        span = spans.tracer.start_span(f"{names.CHAT} {model}" if model else names.CHAT, kind=SpanKind.CLIENT, attributes=attributes)
+        if content.wanted() and span.is_recording():
+            span.set_attribute(names.INPUT_MESSAGES, content.as_json(messages[0]))
+        with self._guard:
+            self._open[run_id] = span, run
+        if run is not None:
+            run.opened(run_id, span)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
+        """See the answer."""
+        span, run = self._closed(run_id)
+        if span is None:
+            return
+        message = answer_in(response)
+        if message is not None and span.is_recording():
+            span.set_attributes(_answered(message, () if self.spans is None else self.spans.routers))
+            if content.wanted():
+                span.set_attribute(names.OUTPUT_MESSAGES, content.as_json([message]))
+                if run is not None and message.text:
+                    run.answered(message.text)
+        span.end()
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
+        """See the failure; a stream that nobody reads to its end is none."""
+        span, _run = self._closed(run_id)
+        if span is None:
+            return
+        if not isinstance(error, GeneratorExit):
+            fail(span, error)
+        span.end()
+
+    def run_ended(self, run: Run, error: BaseException | None) -> None:
+        """End the calls of `run` whose end nobody reported."""
+        left = run.end(error)
+        with self._guard:
+            for run_id in left:
+                self._open.pop(run_id, None)
+
+    def _closed(self, run_id: UUID) -> tuple[Span | None, Run | None]:
+        with self._guard:
+            span, run = self._open.pop(run_id, (None, None))
+        if run is not None:
+            run.closed(run_id)
+        return span, run
+
+
+def _answered(message: AIMessage, routers: Sequence[Router]) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {}
+    metadata = message.response_metadata
+    provider_id = provider_id_of(message)
+    if provider_id is not None:
+        found[names.RESPONSE_MODEL] = provider_id
+    if isinstance(reason := metadata.get("finish_reason") or metadata.get("stop_reason"), str):
+        found[names.FINISH_REASONS] = [reason]
+    usage, counted = usage_of(message), message.usage_metadata
+    if usage is None or counted is None:
+        return found
+    found |= {names.INPUT_TOKENS: usage.input, names.OUTPUT_TOKENS: usage.output}
+    further = {
+        names.CACHE_READ_TOKENS: usage.cached,
+        names.CACHE_CREATION_TOKENS: usage.written,
+        names.REASONING_TOKENS: (counted.get("output_token_details") or {}).get("reasoning"),
+    }
+    found |= {name: tokens for name, tokens in further.items() if tokens}
+    for router in routers:
+        name = None if provider_id is None else route_of(provider_id, router.models)
+        if name is not None and (prices := router.models[name].prices) is not None:
+            found[names.COST_BILLED] = call_cost(prices, usage)
+            break
+    return found
+
+
+HANDLER: Final = ChatSpans()
+"""One a process: LangChain cannot be told to forget a handler, so this one is switched on and off."""
+
+_hook: ContextVar[ChatSpans | None] = ContextVar("session_router_otel.chats", default=HANDLER)
+register_configure_hook(_hook, inheritable=True)

@@ -1,0 +1,32 @@
+"""What a router with a response cache tells its observers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from session_router.core.decision import Evidence
+from session_router.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from session_router.core.cached import CacheHit, CacheMiss
+    from session_router.core.wager import Stratum, Wager
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedEvidence(Evidence):
+    """Evidence with what a look-up came to."""
+
+    cache: CacheHit | CacheMiss | None = None
+
+
+@dataclass(frozen=True)
+class Strata:
+    """A cache that tells what its audits have shown, or fails to."""
+
+    shown: dict[Stratum, Wager] | None
+
+    def strata(self) -> dict[Stratum, Wager]:
+        if self.shown is None:
+            raise StoreUnavailable
+        return self.shown

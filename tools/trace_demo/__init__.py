@@ -1,0 +1,1 @@
+"""The demo's sessions in Phoenix, on this machine."""
