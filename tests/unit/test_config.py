@@ -178,7 +178,7 @@ def test_governance_is_read_in_full(write: Any) -> None:
         (('model = "openai:small"', "model = 7"), "models.fast.model", 7, "give text"),
         (("[policy]", "[prices.fats]\ninput = 1\noutput = 1\n[policy]"), "prices.fats", "(a table)", "did you mean `fast`?"),
         (("[policy]", "[prices.fast]\ninput = 1\noutput = 1\n[policy]"), "prices.fast", "(a table)", "keep one of the two"),
-        (("[policy]", '[store]\nkind = "redis"\n[policy]'), "store.kind", "redis", "'memory' or 'sqlite'"),
+        (("[policy]", '[store]\nkind = "mysql"\n[policy]'), "store.kind", "mysql", "'memory', 'sqlite' or 'redis'"),
         (("[policy]", '[store]\nkind = "sqlite"\n[policy]'), "store.path", None, "name the file"),
         (("[policy]", '[store]\nkind = "memory"\npath = "x.db"\n[policy]'), "store.path", "x.db", "sqlite"),
     ],

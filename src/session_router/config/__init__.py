@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store
+from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
 from session_router.config.scorer import build_scorer
+from session_router.config.store import build_store
 from session_router.errors import ConfigurationError
 from session_router.identity import key_from_text
 
@@ -80,7 +81,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
 
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
-        MissingExtra: The file is YAML and pyyaml is not installed.
+        MissingExtra: The file is YAML and pyyaml is not installed, or the store is Redis and redis-py is not.
     """
     from session_router.router import Router
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 _SERVERS_RULE = "give a URL such as `redis://host:6379/0`, `RedisServers.sentinel(...)` or `RedisServers.cluster(...)`."
 LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
+LEAST_BUDGET_SECONDS, LARGEST_BUDGET_SECONDS = 0.001, 60.0
 
 
 class RedisSessionStore:
@@ -66,7 +67,8 @@ class RedisSessionStore:
         check_kind(servers, (str, RedisServers), key="servers", rule=_SERVERS_RULE)
         check_kind(key, bytes, key="key", rule="give bytes that all replicas share, such as `secrets.token_bytes(32)`, made once.")
         check_number(seconds_to_live, key="seconds_to_live", rule="give a number of seconds, 1 or more.", low=1.0, high=LONGEST_TTL_SECONDS)
-        check_number(budget_seconds, key="budget_seconds", rule="give a number of seconds, 0.001 to 60.", low=0.001, high=60.0)
+        least, most = LEAST_BUDGET_SECONDS, LARGEST_BUDGET_SECONDS
+        check_number(budget_seconds, key="budget_seconds", rule=f"give a number of seconds, {least} to {most}.", low=least, high=most)
         self.servers = RedisServers.from_url(servers) if isinstance(servers, str) else servers
         self.key = key
         self._rows = RedisRows(key)
