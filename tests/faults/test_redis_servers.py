@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from session_router.core.account import Account
+from session_router.core.boundary import Lock, LockKind
 from session_router.core.session import Session
 from session_router.errors import StoreCorrupt, StoreUnavailable
 from session_router.stores.breaker import BreakerSettings
@@ -17,7 +19,7 @@ from session_router.stores.redis_rows import key_of
 from session_router.testing.sessions import fresh_session_id, full_session
 from support.redis_servers import HOST, standalone, until
 from support.replicas import KEY, Played, Run, playing, replica, some
-from values import FAST, STRONG, ai, human, tool
+from values import FAST, OTHER, STRONG, ai, call_of, human, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +49,13 @@ def test_the_check_sees_who_moves() -> None:
     run.steps = [*history[:1]]
     run.call(store_less, played)
     assert not played.wrong
-    decision = store_less.route(_call_without_history())
+    lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=FAST, waiting_for=("a",))
+    decision = store_less.route(call_of(human()))
     played.note(history, replace(decision, model=STRONG))
-    played.note([human(), ai(by=FAST), human("more")], replace(decision, model=FAST, lock=_a_lock()))
+    played.note([human(), ai(by=FAST), human("more")], replace(decision, model=FAST, lock=lock))
     played.note([human()], replace(decision, model=None))
-    assert played.wrong == ["fast asked, strong was chosen", "the lock of fast does not end", "refused"]
+    played.note([human()], replace(decision, model=OTHER))
+    assert played.wrong == ["fast asked, strong was chosen", "the lock of fast does not end", "refused", "an uncleared model was chosen"]
 
 
 def test_a_killed_server(server: Server) -> None:
@@ -193,8 +197,6 @@ def test_rows_expire_and_what_all_sessions_share_does_not(server: Server) -> Non
         session = full_session(fresh_session_id())
         assert store.commit(session)
         assert 90_000 < server.command("PTTL", key_of("session_router", session.id)) <= 100_000
-        from session_router.core.account import Account
-
         population = Session(id=fresh_session_id(), version=1, account=Account())
         assert store.commit(population)
         assert server.command("PTTL", key_of("session_router", population.id)) == -1
@@ -234,15 +236,3 @@ class MemoryStoreThatForgets:
 
     async def acommit(self, session: object) -> bool:
         return self.commit(session)
-
-
-def _call_without_history() -> object:
-    from values import call_of
-
-    return call_of(human())
-
-
-def _a_lock() -> object:
-    from session_router.core.boundary import Lock, LockKind
-
-    return Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=FAST, waiting_for=("a",))

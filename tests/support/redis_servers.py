@@ -58,7 +58,7 @@ class Server:
         self._folder.mkdir()
         self._file = self._folder / "redis.conf"
         common = {"port": str(self.port), "bind": HOST, "dir": str(self._folder), "daemonize": "no", "protected-mode": "no"}
-        data = {} if sentinel else {"save": '""', "appendonly": "no", "enable-debug-command": "local"}
+        data = {} if sentinel else {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0"}
         self._file.write_text("".join(f"{key} {value}\n" for key, value in {**common, **data, **settings}.items()), encoding="utf-8")
         self._sentinel = sentinel
         self._process: subprocess.Popen[bytes] | None = None
@@ -228,7 +228,9 @@ class Cluster:
         return len(keys)
 
     def finish(self, slot: int, source: Server, target: Server) -> None:
-        for server in (target, source, *self.masters):
+        """Give the slot to `target`, and tell every master."""
+        ports = {int(master[1]) for _, _, master, *_ in self.raw_slots(source)} - {source.port, target.port}
+        for server in (target, source, *(one for one in self.servers if one.port in ports)):
             server.command("CLUSTER", "SETSLOT", slot, "NODE", name_of(target))
 
 
@@ -261,7 +263,11 @@ def cluster(folder: Path, *, replicas: bool = False, **settings: str) -> Iterato
             until(lambda server=server: _is_ok(server), "a cluster that is up")
         for replica in others:
             until(lambda replica=replica: b"master_link_status:up" in _info(replica), "replication")
-        yield Cluster(masters, others)
+        made = Cluster(masters, others)
+        members = 4 if replicas else 3  # first slot, last slot, master, replica
+        for server in servers:
+            until(lambda server=server: all(len(one) == members for one in made.raw_slots(server)), "a map that everybody has")
+        yield made
 
 
 def _cluster_info(server: Server) -> str:

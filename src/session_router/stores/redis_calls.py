@@ -108,7 +108,7 @@ class RedisCalls:
             StoreUnavailable: There is no answer.
             StoreCorrupt: There is something that is no value.
         """
-        reply = yield from self._ask(key, ("GET", key))
+        reply, _ = yield from self._ask(key, ("GET", key))
         if reply is not None and not isinstance(reply, bytes):
             raise StoreUnavailable(_unintelligible(reply))
         return reply
@@ -120,7 +120,7 @@ class RedisCalls:
             StoreUnavailable: It is not known whether it was stored.
         """
         tail: Command = (1, key, expected, row, milliseconds)
-        reply = yield from self._ask(key, ("EVALSHA", COMMIT_DIGEST, *tail), instead=("EVAL", COMMIT, *tail))
+        reply, sent_again = yield from self._ask(key, ("EVALSHA", COMMIT_DIGEST, *tail), instead=("EVAL", COMMIT, *tail))
         if reply == 1:
             return None
         if reply is not None and not isinstance(reply, bytes):
@@ -129,23 +129,30 @@ class RedisCalls:
             # The answer to this very commit was lost, and it was sent again.
             self.count("commit_sent_twice")
             return None
+        if sent_again:
+            msg = "the connection broke inside a commit, and the session has changed since: it is not known whether it was stored."
+            raise StoreUnavailable(msg)
         return reply or b""
 
-    def _ask(self, key: bytes, command: Command, *, instead: Command | None = None) -> Conversation:
+    def _ask(
+        self, key: bytes, command: Command, *, instead: Command | None = None
+    ) -> Generator[Exchange, list[Any] | Lost, tuple[Any, bool]]:
+        """Return the reply, and whether the command was sent more than once without an answer to the first."""
         slot = key_slot(key)
         address = yield from self._locate(slot)
-        asking, reconnect = False, False
+        asking, reconnect, sent_again = False, False, False
         for _ in range(MAXIMUM_HOPS):
             answer = yield from self._exchange(address, (("ASKING",), command) if asking else (command,), reconnect=reconnect)
             asking, reconnect = False, False
             if isinstance(answer, Lost):
                 if answer.was_idle:
+                    sent_again = True
                     continue
                 self.topology.doubt()
                 raise StoreUnavailable(_story(address, answer.error)) from answer.error
             reply = answer[-1]
             if not isinstance(reply, ResponseError):
-                return reply
+                return reply, sent_again
             match reply:
                 case NoScriptError() if instead is not None:
                     self.count("script_loaded")
