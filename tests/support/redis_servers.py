@@ -58,7 +58,7 @@ class Server:
         self._folder.mkdir()
         self._file = self._folder / "redis.conf"
         common = {"port": str(self.port), "bind": HOST, "dir": str(self._folder), "daemonize": "no", "protected-mode": "no"}
-        data = {} if sentinel else {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0"}
+        data = {} if sentinel else {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
         self._file.write_text("".join(f"{key} {value}\n" for key, value in {**common, **data, **settings}.items()), encoding="utf-8")
         self._sentinel = sentinel
         self._process: subprocess.Popen[bytes] | None = None
