@@ -66,7 +66,7 @@ def test_what_a_session_costs_is_set(write: Callable[[str], Path]) -> None:
     text = '[store]\nurl = "redis://h"\nseconds_to_live = 60\nbudget_seconds = 0.02\nprefix = "mine"\n'
     store = load_router(write(text), environment={"SESSION_ROUTER_KEY": KEY}).store
     assert isinstance(store, RedisSessionStore)
-    assert (store._milliseconds, store._prefix, store._threads._budget, store._loops._budget) == (60_000, "mine", 0.02, 0.02)
+    assert (store._milliseconds, store.prefix, store._threads._budget, store._loops._budget) == (60_000, "mine", 0.02, 0.02)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from session_router.cli.demo import demo
+from session_router.cli.doctor import doctor
 from session_router.cli.explain import explain
 from session_router.cli.fit import fit
 from session_router.cli.learn import learn
@@ -49,3 +50,4 @@ app.command()(explain)
 app.command()(learn)
 app.command()(fit)
 app.command()(prices)
+app.command()(doctor)

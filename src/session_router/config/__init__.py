@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_key", "load_prices", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_key", "load_prices", "load_router", "load_settings", "load_store"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -123,6 +123,24 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
     if problems:
         raise raised(problems)
     return priced
+
+
+def load_store(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> SessionStore:
+    """Read a configuration and open its store, without building a router.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed, or the store is Redis and redis-py is not.
+    """
+    environment = os.environ if environment is None else environment
+    layers = _layers(path, environment)
+    settings = _settings(layers)
+    store, _ = build_store(settings, build_key(settings, environment, layers), layers)
+    return store
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

@@ -43,6 +43,8 @@ class RedisSessionStore:
     Attributes:
         servers: Which servers.
         key: The key of the rows. Identities derived from the same key find their sessions again, on any replica.
+        budget_seconds: What a load or a commit may take.
+        prefix: What the keys in Redis begin with.
 
     Raises:
         MissingExtra: redis-py is not installed.
@@ -71,9 +73,10 @@ class RedisSessionStore:
         check_number(budget_seconds, key="budget_seconds", rule=f"give a number of seconds, {least} to {most}.", low=least, high=most)
         self.servers = RedisServers.from_url(servers) if isinstance(servers, str) else servers
         self.key = key
+        self.budget_seconds = budget_seconds
+        self.prefix = prefix
         self._rows = RedisRows(key)
         self._milliseconds = round(seconds_to_live * 1000)
-        self._prefix = prefix
         self._fences = Fences()
         self._calls = RedisCalls(self.servers, clock=time.monotonic, breaker=breaker)
         self._threads = ThreadDriver(self.servers, budget_seconds=budget_seconds)
@@ -86,11 +89,11 @@ class RedisSessionStore:
             StoreUnavailable: No server answered in time, or none is asked for a moment.
             StoreCorrupt: The row failed its checks.
         """
-        return self._read(session, self._threads.drive(self._calls.load(key_of(self._prefix, session))))
+        return self._read(session, self._threads.drive(self._calls.load(key_of(self.prefix, session))))
 
     async def aload(self, session: SessionId) -> Session | None:
         """Do what `load` does without blocking the event loop."""
-        return self._read(session, await self._loops.drive(self._calls.load(key_of(self._prefix, session))))
+        return self._read(session, await self._loops.drive(self._calls.load(key_of(self.prefix, session))))
 
     def commit(self, session: Session) -> bool:
         """Store `session` if the stored version is one below it, and the stored row the one that was read here last.
@@ -164,7 +167,7 @@ class RedisSessionStore:
     def _put(self, session: Session, expected: bytes, row: bytes) -> Conversation:
         # What all sessions have in common is no session, and never forgotten.
         milliseconds = 0 if session.last_call == inf else self._milliseconds
-        return self._calls.commit(key_of(self._prefix, session.id), expected=expected, row=row, milliseconds=milliseconds)
+        return self._calls.commit(key_of(self.prefix, session.id), expected=expected, row=row, milliseconds=milliseconds)
 
     def _is_lost(self, session: SessionId, stored: bytes) -> bool:
         if not stored:
