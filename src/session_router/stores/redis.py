@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from session_router.core.checking import check_kind, check_number
 from session_router.errors import MissingExtra, StoreCorrupt
-from session_router.stores.fences import Fences
-from session_router.stores.redis_rows import RedisRows, head_of, key_of, new_fence
+from session_router.stores.redis_rows import RedisRows, key_of, new_fence
 from session_router.stores.redis_servers import RedisServers
+from session_router.stores.seen_rows import SeenRows
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -77,7 +77,7 @@ class RedisSessionStore:
         self.prefix = prefix
         self._rows = RedisRows(key)
         self._milliseconds = round(seconds_to_live * 1000)
-        self._fences = Fences()
+        self._seen = SeenRows()
         self._calls = RedisCalls(self.servers, clock=time.monotonic, breaker=breaker)
         self._threads = ThreadDriver(self.servers, budget_seconds=budget_seconds)
         self._loops = LoopDriver(self.servers, budget_seconds=budget_seconds)
@@ -143,23 +143,24 @@ class RedisSessionStore:
         # An empty value is what a damaged server may leave; no row of ours is empty.
         if not stored:
             return None
-        try:
-            read, fence = self._rows.decode(session, stored)
-        except StoreCorrupt:
-            self._calls.count("corrupt_row")
-            raise
-        self._fences.saw(session, read.version, fence)
+        read = self._seen.session_in(stored, session)
+        if read is None:
+            try:
+                read = self._rows.decode(session, stored)
+            except StoreCorrupt:
+                self._calls.count("corrupt_row")
+                raise
+            self._seen.saw(read, stored)
         return read
 
     def _commit(self, session: Session) -> Generator[Any, Any, bool]:
         before = session.version - 1
         if before < 0:
             return False
-        fence = new_fence()
-        row = self._rows.encode(session, fence)
-        stored = yield from self._put(session, head_of(before, self._fences.of(session.id, before)), row)
+        row = self._rows.encode(session, new_fence())
+        stored = yield from self._put(session, self._seen.head_of(session.id, before), row)
         if stored is None or (before == 0 and self._is_lost(session.id, stored) and (yield from self._put(session, stored, row)) is None):
-            self._fences.saw(session.id, session.version, fence)
+            self._seen.saw(session, row)
             return True
         self._calls.count("lost_race")
         return False

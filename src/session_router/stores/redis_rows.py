@@ -60,6 +60,11 @@ def head_of(version: int, fence: bytes = b"") -> bytes:
     return b"%s:%d:%s" % (_FORMAT, version, fence) if version else b""
 
 
+def fenced_head_of(row: bytes) -> bytes:
+    """Return the head of a row of ours, fence included."""
+    return row[: row.index(b":", len(_FORMAT) + 1) + 1 + FENCE_BYTES]
+
+
 class RedisRows:
     """Sessions to values and back: a head in the clear, which the script compares, a seal, and JSON, deflated.
 
@@ -78,11 +83,8 @@ class RedisRows:
         row = self._codec.encode(session)
         return head_of(session.version, fence) + row.seal + zlib.compress(row.payload, 1)
 
-    def decode(self, session: SessionId, stored: bytes) -> tuple[Session, bytes]:
+    def decode(self, session: SessionId, stored: bytes) -> Session:
         """Read the value that was found under the key of `session`.
-
-        Returns:
-            The session, and the fence of its row.
 
         Raises:
             StoreCorrupt: It is no row of ours, or was altered.
@@ -99,7 +101,7 @@ class RedisRows:
         if read.version != said:
             msg = f"row of session `{session[:12]}...` says version {said}, and holds {read.version}; it is treated as lost."
             raise StoreCorrupt(msg)
-        return read, stored[header.end() : after_fence]
+        return read
 
 
 def _inflated(session: SessionId, deflated: bytes) -> bytes:

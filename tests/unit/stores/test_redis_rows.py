@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreCorrupt
-from session_router.stores.fences import Fences
-from session_router.stores.redis_rows import FENCE_BYTES, RedisRows, head_of, key_of, new_fence
+from session_router.stores.redis_rows import FENCE_BYTES, RedisRows, fenced_head_of, head_of, key_of, new_fence
+from session_router.stores.seen_rows import SeenRows
 from session_router.testing.sessions import full_session, sessions
 
 ROWS = RedisRows(b"k" * 32)
@@ -24,7 +24,8 @@ FENCE = b"12345678"
 def test_a_row_is_read_as_it_was_written(session: Session, fence: bytes, version: int) -> None:
     session = replace(session, version=version)
     row = ROWS.encode(session, fence)
-    assert ROWS.decode(session.id, row) == (session, fence)
+    assert ROWS.decode(session.id, row) == session
+    assert fenced_head_of(row) == head_of(version, fence)
     assert row.startswith(head_of(version, fence))
     assert row.startswith(head_of(version))
 
@@ -43,12 +44,12 @@ def test_no_changed_byte_goes_unnoticed(data: st.DataObject) -> None:
     changed = bytearray(row)
     changed[place] ^= data.draw(st.integers(min_value=1, max_value=255))
     try:
-        session, fence = ROWS.decode(ID, bytes(changed))
+        session = ROWS.decode(ID, bytes(changed))
     except StoreCorrupt:
         return
     # The fence is a name, and under no seal: a wrong one loses a race.
     assert session == full_session(ID)
-    assert fence != FENCE
+    assert fenced_head_of(bytes(changed)) != head_of(1, FENCE)
 
 
 @given(st.binary(max_size=200))
@@ -78,15 +79,21 @@ def test_a_key_has_the_id_alone_in_braces() -> None:
     assert key_of("mine", ID) == b"mine:3:{" + ID.encode() + b"}"
 
 
-def test_fences_are_remembered_for_a_version_and_not_for_ever() -> None:
-    fences = Fences(remembered=2)
-    fences.saw(ID, 3, FENCE)
-    assert (fences.of(ID, 3), fences.of(ID, 4), fences.of(SessionId("0" * 64), 3)) == (FENCE, b"", b"")
-    fences.saw(ID, 3, b"87654321")
-    assert fences.of(ID, 3) == b"87654321"
+def test_the_row_that_was_seen_last_is_known_by_its_fence_and_its_bytes() -> None:
+    seen = SeenRows(remembered=2)
+    session = full_session(ID, version=3)
+    row, other = ROWS.encode(session, FENCE), ROWS.encode(session, b"87654321")
+    assert (seen.session_in(row, ID), seen.head_of(ID, 3)) == (None, head_of(3))
+    seen.saw(session, row)
+    assert seen.session_in(row, ID) is session
+    assert seen.session_in(other, ID) is None
+    assert [seen.head_of(ID, version) for version in (0, 2, 3, 4)] == [b"", head_of(2), head_of(3, FENCE), head_of(4)]
+    seen.saw(session, other)
+    assert seen.head_of(ID, 3) == head_of(3, b"87654321")
     for digit in "12":
-        fences.saw(SessionId(digit * 64), 1, FENCE)
-    assert fences.of(ID, 3) == b""
+        another = full_session(SessionId(digit * 64))
+        seen.saw(another, ROWS.encode(another, FENCE))
+    assert (seen.session_in(other, ID), seen.head_of(ID, 3)) == (None, head_of(3))
 
 
 def test_no_two_fences_are_the_same() -> None:
