@@ -184,7 +184,9 @@ def load_configuration(block: Block) -> None:
     else:
         models = {name: value for name, value in yaml.safe_load(example).items() if name in {"models", "prices"}}
         whole.write_text(yaml.safe_dump({**models, **table}), encoding="utf-8")
-    load_router(whole)
+    # Replicas share a key, which is in no file.
+    shared = {"SESSION_ROUTER_KEY": "5e" * 32} if {"url", "sentinel", "cluster"} & {*table.get("store", {})} else {}
+    load_router(whole, environment={**os.environ, **shared})
 
 
 def run_console(block: Block) -> list[Shown]:

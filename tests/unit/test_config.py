@@ -180,7 +180,7 @@ def test_governance_is_read_in_full(write: Any) -> None:
         (('model = "openai:small"', "model = 7"), "models.fast.model", 7, "give text"),
         (("[policy]", "[prices.fats]\ninput = 1\noutput = 1\n[policy]"), "prices.fats", "(a table)", "did you mean `fast`?"),
         (("[policy]", "[prices.fast]\ninput = 1\noutput = 1\n[policy]"), "prices.fast", "(a table)", "keep one of the two"),
-        (("[policy]", '[store]\nkind = "redis"\n[policy]'), "store.kind", "redis", "'memory' or 'sqlite'"),
+        (("[policy]", '[store]\nkind = "mysql"\n[policy]'), "store.kind", "mysql", "'memory', 'sqlite' or 'redis'"),
         (("[policy]", '[store]\nkind = "sqlite"\n[policy]'), "store.path", None, "name the file"),
         (("[policy]", '[store]\nkind = "memory"\npath = "x.db"\n[policy]'), "store.path", "x.db", "sqlite"),
     ],
@@ -354,7 +354,7 @@ def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.Mon
 
 
 def test_importing_the_package_loads_no_optional_package() -> None:
-    heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy"]
+    heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy", "redis"]
     program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program
     assert done.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ import typer
 
 from session_router.cli.cache import cache
 from session_router.cli.demo import demo
+from session_router.cli.doctor import doctor
 from session_router.cli.explain import explain
 from session_router.cli.fit import fit
 from session_router.cli.learn import learn
@@ -51,3 +52,4 @@ app.command()(learn)
 app.command()(fit)
 app.command()(prices)
 app.add_typer(cache)
+app.command()(doctor)

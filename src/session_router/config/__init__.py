@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store, unknown_names
+from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, unknown_names
 from session_router.config.cache import build_cache
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
@@ -21,6 +21,7 @@ from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
 from session_router.config.scorer import build_scorer
+from session_router.config.store import build_store
 from session_router.errors import ConfigurationError
 from session_router.identity import key_from_text
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_cache", "load_key", "load_prices", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_cache", "load_key", "load_prices", "load_router", "load_settings", "load_store"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -156,6 +157,24 @@ def load_cache(
     layers = _layers(path, environment)
     settings = _settings(layers)
     return build_cache(settings, build_key(settings, environment, layers), layers, rows=rows, certificates=certificates)
+
+
+def load_store(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> SessionStore:
+    """Read a configuration and open its store, without building a router.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed, or the store is Redis and redis-py is not.
+    """
+    environment = os.environ if environment is None else environment
+    layers = _layers(path, environment)
+    settings = _settings(layers)
+    store, _ = build_store(settings, build_key(settings, environment, layers), layers)
+    return store
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
     from session_router.config.schema import ModelSection, Settings, UpgradesSection
-    from session_router.ports import SessionStore
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"
 
@@ -146,32 +145,3 @@ def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers
     if settings.key is None:
         return None
     return key_from_text(settings.key.get_secret_value(), source=layers.source_of(("key",)) or "`key`")
-
-
-def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[SessionStore, bytes | None]:
-    """Open the store.
-
-    Returns:
-        The store, and the key of session identities: a database keeps its own when none is given.
-
-    Raises:
-        ConfigurationError: `path` is missing where it is needed, or present where it means nothing.
-    """
-    section = settings.store
-    if section.kind == "memory" or (section.kind is None and section.path is None):
-        from session_router.stores.memory import MemorySessionStore
-
-        if section.path is not None:
-            raise _problem(
-                layers, ("store", "path"), section.path, "sessions in memory have no file; remove it, or set `kind` to 'sqlite'."
-            )
-        most = section.maximum_sessions
-        return (MemorySessionStore() if most is None else MemorySessionStore(maximum_sessions=most)), key
-    if section.path is None:
-        raise _problem(layers, ("store", "path"), None, "name the file of the database.")
-    if section.maximum_sessions is not None:
-        raise _problem(layers, ("store", "maximum_sessions"), section.maximum_sessions, "it is for `kind` 'memory' only.")
-    from session_router.stores.sqlite import SQLiteSessionStore
-
-    store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
-    return store, store.key

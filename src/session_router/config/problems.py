@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers, Path
 
 HIDDEN = "(hidden)"
-_SECRET = re.compile(r"(^|_)(key|secret|token|password|passwd|credentials?|authorization|bearer)$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)(key|secret|token|password|passwd|credentials?|authorization|bearer|url)$", re.IGNORECASE)
 _KEY_MARK = "[key]"  # how pydantic says that the key itself, not its value, is wrong
 
 _RULES = {

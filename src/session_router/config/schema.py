@@ -19,6 +19,7 @@ from session_router.core.model import Capability
 from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnUnportable, Policy
 from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
+from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
 _RULES, _STORED = CacheRules(), CacheSettings()
@@ -217,12 +218,37 @@ class ModelSection(Section):
     clearance: ClearanceSection | None = None
 
 
-class StoreSection(Section):
-    """`[store]`: where sessions live; a `path` alone means SQLite, nothing means this process's memory."""
+class SentinelSection(Section):
+    """`[store.sentinel]`, see `RedisServers.sentinel`."""
 
-    kind: Literal["memory", "sqlite"] | None = None
+    nodes: Names = Field(description="servers, each as 'host:port'")
+    master: Name = Field(description="what the Sentinels call the master")
+    username: Name | None = None
+    password: SecretStr | None = None
+
+
+class ClusterSection(Section):
+    """`[store.cluster]`, see `RedisServers.cluster`."""
+
+    nodes: Names = Field(description="servers, each as 'host:port'")
+
+
+class StoreSection(Section):
+    """`[store]`: where sessions live; a `path` alone means SQLite, servers mean Redis, nothing means this process's memory."""
+
+    kind: Literal["memory", "sqlite", "redis"] | None = None
     path: Name | None = None
     maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
+    url: SecretStr | None = None
+    sentinel: SentinelSection | None = None
+    cluster: ClusterSection | None = None
+    username: Name | None = None
+    password: SecretStr | None = None
+    database: Annotated[Whole, Field(ge=0, description="the number of a database")] | None = None
+    tls: bool | None = None
+    seconds_to_live: Annotated[Number, Field(ge=1, le=LONGEST_TTL_SECONDS, description="seconds")] | None = None
+    budget_seconds: Annotated[Number, Field(ge=LEAST_BUDGET_SECONDS, le=LARGEST_BUDGET_SECONDS, description="seconds")] | None = None
+    prefix: Name | None = None
 
 
 class ScorerSection(Section):

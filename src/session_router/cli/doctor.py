@@ -1,0 +1,67 @@
+"""`session-router doctor`: whether the store does what a service needs, and what is degraded where it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from session_router.cli.exit_codes import BAD_INPUT
+from session_router.cli.options import Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_router.ports import SessionStore
+    from session_router.stores.examination import Finding
+
+_STYLES = {"fine": "green", "warning": "yellow", "problem": "red bold"}
+
+
+def doctor(*, config: Configuration = None) -> None:
+    """Examine the store of a configuration: can it be reached, how fast, does it keep sessions, and what is degraded.
+
+    On Redis it looks at every server, and writes one row that expires at once.
+
+    Exit code 1 when there is a problem, 2 when the configuration is wrong. Warnings are no problem.
+    """
+    from rich.table import Table
+
+    from session_router.cli.terminal import escaped, output_console
+    from session_router.config import load_store
+
+    store = load_store(config)
+    table = Table(title=type(store).__name__, title_justify="left")
+    for column in ("", "where", "what", "found", "means"):
+        table.add_column(column, overflow="fold")
+    verdicts: list[str] = []
+    for finding in _findings(store):
+        verdict = finding.verdict.value
+        verdicts.append(verdict)
+        row = (finding.where, finding.subject, finding.found, finding.means)
+        table.add_row(f"[{_STYLES[verdict]}]{verdict}[/]", *map(escaped, row))
+    console = output_console()
+    console.print(table)
+    problems, warnings = verdicts.count("problem"), verdicts.count("warning")
+    console.print(f"problems: {problems}, warnings: {warnings}")
+    if problems:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _findings(store: SessionStore) -> Iterator[Finding]:
+    from session_router.stores.examination import Finding
+    from session_router.stores.redis import RedisSessionStore
+    from session_router.stores.sqlite import SQLiteSessionStore
+
+    if isinstance(store, RedisSessionStore):
+        from session_router.stores.redis_examination import examine_redis
+
+        try:
+            yield from examine_redis(store)
+        finally:
+            store.close()
+    elif isinstance(store, SQLiteSessionStore):
+        store.close()
+        yield Finding(where=str(store.path), subject="file", found="can be opened", means="for the processes of one machine.")
+    else:
+        yield Finding(where="this process", subject="memory", found="always there", means="each replica has sessions of its own.")

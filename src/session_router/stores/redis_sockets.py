@@ -1,0 +1,113 @@
+"""Connections of redis-py with one deadline for all that a call does: resolving excepted, connecting, sending and receiving."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio.connection import Connection as AsyncConnection
+from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
+from redis.connection import Connection, SSLConnection
+
+if TYPE_CHECKING:
+    from session_router.stores.redis_servers import Address, Credentials, RedisServers
+
+
+class DeadlineSocket:
+    """A socket that waits until a certain time, however many pieces an answer comes in.
+
+    Args:
+        socket: The socket.
+        owner: Its connection, which has the `deadline`, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, socket: Any, owner: Any) -> None:  # noqa: ANN401 -- plain or TLS; either kind of connection
+        self._socket = socket
+        self._owner = owner
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Ignore what redis-py thinks: the deadline counts."""
+
+    def recv(self, size: int) -> bytes:
+        """Receive some bytes."""
+        self._set_time_left()
+        received: bytes = self._socket.recv(size)
+        return received
+
+    def recv_into(self, buffer: Any, *sizes: int) -> int:  # noqa: ANN401 -- any buffer
+        """Receive some bytes into `buffer`."""
+        self._set_time_left()
+        count: int = self._socket.recv_into(buffer, *sizes)
+        return count
+
+    def sendall(self, data: Any) -> None:  # noqa: ANN401 -- any buffer
+        """Send all of `data`."""
+        self._set_time_left()
+        self._socket.sendall(data)
+
+    def shutdown(self, how: int) -> None:
+        """End the connection."""
+        self._socket.shutdown(how)
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+    def _set_time_left(self) -> None:
+        self._socket.settimeout(time_left(self._owner.deadline))
+
+
+def time_left(deadline: float) -> float:
+    """Return the seconds until `deadline`.
+
+    Raises:
+        TimeoutError: There are none.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        msg = "the budget is spent"
+        raise TimeoutError(msg)
+    return left
+
+
+def _with_deadline(kind: Any) -> Any:  # noqa: ANN401 -- redis-py states few types here
+    class DeadlineConnection(kind):  # type: ignore[misc]  # likewise
+        deadline: float = 0.0
+
+        def _connect(self) -> DeadlineSocket:
+            # Also what a TLS handshake may take, piece by piece.
+            self.socket_timeout = self.socket_connect_timeout = time_left(self.deadline)
+            connected: Any = super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            return DeadlineSocket(connected, self)
+
+    return DeadlineConnection
+
+
+DeadlineConnection, DeadlineSSLConnection = _with_deadline(Connection), _with_deadline(SSLConnection)
+
+
+def connection_to(address: Address, servers: RedisServers) -> Any:  # noqa: ANN401 -- redis-py states no types here
+    """Return a connection that is made when it is first used."""
+    kind: Any = DeadlineSSLConnection if servers.tls else DeadlineConnection
+    return kind(**_arguments(address, servers))
+
+
+def async_connection_to(address: Address, servers: RedisServers) -> Any:  # noqa: ANN401 -- as above
+    """Return the same for an event loop. It has no deadline of its own: whoever awaits it has."""
+    kind: Any = AsyncSSLConnection if servers.tls else AsyncConnection
+    return kind(**_arguments(address, servers), socket_timeout=None, socket_connect_timeout=None)
+
+
+def _arguments(address: Address, servers: RedisServers) -> dict[str, Any]:
+    is_sentinel = servers.master is not None and address in servers.nodes
+    who: Credentials = servers.sentinel_credentials if is_sentinel else servers.credentials
+    return {
+        "host": address.host,
+        "port": address.port,
+        "db": 0 if is_sentinel else servers.database,
+        "username": who.username,
+        "password": who.password,
+        # The older protocol needs no greeting, and the client no introduction: each would be a round trip more.
+        "protocol": 2,
+        "driver_info": None,
+    }

@@ -1,0 +1,149 @@
+"""`session-router doctor`, on real servers."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from session_router.stores.examination import Verdict
+from session_router.stores.redis_memory import memory_findings
+from support.pages import run_command
+from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Doctor: TypeAlias = "Callable[[str], tuple[int, list[list[str]], str]]"
+MODELS = '[models.fast]\nmodel = "openai:small"\nprices = {input = 0.25, output = 2}\n'
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Doctor:
+    """Run the command on a store's settings; returns its code, the rows of its table, and all it printed."""
+    monkeypatch.setenv("COLUMNS", "600")
+    monkeypatch.setenv("SESSION_ROUTER_KEY", "5e" * 32)
+
+    def run(store: str) -> tuple[int, list[list[str]], str]:
+        path = tmp_path / "router.toml"
+        path.write_text(MODELS + store, encoding="utf-8")
+        code, output = run_command(shlex.join(["session-router", "doctor", "--config", str(path)]))
+        lines = [line for line in output.splitlines() if line.startswith("│")]
+        return code, [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines], output
+
+    return run
+
+
+def of(rows: list[list[str]], subject: str) -> list[list[str]]:
+    return [row for row in rows if row[2] == subject]
+
+
+def nodes(addresses: list[str]) -> str:
+    return "nodes = [" + ", ".join(f'"{address}"' for address in addresses) + "]\n"
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_server_with_a_limit_that_drops_nothing_is_fine(doctor: Doctor, tmp_path: Path) -> None:
+    with standalone(tmp_path, maxmemory="100mb", maxmemory_policy="noeviction", appendonly="yes") as server:
+        code, rows, output = doctor(f'[store]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+        assert code == 0, output
+        assert {row[0] for row in rows} == {"fine"}, output
+        assert [row[2] for row in rows[:-1]] == [
+            "latency", "clock", "version", "modules", "role", "memory policy", "memory", "after a restart",
+        ]  # fmt: skip
+        assert rows[-1][2:4] == ["a session", "committed and read back"]
+        assert of(rows, "role")[0][3] == "master"
+        assert output.endswith("problems: 0, warnings: 0\n")
+        # The trial row expires at once.
+        assert all(0 <= server.command("PTTL", key) <= 1_000 for key in server.command("KEYS", "*"))
+
+
+@pytest.mark.xdist_group("redis-standalone")
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_policies_that_drop_sessions_are_warned_of(doctor: Doctor, tmp_path: Path, policy: str) -> None:
+    with standalone(tmp_path, maxmemory="100mb", maxmemory_policy=policy) as server:
+        code, rows, _ = doctor(f'[store]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+    assert code == 0
+    (row,) = of(rows, "memory policy")
+    assert row[0] == "warning"
+    assert row[3] == policy
+    assert "no lock is lost" in row[4]
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_full_server_and_a_replica_do_not_keep_sessions(doctor: Doctor, tmp_path: Path) -> None:
+    with standalone(tmp_path) as server:
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        code, rows, _ = doctor(f'[store]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+        assert code == 1
+        assert of(rows, "a session")[0][0] == "problem"
+        assert "out of memory" in of(rows, "a session")[0][3]
+        assert of(rows, "memory")[0][0] == "warning"
+        server.command("CONFIG", "SET", "maxmemory", "0")
+        server.command("REPLICAOF", HOST, 1)
+        code, rows, _ = doctor(f'[store]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+        assert code == 1
+        assert of(rows, "role")[0][:1] + of(rows, "role")[0][3:4] == ["problem", "replica"]
+        assert f"{HOST}:1" in of(rows, "role")[0][4]
+
+
+def test_a_server_that_is_not_there_is_a_problem(doctor: Doctor) -> None:
+    code, rows, output = doctor(f'[store]\nurl = "redis://:hush@{HOST}:{free_port()}"\n')
+    assert code == 1
+    assert [row[0] for row in rows] == ["problem", "problem"]
+    assert "stays on its model" in rows[0][4]
+    assert "hush" not in output
+
+
+@pytest.mark.xdist_group("redis-sentinel")
+def test_sentinels_are_asked_and_their_master_is_examined(doctor: Doctor, tmp_path: Path) -> None:
+    with sentinel_set(tmp_path) as servers:
+        table = f'[store.sentinel]\nmaster = "{MASTER}"\n{nodes(servers.addresses)}'
+        code, rows, output = doctor(f"[store]\nbudget_seconds = 5\n{table}")
+        assert code == 0, output
+        assert [row[0] for row in of(rows, "Sentinel")] == ["fine"] * 3
+        assert of(rows, "replicas")[0][3] == "1"
+        servers.sentinels[0].kill()
+        code, rows, _ = doctor(f"[store]\nbudget_seconds = 5\n{table}")
+        assert code == 0
+        assert sorted(row[0] for row in of(rows, "Sentinel")) == ["fine", "fine", "warning"]
+        code, rows, _ = doctor(f'[store.sentinel]\nmaster = "other"\n{nodes(servers.addresses)}')
+        assert code == 1
+        assert [row[4] for row in of(rows, "Sentinel") if row[0] == "problem"] == [
+            "it looks after another master: check `store.sentinel.master`."
+        ] * 2
+
+
+@pytest.mark.xdist_group("redis-cluster")
+def test_every_master_of_a_cluster_is_examined(doctor: Doctor, tmp_path: Path) -> None:
+    with cluster(tmp_path, cluster_require_full_coverage="no") as servers:
+        table = f"[store]\nbudget_seconds = 5\n[store.cluster]\n{nodes(servers.addresses)}"
+        code, rows, output = doctor(table)
+        assert code == 0, output
+        assert of(rows, "slots")[0][3] == "16,384 of 16,384 on 3 masters"
+        assert len(of(rows, "role")) == 3
+        # Nobody takes over from a master without a replica.
+        assert [row[0] for row in of(rows, "replicas")] == ["warning"] * 3
+        for server in servers.masters:
+            server.command("CLUSTER", "DELSLOTS", 7)
+        code, rows, output = doctor(table)
+        assert code == 1, output
+        assert of(rows, "slots")[0][0] == "problem"
+
+
+def test_other_stores_say_whom_they_are_for(doctor: Doctor) -> None:
+    code, rows, _ = doctor('[store]\npath = "sessions.sqlite3"\n')
+    assert (code, rows[0][3:]) == (0, ["can be opened", "for the processes of one machine."])
+    code, rows, _ = doctor("")
+    assert (code, rows[0][3:]) == (0, ["always there", "each replica has sessions of its own."])
+    code, _, output = doctor('[store]\nkind = "redis"\n')
+    assert code == 2
+    assert "store.url" in output
+
+
+def test_a_server_that_tells_nothing_of_its_memory_is_warned_of() -> None:
+    (finding,) = memory_findings("h:1", {})
+    assert finding.verdict is Verdict.WARNING
+    assert "INFO" in finding.means
