@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from session_router.audit.file import AuditFile
     from session_router.config import load_router
     from session_router.config.litellm_prices import prices_from_litellm
     from session_router.core.call import Call, Outcome
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Action": "core.decision",
+    "AuditFile": "audit.file",
     "Call": "core.call",
     "Capability": "core.model",
     "Clearance": "core.governance",
@@ -42,6 +44,7 @@ _HOME = {
 
 __all__ = [
     "Action",
+    "AuditFile",
     "Call",
     "Capability",
     "Clearance",

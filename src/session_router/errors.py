@@ -11,6 +11,9 @@ SessionRouterError
 ├── StoreError
 │   ├── StoreUnavailable        no answer; routing goes on from the history
 │   └── StoreCorrupt            a row or a file failed its checks
+├── AuditError
+│   ├── AuditUnavailable        the log cannot be written or read
+│   └── AuditCorrupt            the log was sealed with another key, or is none
 ├── EmbedderError
 │   ├── EmbedderUnavailable     the model gave no answer; the call is routed without a score
 │   └── UnusableVectors         the model answered with something that is no vector of its length
@@ -133,6 +136,18 @@ class StoreUnavailable(StoreError):
 
 class StoreCorrupt(StoreError):
     """A row, or a whole file, failed its checks."""
+
+
+class AuditError(SessionRouterError):
+    """There is no record of what was to be recorded."""
+
+
+class AuditUnavailable(AuditError):
+    """The log cannot be written or read."""
+
+
+class AuditCorrupt(AuditError):
+    """The log was sealed with another key, or is no log: nothing can follow it."""
 
 
 class EmbedderError(SessionRouterError):

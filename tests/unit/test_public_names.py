@@ -11,6 +11,7 @@ import session_router_langgraph
 PUBLIC = {
     session_router: {
         "Action",
+        "AuditFile",
         "Call",
         "Capability",
         "Clearance",
