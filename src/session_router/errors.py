@@ -5,7 +5,9 @@ SessionRouterError
 │   ├── ConfigurationErrors     several settings are wrong at once
 │   └── MissingExtra            an optional package is not installed; names the extra
 ├── GovernanceError
-│   └── NoClearedModel          nothing may see this payload
+│   ├── NoClearedModel          nothing may see this payload
+│   ├── UnreadableLabel         a tag or a clearance at rest is not of a known schema
+│   └── UnregisteredAct         a label was to be lowered by nobody who may
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
 ├── Unportable                  a switch would break provider state and the policy says `raise`
 ├── StoreError
@@ -94,6 +96,19 @@ class NoClearedModel(GovernanceError):
         self.tag, self.tried = tag, dict(tried)
         story = "; ".join(f"`{name}`: {rule}" for name, rule in self.tried.items()) or "there are no candidates"
         super().__init__(f"no model is cleared for {tag} ({story}). Clear a model for it, or remove a label.")
+
+
+class UnreadableLabel(GovernanceError):
+    """A tag or a clearance cannot be read. A tag that cannot be read is top, and such a clearance sees nothing.
+
+    Args:
+        kind: `tag` or `clearance`.
+        why: What is wrong, without what was found there.
+    """
+
+    def __init__(self, *, kind: str, why: str) -> None:
+        self.kind, self.why = kind, why
+        super().__init__(f"the {kind} cannot be read ({why}). Write it as `{kind}_to_plain` does.")
 
 
 class NoCapableModel(SessionRouterError):
