@@ -8,31 +8,29 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from session_router.audit.erasing import Erasure, exposures_of, forget_torn, ranges_of, records_about, rewrite_without, sync_directory
 from session_router.audit.file_lock import FileLock
-from session_router.audit.head import head_to_text, read_heads
-from session_router.audit.lines import PERSONAL, LineCodec
-from session_router.audit.reading import Verifier, raw_lines
+from session_router.audit.lines import PERSONAL
+from session_router.audit.reader import AuditReader, checked_path
 from session_router.audit.writing import Writer
 from session_router.core.checking import check_number
-from session_router.errors import AuditCorrupt, AuditError, AuditUnavailable, ConfigurationError
+from session_router.errors import AuditError, AuditUnavailable
 from session_router.identity import key_from_file
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping
 
-    from session_router.audit.head import Head
-    from session_router.audit.lines import Line
-    from session_router.audit.reading import Verification
     from session_router.ports import Clock
 
 logger = logging.getLogger("session_router")
 
+KEY_SUFFIX: Final = ".key"
+"""Of the file beside a log that holds its key, where none is given."""
 
-class AuditFile:
+
+class AuditFile(AuditReader):
     """Records in a chain, in one file of JSON lines. Passes `testing.ErasableAuditLogSuite`.
 
     Every line is sealed with a key and names the digest of the one before; the number of lines is signed and stored apart. So a line
@@ -72,10 +70,9 @@ class AuditFile:
         if sync_seconds is not None:
             check_number(sync_seconds, key="audit.sync_seconds", rule="give a number of seconds, 0 or more, or `None`.")
         check_number(patience_seconds, key="audit.patience_seconds", rule="give a number of seconds, 0 or more.")
-        self.path = _checked(path, "audit.path")
-        self.head = self.path.with_name(f"{self.path.name}.head") if head is None else _checked(head, "audit.head")
-        self.key: bytes = key_from_file(self.path.with_name(f"{self.path.name}.key")) if key is None else key
-        self._codec = LineCodec(self.key, personal=personal)
+        place = checked_path(path, "audit.path")
+        own: bytes = key_from_file(place.with_name(f"{place.name}{KEY_SUFFIX}")) if key is None else key
+        super().__init__(place, key=own, head=head, personal=personal)
         self._now = time.time if clock is None else clock.now
         self._sync_seconds, self._patience = sync_seconds, patience_seconds
         self._closed = False
@@ -111,37 +108,6 @@ class AuditFile:
             ticket = self._unsynced
         self._see_to_the_disk(ticket)
 
-    def verify(self, *, copies: Sequence[Head] = ()) -> Verification:
-        """Read everything, and find what is wrong with it.
-
-        Args:
-            copies: Heads of this log that were kept elsewhere. Whoever can write to the log and its head can put older ones of both
-                in their place; only a copy shows that.
-
-        Raises:
-            AuditUnavailable: It cannot be read.
-        """
-        verifier = self._verifier(copies)
-        for raw in raw_lines(self.path):
-            verifier.take(raw)
-        return verifier.finish()
-
-    def lines(self) -> Iterator[Line]:
-        """Yield the lines that are as they were written, oldest first.
-
-        Raises:
-            AuditUnavailable: It cannot be read.
-        """
-        verifier = self._verifier(())
-        for raw in raw_lines(self.path):
-            line = verifier.take(raw)
-            if line is not None:
-                yield line
-
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records that are as they were written, oldest first. Raises as `lines` does."""
-        return (line.record() for line in self.lines() if line.note is None)
-
     def erase(self, subject: str, *, why: str = "") -> Erasure:
         """Erase what leads back to a person from every record that names `subject` there, and note that it was done.
 
@@ -163,30 +129,6 @@ class AuditFile:
             forget_torn(self.path, subject)
             writer.catch_up()
             return Erasure(sequences=sequences, exposures=exposures_of(found, now=self._now()))
-
-    def head_text(self) -> str:
-        """Return the signed head as one line, to be kept out of reach of whoever can write here; empty for an empty log.
-
-        Raises:
-            AuditUnavailable: It cannot be read.
-        """
-        with self._translated():
-            found = read_heads(self.head, self._codec)
-        return "" if found.head is None else head_to_text(found.head, self._codec).decode()
-
-    def head_of(self, copy: Path) -> Head:
-        """Read a copy of a head.
-
-        Raises:
-            AuditUnavailable: It cannot be read.
-            AuditCorrupt: This key did not sign it.
-        """
-        with self._translated():
-            found = read_heads(copy, self._codec)
-        if found.head is None:
-            msg = f"`{copy}` holds no head that this key signed."
-            raise AuditCorrupt(msg)
-        return found.head
 
     def sync(self) -> None:
         """Wait until every record is on the disk.
@@ -235,12 +177,6 @@ class AuditFile:
         self._writer.close()
         self._lock.close()
         self._begin()
-
-    def _verifier(self, copies: Sequence[Head]) -> Verifier:
-        # The head first: a line that is written meanwhile is then newer than it, and none is missing.
-        with self._translated():
-            found = read_heads(self.head, self._codec)
-        return Verifier(codec=self._codec, found=found, copies=copies)
 
     @contextmanager
     def _writing(self) -> Generator[Writer, None, None]:
@@ -304,33 +240,11 @@ class AuditFile:
             logger.exception("the audit log could not be brought to the disk")
             self._failure = str(error)
 
-    @contextmanager
-    def _translated(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except OSError as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: OSError | ValueError) -> AuditUnavailable:
-        why = getattr(error, "strerror", None) or error
-        return AuditUnavailable(f"`{self.path}` cannot be used ({why}). Check its disk, and who may write there.")
-
 
 def _sync_later(log: weakref.ref[AuditFile]) -> None:
     alive = log()
     if alive is not None:
         alive.sync_when_due()
-
-
-def _checked(path: str | os.PathLike[str], key: str) -> Path:
-    checked = Path(path).expanduser()
-    if not checked.parent.is_dir():
-        raise ConfigurationError(
-            key=key, value=str(path), rule=f"the directory `{checked.parent}` must exist; make it, or give another path."
-        )
-    if checked.is_dir() or not checked.name:
-        raise ConfigurationError(key=key, value=str(path), rule="this is a directory; give the path of a file in it.")
-    return checked
 
 
 _files: weakref.WeakSet[AuditFile] = weakref.WeakSet()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from session_router.cli.audit import audit
 from session_router.cli.demo import demo
 from session_router.cli.explain import explain
 from session_router.cli.fit import fit
@@ -49,3 +50,4 @@ app.command()(explain)
 app.command()(learn)
 app.command()(fit)
 app.command()(prices)
+app.add_typer(audit, name="audit")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, build_store
+from session_router.config.building import KEY_VARIABLE, build_audit, build_key, build_models, build_policy, build_store
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
@@ -58,6 +58,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     store: SessionStore | None = None,
     scorer: Scorer | None = None,
     audit: AuditLog | None = None,
+    audited: bool = True,
     observers: Sequence[Observer] = (),
     clock: Clock | None = None,
     key: bytes | None = None,
@@ -72,15 +73,17 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         experienced: Whether the file's `policy.experience` counts; if not, it is not read.
         store: Instead of the file's `[store]`, which is then not opened.
         scorer: Instead of the file's `[scorer]`, which is then not read.
-        audit: As in `Router`.
+        audit: Instead of the file's `[audit]`, which is then not opened.
+        audited: Whether the file's `[audit]` counts; if not, it is not opened.
         observers: As in `Router`.
         clock: As in `Router`.
-        key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked with those.
+        key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked and sealed with those.
         environment: Variables to read instead of the process's.
 
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
         MissingExtra: The file is YAML and pyyaml is not installed.
+        AuditError: The audit log cannot be opened.
     """
     from session_router.router import Router
 
@@ -91,6 +94,8 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     own_key = build_key(settings, environment, layers)
     if scorer is None:
         scorer = build_scorer(settings, layers, key=own_key)
+    if audit is None and audited:
+        audit = build_audit(settings, own_key, layers)
     key = own_key if key is None else key
     if store is None:
         store, key = build_store(settings, key, layers)

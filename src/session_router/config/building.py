@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
     from session_router.config.schema import ModelSection, PolicySection, Settings, UpgradesSection
-    from session_router.ports import SessionStore
+    from session_router.ports import AuditLog, SessionStore
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"
 
@@ -166,3 +166,30 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
 
     store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
     return store, store.key
+
+
+def build_audit(settings: Settings, key: bytes | None, layers: Layers) -> AuditLog | None:
+    """Open the audit log; `None` when the configuration names none.
+
+    Args:
+        settings: The configuration.
+        key: The configuration's own; a log keeps its own beside it when none is given.
+        layers: Where it came from.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+        AuditError: The log cannot be opened.
+    """
+    section = settings.audit
+    if section.path is None:
+        if section.head is not None:
+            raise _problem(layers, ("audit", "path"), None, "`audit.head` needs it: name the file of the log.")
+        return None
+    from session_router.audit.file import AuditFile
+
+    head = None if section.head is None else beside(layers.source, section.head)
+    try:
+        return AuditFile(beside(layers.source, section.path), key=key, head=head, sync_seconds=section.sync_seconds)
+    except ConfigurationError as error:
+        part = error.key.rpartition(".")[2]
+        raise _problem(layers, ("audit", part if part == "head" else "path"), error.value, error.rule) from None

@@ -80,7 +80,7 @@ def _unlabelled(value: object) -> object:
     return {} if value == "public" else value
 
 
-def _no_cap(value: object) -> object:
+def _none(value: object) -> object:
     # TOML and the environment cannot say nothing.
     return None if value == "none" else value
 
@@ -150,6 +150,7 @@ class ClearanceSection(Section):
     tenants: Names | None = _CLEARANCE.tenants
     trains: bool = _CLEARANCE.trains
     retention_seconds: Seconds | None = _CLEARANCE.retention_seconds
+    endpoint: str = _CLEARANCE.endpoint
     attested_until: Instant | None = _CLEARANCE.attested_until
     version: Name = _CLEARANCE.version
 
@@ -182,7 +183,7 @@ class PolicySection(Section):
     patience: Annotated[Whole, Field(ge=0, description="boundaries")] = _POLICY.patience
     cap: Annotated[
         Annotated[Number, Field(ge=0, description="a share of what never switching would cost, or 'none'")] | None,
-        BeforeValidator(_no_cap),
+        BeforeValidator(_none),
     ] = _POLICY.cap
     handoff: Dollars = _POLICY.handoff
     output_tokens: Tokens = _POLICY.output_tokens
@@ -233,6 +234,14 @@ class ScorerSection(Section):
     guard: bool = True
 
 
+class AuditSection(Section):
+    """`[audit]`: where decisions are recorded; without a `path`, nowhere."""
+
+    path: Name | None = None
+    head: Name | None = None
+    sync_seconds: Annotated[Annotated[Number, Field(ge=0, description="seconds, or 'none'")] | None, BeforeValidator(_none)] = 1.0
+
+
 class Settings(Section):
     """A whole configuration, with its shape checked; `load_router` makes the objects."""
 
@@ -244,4 +253,5 @@ class Settings(Section):
     price_file: Name | None = None
     scorer: ScorerSection = ScorerSection()
     store: StoreSection = StoreSection()
+    audit: AuditSection = AuditSection()
     key: SecretStr | None = None
