@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from session_router.cli.audit import audit
+from session_router.cli.check_policy import check_policy
 from session_router.cli.demo import demo
 from session_router.cli.explain import explain
 from session_router.cli.fit import fit
@@ -50,4 +51,5 @@ app.command()(explain)
 app.command()(learn)
 app.command()(fit)
 app.command()(prices)
+app.command("check-policy")(check_policy)
 app.add_typer(audit, name="audit")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_audit, build_key, build_models, build_policy, build_store
+from session_router.config.building import KEY_VARIABLE, build_audit, build_clearances, build_key, build_models, build_policy, build_store
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
@@ -26,11 +26,12 @@ from session_router.identity import key_from_text
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from session_router.core.governance import Clearance
     from session_router.core.policy import Policy
     from session_router.ports import AuditLog, Clock, Observer, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_key", "load_prices", "load_router", "load_settings"]
+__all__ = ["Priced", "Settings", "load_governance", "load_key", "load_prices", "load_router", "load_settings"]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -127,6 +128,27 @@ def load_prices(path: str | os.PathLike[str] | None = None, *, environment: Mapp
     if problems:
         raise raised(problems)
     return priced
+
+
+def load_governance(
+    path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None
+) -> tuple[Policy, dict[str, Clearance | None]]:
+    """Read what a configuration says about who may see what, without building a router.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Returns:
+        The policy, and the clearance of every model.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    layers = _layers(path, os.environ if environment is None else environment)
+    settings = _settings(layers)
+    return build_policy(settings.policy, layers, experienced=False), build_clearances(settings)
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

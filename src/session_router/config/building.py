@@ -55,6 +55,8 @@ def build_policy(section: PolicySection, layers: Layers, *, experienced: bool = 
         handoff=section.handoff,
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
+        tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
+        sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
@@ -77,6 +79,15 @@ def _experience(path: str, layers: Layers) -> Experience:
         reason = str(error) if type(error) is ValueError else type(error).__name__
         rule = f"{reason}; name a file that `session-router learn` wrote."
     raise _problem(layers, at, path, rule)
+
+
+def build_clearances(settings: Settings) -> dict[str, Clearance | None]:
+    """Make the clearance of every route; `None` where the file has none."""
+    return {name: _clearance(section) for name, section in settings.models.items()}
+
+
+def _clearance(section: ModelSection) -> Clearance | None:
+    return None if section.clearance is None else Clearance(**section.clearance.model_dump())
 
 
 def build_models(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> dict[str, ModelSpec]:
@@ -115,7 +126,7 @@ def _spec(section: ModelSection, priced: Priced, name: str, replacements: Mappin
         prices=priced.prices,
         context_window=section.context_window,
         capabilities=section.capabilities,
-        clearance=None if section.clearance is None else Clearance(**section.clearance.model_dump()),
+        clearance=_clearance(section),
         provider_ids=section.provider_ids,
         dialect=section.dialect,
         account=section.account,

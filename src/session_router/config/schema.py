@@ -126,7 +126,7 @@ class PromptCacheSection(Section):
 
 
 class TagSection(Section):
-    """`[policy.unlabelled]`, see `Tag`."""
+    """`[policy.unlabelled]`, `[policy.tools.NAME]` and `[policy.sources.NAME]`, see `Tag`."""
 
     level: LevelName = _TAG.level
     categories: Names = _TAG.categories
@@ -196,6 +196,10 @@ class PolicySection(Section):
     explore_dollars: Dollars = _POLICY.explore_dollars
     upgrades: UpgradesSection | None = None
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
+    tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
+    sources: dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection] = Field(
+        default_factory=dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection]
+    )
 
 
 class ModelSection(Section):

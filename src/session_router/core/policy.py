@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import NoneType
@@ -22,6 +23,9 @@ class OnUnportable(StrEnum):
     CONVERT = "convert"
     RAISE = "raise"
 
+
+SOURCES = ("system", "human", "ai", "tool", "schemas")
+"""Where data comes from: messages by who speaks, and the schemas of tools and answers."""
 
 LEAST_DELTA = 1e-9
 """Chances below are no statement about the world."""
@@ -57,6 +61,8 @@ class Policy:
             nothing of it is left, nothing is tried.
         upgrades: Watches how often dearer models are asked for, and caps that; `None` for no watch.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
+        tools: The tags of what tools return, by the tool's name.
+        sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
         version: Twelve hex digits over all other settings.
 
     Raises:
@@ -80,6 +86,8 @@ class Policy:
     explore_dollars: float = 0.0
     upgrades: UpgradeWatch | None = None
     unlabelled: Tag = TOP
+    tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
+    sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     version: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +108,13 @@ class Policy:
         check_number(self.explore, key="policy.explore", rule=f"give a share in [0, {MOST_EXPLORATION}].", high=MOST_EXPLORATION)
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
+        for name in ("tools", "sources"):
+            check_kind(getattr(self, name), Mapping, key=f"policy.{name}", rule="give a mapping of names to `Tag`s.")
+            for one, tag in getattr(self, name).items():
+                check_kind(tag, Tag, key=f"policy.{name}.{one}", rule="give a `Tag`.")
+        for one in self.sources:
+            if one not in SOURCES:
+                raise ConfigurationError(key=f"policy.sources.{one}", value=one, rule=f"choose among {', '.join(map(repr, SOURCES))}.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))
         except ValueError:
