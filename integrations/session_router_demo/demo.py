@@ -76,11 +76,11 @@ def run_configured(console: Console, config: Path, *, write_line: Callable[[str]
     Raises:
         ConfigurationError: A setting is wrong, or a model cannot be built.
     """
-    described = load_router(config, store=MemorySessionStore(), key=KEY)
+    described = load_router(config, store=MemorySessionStore(), audited=False, key=KEY)
     built = ChatModels(described)
     models: dict[str, Any] = {name: built[name] for name in described.models}
     recorder = Recorder(UsageMeter(described.models))
-    router = load_router(config, models=models, store=MemorySessionStore(), key=KEY, observers=[recorder])
+    router = load_router(config, models=models, store=MemorySessionStore(), audited=False, key=KEY, observers=[recorder])
     totals = Totals(router)
     if write_line is None:
         ChatModels(router).build()

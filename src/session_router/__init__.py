@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from session_router.audit.file import AuditFile
     from session_router.cache.semantic import SemanticCache
     from session_router.config import load_router
     from session_router.config.litellm_prices import prices_from_litellm
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from session_router.core.decision import Action, Decision, Reason
     from session_router.core.feedback import Feedback
     from session_router.core.governance import Clearance, Tag
-    from session_router.core.model import Capability, ModelSpec
+    from session_router.core.model import ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.pricing import Prices
     from session_router.errors import SessionRouterError
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Action": "core.decision",
     "CacheRules": "core.cache_terms",
+    "AuditFile": "audit.file",
     "Call": "core.call",
-    "Capability": "core.model",
     "Clearance": "core.governance",
     "Decision": "core.decision",
     "Feedback": "core.feedback",
@@ -46,9 +47,9 @@ _HOME = {
 
 __all__ = [
     "Action",
+    "AuditFile",
     "CacheRules",
     "Call",
-    "Capability",
     "Clearance",
     "Decision",
     "Feedback",

@@ -5,13 +5,18 @@ SessionRouterError
 │   ├── ConfigurationErrors     several settings are wrong at once
 │   └── MissingExtra            an optional package is not installed; names the extra
 ├── GovernanceError
-│   └── NoClearedModel          nothing may see this payload
+│   ├── NoClearedModel          nothing may see this payload
+│   ├── UnreadableLabel         a tag or a clearance at rest is not of a known schema
+│   └── UnregisteredAct         a label was to be lowered by nobody who may
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
 ├── NoModelChosen               the cache has the answer, and somebody asked for the model
 ├── Unportable                  a switch would break provider state and the policy says `raise`
 ├── StoreError
 │   ├── StoreUnavailable        no answer; routing goes on from the history
 │   └── StoreCorrupt            a row or a file failed its checks
+├── AuditError
+│   ├── AuditUnavailable        the log cannot be written or read
+│   └── AuditCorrupt            the log was sealed with another key, or is none
 ├── EmbedderError
 │   ├── EmbedderUnavailable     the model gave no answer; the call is routed without a score
 │   └── UnusableVectors         the model answered with something that is no vector of its length
@@ -94,6 +99,19 @@ class NoClearedModel(GovernanceError):
         super().__init__(f"no model is cleared for {tag} ({story}). Clear a model for it, or remove a label.")
 
 
+class UnreadableLabel(GovernanceError):
+    """A tag or a clearance cannot be read. A tag that cannot be read is top, and such a clearance sees nothing.
+
+    Args:
+        kind: `tag` or `clearance`.
+        why: What is wrong, without what was found there.
+    """
+
+    def __init__(self, *, kind: str, why: str) -> None:
+        self.kind, self.why = kind, why
+        super().__init__(f"the {kind} cannot be read ({why}). Write it as `{kind}_to_plain` does.")
+
+
 class NoCapableModel(SessionRouterError):
     """No cleared model can serve this call.
 
@@ -134,6 +152,18 @@ class StoreUnavailable(StoreError):
 
 class StoreCorrupt(StoreError):
     """A row, or a whole file, failed its checks."""
+
+
+class AuditError(SessionRouterError):
+    """There is no record of what was to be recorded."""
+
+
+class AuditUnavailable(AuditError):
+    """The log cannot be written or read."""
+
+
+class AuditCorrupt(AuditError):
+    """The log was sealed with another key, or is no log: nothing can follow it."""
 
 
 class EmbedderError(SessionRouterError):

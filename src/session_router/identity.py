@@ -95,6 +95,17 @@ def principal_id(key: bytes, names: SessionNames) -> SessionId | None:
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
 
 
+def subject_id(key: bytes, name: str, *, tenant: str | None = None) -> str:
+    """Derive what stands for a person in `Tag.subjects` and in audit records: 64 hex digits, from which no name can be read.
+
+    Args:
+        key: The router's.
+        name: By which the application knows the person, always the same.
+        tenant: Whose deployment; `None` when there is one.
+    """
+    return hmac.new(key, b"subject" + _field(tenant) + _field(name), hashlib.sha256).hexdigest()
+
+
 def _field(value: str | None) -> bytes:
     if value is None:
         return b"-"

@@ -170,13 +170,15 @@ class ResponseCache(Protocol):
 
 
 class AuditLog(Protocol):
-    """Append-only record of decisions."""
+    """Append-only record of decisions. Must pass `testing.AuditLogSuite`."""
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record of plain values; it holds no message text.
+        """Write one record of plain values; it holds no message text. May be called from many threads.
+
+        When it returns, the record outlives this process.
 
         Raises:
-            OSError: It could not be written.
+            AuditError: It could not be written; nothing was.
         """
         ...
 

@@ -22,6 +22,8 @@ INPUTS = {
     "prices.json": "price_file",
     "experience.json": "policy.experience",
     "sessions.db": "store.path",
+    "audit.jsonl": "audit.path",
+    "audit.head": "audit.head",
 }
 """Each file of `world`, and the word by which an error names it."""
 
@@ -29,6 +31,8 @@ CONFIG = """
 price_file = "prices.json"
 policy.experience = "experience.json"
 store.path = "sessions.db"
+audit.path = "audit.jsonl"
+audit.head = "audit.head"
 [models.fast]
 model = "openai:small-1"
 [models.strong]
@@ -58,6 +62,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (here / "router.toml").write_text(CONFIG, encoding="utf-8")
     (here / "prices.json").write_text(json.dumps(PRICES), encoding="utf-8")
     (here / "sessions.db").write_text("what a store holds", encoding="utf-8")
+    for name in ("audit.jsonl", "audit.head"):
+        (here / name).write_text("what a log holds", encoding="utf-8")
     code, output = command("learn", "--out", "experience.json")
     assert code == 0, output
     return tmp_path

@@ -13,8 +13,8 @@ PUBLIC = {
     session_router: {
         "Action",
         "CacheRules",
+        "AuditFile",
         "Call",
-        "Capability",
         "Clearance",
         "Decision",
         "Feedback",

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from session_router.cli.audit import audit
 from session_router.cli.cache import cache
+from session_router.cli.check_policy import check_policy
 from session_router.cli.demo import demo
 from session_router.cli.doctor import doctor
 from session_router.cli.explain import explain
@@ -53,3 +55,5 @@ app.command()(fit)
 app.command()(prices)
 app.add_typer(cache)
 app.command()(doctor)
+app.command("check-policy")(check_policy)
+app.add_typer(audit, name="audit")

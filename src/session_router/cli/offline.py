@@ -27,7 +27,7 @@ REPLAY_KEY = b"session-router replay: no secret"
 
 
 def offline_router(config: Path | None, *, experienced: bool = True, environment: Mapping[str, str] | None = None) -> Router:
-    """Build the router of a configuration, but leave its store and its key alone.
+    """Build the router of a configuration, but leave its store, its audit log and its key alone.
 
     Args:
         config: As in `load_router`, like the others.
@@ -40,7 +40,7 @@ def offline_router(config: Path | None, *, experienced: bool = True, environment
     store = MemorySessionStore(maximum_sessions=KEPT_SESSIONS)
     # They happened when the session was recorded: the rows have them, and the summary counts them.
     logging.getLogger("session_router.alarms").setLevel(logging.ERROR)
-    return load_router(config, experienced=experienced, cached=False, store=store, key=REPLAY_KEY, environment=environment)
+    return load_router(config, experienced=experienced, cached=False, audited=False, store=store, key=REPLAY_KEY, environment=environment)
 
 
 def stored_answers(config: Path | None, router: Router, *, certificates: EntryRows | None = None) -> StoredAnswers | None:

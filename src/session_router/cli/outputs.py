@@ -92,6 +92,8 @@ def _configured(config: Path | None, *, experienced: bool, scored: bool) -> list
         "scorer.path": settings.scorer.path if scored else None,
         # A replay does not touch the configured store: that holds for its outputs too.
         "store.path": settings.store.path,
+        "audit.path": settings.audit.path,
+        "audit.head": settings.audit.head,
     }
     files = [(beside(str(source), path), f"`{key}` of the configuration") for key, path in named.items() if path is not None]
     return [(source, "the configuration"), *files]

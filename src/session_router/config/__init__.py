@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from session_router.config.building import KEY_VARIABLE, build_key, build_models, build_policy, unknown_names
+from session_router.config.building import (
+    KEY_VARIABLE,
+    build_audit,
+    build_clearances,
+    build_key,
+    build_models,
+    build_policy,
+    unknown_names,
+)
 from session_router.config.cache import build_cache
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
@@ -30,11 +38,22 @@ if TYPE_CHECKING:
 
     from session_router.cache.rows import EntryRows
     from session_router.cache.semantic import SemanticCache
+    from session_router.core.governance import Clearance
     from session_router.core.policy import Policy
     from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
     from session_router.router import Router
 
-__all__ = ["Priced", "Settings", "load_cache", "load_key", "load_prices", "load_router", "load_settings", "load_store"]
+__all__ = [
+    "Priced",
+    "Settings",
+    "load_cache",
+    "load_governance",
+    "load_key",
+    "load_prices",
+    "load_router",
+    "load_settings",
+    "load_store",
+]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
 
@@ -64,6 +83,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     cache: ResponseCache | None = None,
     cached: bool = True,
     audit: AuditLog | None = None,
+    audited: bool = True,
     observers: Sequence[Observer] = (),
     clock: Clock | None = None,
     key: bytes | None = None,
@@ -80,15 +100,17 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         scorer: Instead of the file's `[scorer]`, which is then not read.
         cache: Instead of the file's `[cache]`, which is then not opened.
         cached: Whether the file's `[cache]` counts; if not, it is not opened either.
-        audit: As in `Router`.
+        audit: Instead of the file's `[audit]`, which is then not opened.
+        audited: Whether the file's `[audit]` counts; if not, it is not opened.
         observers: As in `Router`.
         clock: As in `Router`.
-        key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked with those.
+        key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked and sealed with those.
         environment: Variables to read instead of the process's.
 
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
         MissingExtra: The file is YAML and pyyaml is not installed.
+        AuditError: The audit log cannot be opened.
     """
     from session_router.router import Router
 
@@ -99,6 +121,8 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     own_key = build_key(settings, environment, layers)
     if scorer is None:
         scorer = build_scorer(settings, layers, key=own_key)
+    if audit is None and audited:
+        audit = build_audit(settings, own_key, layers)
     key = own_key if key is None else key
     if store is None:
         store, key = build_store(settings, key, layers)
@@ -175,6 +199,27 @@ def load_store(path: str | os.PathLike[str] | None = None, *, environment: Mappi
     settings = _settings(layers)
     store, _ = build_store(settings, build_key(settings, environment, layers), layers)
     return store
+
+
+def load_governance(
+    path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None
+) -> tuple[Policy, dict[str, Clearance | None]]:
+    """Read what a configuration says about who may see what, without building a router.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Returns:
+        The policy, and the clearance of every model.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    layers = _layers(path, os.environ if environment is None else environment)
+    settings = _settings(layers)
+    return build_policy(settings, layers, experienced=False), build_clearances(settings)
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
     from session_router.config.schema import ModelSection, Settings, UpgradesSection
+    from session_router.ports import AuditLog
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"
 
@@ -57,6 +58,8 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
         cache=build_cache_rules(settings.cache),
+        tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
+        sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
     )
     return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
@@ -79,6 +82,15 @@ def _experience(path: str, layers: Layers) -> Experience:
         reason = str(error) if type(error) is ValueError else type(error).__name__
         rule = f"{reason}; name a file that `session-router learn` wrote."
     raise _problem(layers, at, path, rule)
+
+
+def build_clearances(settings: Settings) -> dict[str, Clearance | None]:
+    """Make the clearance of every route; `None` where the file has none."""
+    return {name: _clearance(section) for name, section in settings.models.items()}
+
+
+def _clearance(section: ModelSection) -> Clearance | None:
+    return None if section.clearance is None else Clearance(**section.clearance.model_dump())
 
 
 def build_models(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> dict[str, ModelSpec]:
@@ -123,7 +135,7 @@ def _spec(section: ModelSection, priced: Priced, name: str, replacements: Mappin
         prices=priced.prices,
         context_window=section.context_window,
         capabilities=section.capabilities,
-        clearance=None if section.clearance is None else Clearance(**section.clearance.model_dump()),
+        clearance=_clearance(section),
         provider_ids=section.provider_ids,
         dialect=section.dialect,
         account=section.account,
@@ -145,3 +157,30 @@ def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers
     if settings.key is None:
         return None
     return key_from_text(settings.key.get_secret_value(), source=layers.source_of(("key",)) or "`key`")
+
+
+def build_audit(settings: Settings, key: bytes | None, layers: Layers) -> AuditLog | None:
+    """Open the audit log; `None` when the configuration names none.
+
+    Args:
+        settings: The configuration.
+        key: The configuration's own; a log keeps its own beside it when none is given.
+        layers: Where it came from.
+
+    Raises:
+        ConfigurationError: A setting is wrong.
+        AuditError: The log cannot be opened.
+    """
+    section = settings.audit
+    if section.path is None:
+        if section.head is not None:
+            raise _problem(layers, ("audit", "path"), None, "`audit.head` needs it: name the file of the log.")
+        return None
+    from session_router.audit.file import AuditFile
+
+    head = None if section.head is None else beside(layers.source, section.head)
+    try:
+        return AuditFile(beside(layers.source, section.path), key=key, head=head, sync_seconds=section.sync_seconds)
+    except ConfigurationError as error:
+        part = error.key.rpartition(".")[2]
+        raise _problem(layers, ("audit", part if part == "head" else "path"), error.value, error.rule) from None

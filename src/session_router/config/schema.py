@@ -84,7 +84,7 @@ def _unlabelled(value: object) -> object:
     return {} if value == "public" else value
 
 
-def _no_cap(value: object) -> object:
+def _none(value: object) -> object:
     # TOML and the environment cannot say nothing.
     return None if value == "none" else value
 
@@ -130,7 +130,7 @@ class PromptCacheSection(Section):
 
 
 class TagSection(Section):
-    """`[policy.unlabelled]`, see `Tag`."""
+    """`[policy.unlabelled]`, `[policy.tools.NAME]` and `[policy.sources.NAME]`, see `Tag`."""
 
     level: LevelName = _TAG.level
     categories: Names = _TAG.categories
@@ -154,6 +154,7 @@ class ClearanceSection(Section):
     tenants: Names | None = _CLEARANCE.tenants
     trains: bool = _CLEARANCE.trains
     retention_seconds: Seconds | None = _CLEARANCE.retention_seconds
+    endpoint: str = _CLEARANCE.endpoint
     attested_until: Instant | None = _CLEARANCE.attested_until
     version: Name = _CLEARANCE.version
 
@@ -186,7 +187,7 @@ class PolicySection(Section):
     patience: Annotated[Whole, Field(ge=0, description="boundaries")] = _POLICY.patience
     cap: Annotated[
         Annotated[Number, Field(ge=0, description="a share of what never switching would cost, or 'none'")] | None,
-        BeforeValidator(_no_cap),
+        BeforeValidator(_none),
     ] = _POLICY.cap
     handoff: Dollars = _POLICY.handoff
     output_tokens: Tokens = _POLICY.output_tokens
@@ -199,6 +200,10 @@ class PolicySection(Section):
     explore_dollars: Dollars = _POLICY.explore_dollars
     upgrades: UpgradesSection | None = None
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
+    tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
+    sources: dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection] = Field(
+        default_factory=dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection]
+    )
 
 
 class ModelSection(Section):
@@ -288,6 +293,14 @@ class CacheSection(Section):
     maximum_entries: Annotated[Whole, Field(gt=0, description="entries")] = _STORED.maximum_entries
 
 
+class AuditSection(Section):
+    """`[audit]`: where decisions are recorded; without a `path`, nowhere."""
+
+    path: Name | None = None
+    head: Name | None = None
+    sync_seconds: Annotated[Annotated[Number, Field(ge=0, description="seconds, or 'none'")] | None, BeforeValidator(_none)] = 1.0
+
+
 class Settings(Section):
     """A whole configuration, with its shape checked; `load_router` makes the objects."""
 
@@ -300,4 +313,5 @@ class Settings(Section):
     scorer: ScorerSection = ScorerSection()
     store: StoreSection = StoreSection()
     cache: CacheSection | None = None
+    audit: AuditSection = AuditSection()
     key: SecretStr | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import reduce
 from math import inf, isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from session_router.errors import ConfigurationError
 
@@ -40,6 +40,35 @@ def _level(value: int, *, key: str) -> Level:
     except ValueError:
         levels = ", ".join(f"{level.value} ({level.name.lower()})" for level in Level)
         raise ConfigurationError(key=key, value=value, rule=f"choose one of {levels}.") from None
+
+
+def _integrity(value: str) -> Integrity:
+    try:
+        return Integrity(value)
+    except ValueError:
+        rule = f"choose one of {', '.join(one.value for one in Integrity)}."
+        raise ConfigurationError(key="tag.integrity", value=value, rule=rule) from None
+
+
+def _name_set(value: object, *, key: str, optional: bool) -> frozenset[str] | None:
+    """Return a set of names; a text alone is none, since it would be read letter by letter."""
+    if value is None and optional:
+        return None
+    names = frozenset(cast("Iterable[object]", value)) if isinstance(value, set | frozenset | list | tuple) else {None}
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(key=key, value=value, rule="give a set of names; each is a text.")
+    return cast("frozenset[str]", names)
+
+
+def _check_truth(value: object, *, key: str) -> None:
+    # What counts as false would permit: `None` is not known, and not known is no permission.
+    if not isinstance(value, bool):
+        raise ConfigurationError(key=key, value=value, rule="give True or False.")
+
+
+def _check_number_or_none(value: object, *, key: str, rule: str) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ConfigurationError(key=key, value=value, rule=rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +101,16 @@ class Tag:
 
     def __post_init__(self) -> None:
         """Check the values; an expiry that is not a number has passed, since `min` would let a join lose it."""
+        if _is_sound(self):
+            return
         object.__setattr__(self, "level", _level(self.level, key="tag.level"))
+        object.__setattr__(self, "integrity", _integrity(self.integrity))
+        for name in ("categories", "tenants", "subjects", "regions", "purposes"):
+            names = _name_set(getattr(self, name), key=f"tag.{name}", optional=name in {"regions", "purposes"})
+            object.__setattr__(self, name, names)
+        _check_truth(self.no_train, key="tag.no_train")
+        _check_truth(self.zero_retention, key="tag.zero_retention")
+        _check_number_or_none(self.expires_at, key="tag.expires_at", rule="give POSIX seconds, or `None`.")
         if self.expires_at is not None and isnan(self.expires_at):
             object.__setattr__(self, "expires_at", -inf)
 
@@ -90,6 +128,29 @@ class Tag:
         parts += [name for name in ("no_train", "zero_retention") if getattr(self, name)]
         return "data labelled " + ", ".join(parts)
 
+
+def _is_sound(tag: Tag) -> bool:
+    """Whether a tag needs no second look: every join of two labels makes one."""
+    if type(tag.level) is not Level or type(tag.integrity) is not Integrity:
+        return False
+    if type(tag.no_train) is not bool or type(tag.zero_retention) is not bool or not _is_moment(tag.expires_at):
+        return False
+    regions = _NO_NAMES if tag.regions is None else tag.regions
+    purposes = _NO_NAMES if tag.purposes is None else tag.purposes
+    for names in (tag.categories, tag.tenants, tag.subjects, regions, purposes):
+        if type(names) is not frozenset:
+            return False
+        for name in names:
+            if type(name) is not str:
+                return False
+    return True
+
+
+def _is_moment(value: float | None) -> bool:
+    return value is None or (type(value) in {float, int} and value <= inf)
+
+
+_NO_NAMES: frozenset[str] = frozenset()
 
 PUBLIC = Tag()
 """The bottom: joins with anything without changing it."""
@@ -119,6 +180,7 @@ class Clearance:
         trains: Whether it trains on its inputs; unknown counts as yes.
         retention_seconds: How long the endpoint keeps what it was sent, prompt cache included; `None` is
             unknown, which satisfies no restriction.
+        endpoint: Address for which it was attested, such as `https://eu.api.openai.com`; empty for any.
         attested_until: POSIX seconds until which this clearance is valid; `None` for no end.
         version: Name of this clearance in audit records.
     """
@@ -130,12 +192,22 @@ class Clearance:
     tenants: frozenset[str] | None = None
     trains: bool = True
     retention_seconds: float | None = None
+    endpoint: str = ""
     attested_until: float | None = None
     version: str = "1"
 
     def __post_init__(self) -> None:
         """Check the values."""
         object.__setattr__(self, "max_level", _level(self.max_level, key="clearance.max_level"))
+        for name in ("categories", "processing_regions", "purposes", "tenants"):
+            names = _name_set(getattr(self, name), key=f"clearance.{name}", optional=name in {"purposes", "tenants"})
+            object.__setattr__(self, name, names)
+        _check_truth(self.trains, key="clearance.trains")
+        _check_number_or_none(self.retention_seconds, key="clearance.retention_seconds", rule="give seconds, or `None` for unknown.")
+        _check_number_or_none(self.attested_until, key="clearance.attested_until", rule="give POSIX seconds, or `None` for no end.")
+        for name in ("endpoint", "version"):
+            if not isinstance(getattr(self, name), str):
+                raise ConfigurationError(key=f"clearance.{name}", value=getattr(self, name), rule="give a text.")
 
 
 def join(*tags: Tag) -> Tag:
@@ -177,17 +249,19 @@ def join_labels(labels: Iterable[Tag | None], *, unlabelled: Tag = TOP) -> Tag:
     return join(*(unlabelled if label is None else label for label in labels))
 
 
-def failing_rule(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str | None = None) -> str | None:  # noqa: C901, PLR0911 -- one line a rule
+def failing_rule(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str | None = None) -> str | None:  # noqa: C901, PLR0911, PLR0912 -- one line a rule
     """Name the first rule that forbids `clearance` to see `tag`, or `None` when it may.
 
     Args:
         tag: The join over the exact payload.
         clearance: `None` is an unknown model, which is cleared for nothing.
-        now: POSIX seconds.
+        now: POSIX seconds; what is not a number is no time, and then nothing is permitted.
         purpose: What the call is for; `None` satisfies no restriction to purposes.
     """
     if clearance is None:
         return "it has no clearance"
+    if not now <= inf:
+        return "the clock gives no time"
     if tag.level > clearance.max_level:
         return f"level {tag.level.name.lower()} is above its {clearance.max_level.name.lower()}"
     if beyond := tag.categories - clearance.categories:

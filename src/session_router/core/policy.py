@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from types import NoneType
@@ -23,6 +24,9 @@ class OnUnportable(StrEnum):
     CONVERT = "convert"
     RAISE = "raise"
 
+
+SOURCES = ("system", "human", "ai", "tool", "schemas")
+"""Where data comes from: messages by who speaks, and the schemas of tools and answers."""
 
 LEAST_DELTA = 1e-9
 """Chances below are no statement about the world."""
@@ -59,6 +63,8 @@ class Policy:
         upgrades: Watches how often dearer models are asked for, and caps that; `None` for no watch.
         cache: With whom stored answers are shared, and for how long they count.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
+        tools: The tags of what tools return, by the tool's name.
+        sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
         version: Twelve hex digits over all other settings.
 
     Raises:
@@ -83,6 +89,8 @@ class Policy:
     upgrades: UpgradeWatch | None = None
     cache: CacheRules = field(default_factory=CacheRules)
     unlabelled: Tag = TOP
+    tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
+    sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     version: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +112,13 @@ class Policy:
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.cache, CacheRules, key="policy.cache", rule="give `CacheRules(...)`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
+        for name in ("tools", "sources"):
+            check_kind(getattr(self, name), Mapping, key=f"policy.{name}", rule="give a mapping of names to `Tag`s.")
+            for one, tag in getattr(self, name).items():
+                check_kind(tag, Tag, key=f"policy.{name}.{one}", rule="give a `Tag`.")
+        for one in self.sources:
+            if one not in SOURCES:
+                raise ConfigurationError(key=f"policy.sources.{one}", value=one, rule=f"choose among {', '.join(map(repr, SOURCES))}.")
         try:
             object.__setattr__(self, "on_unportable", OnUnportable(self.on_unportable))
         except ValueError:

@@ -8,19 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from session_router.testing.audit_log_suite import AuditLogSuite, ErasableAuditLogSuite
     from session_router.testing.embedder_suite import EmbedderSuite
     from session_router.testing.response_cache_suite import ResponseCacheSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
 
 _HOME = {
+    "AuditLogSuite": "audit_log_suite",
     "EmbedderSuite": "embedder_suite",
+    "ErasableAuditLogSuite": "audit_log_suite",
     "ResponseCacheSuite": "response_cache_suite",
     "SessionStoreSuite": "session_store_suite",
     "SharedSessionStoreSuite": "session_store_suite",
 }
 
 __all__ = [
+    "AuditLogSuite",
     "EmbedderSuite",
+    "ErasableAuditLogSuite",
     "ResponseCacheSuite",
     "SessionStoreSuite",
     "SharedSessionStoreSuite",

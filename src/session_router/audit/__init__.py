@@ -1,0 +1,1 @@
+"""The audit log: lines of JSON in a chain, so that nothing can be changed or taken away unseen."""

@@ -1,0 +1,84 @@
+"""`session-router check-policy`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.pages import run_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+[policy.tools."read[it]"]
+level = "confidential"
+categories = ["phi"]
+[models.own]
+model = "openai:never-built"
+[models.own.clearance]
+max_level = "restricted"
+categories = ["phi"]
+processing_regions = ["eu"]
+[models.care]
+model = "openai:never-built"
+[models.care.clearance]
+purposes = ["care"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "router.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def command(*words: object) -> tuple[int, str]:
+    return run_command(shlex.join(["session-router", "check-policy", *map(str, words)]))
+
+
+def test_it_prints_a_matrix(config: Path) -> None:
+    code, output = command(config)
+    assert code == 0, output
+    cells = {row.split("│")[1].strip(): [cell.strip() for cell in row.split("│")[2:-1]] for row in output.splitlines() if row[:1] == "│"}
+    assert cells["public"] == ["yes", "for care"]
+    assert cells["tool read[it]"] == ["yes", "no: level confidential is above its public"]
+    assert cells["only eu"][1].startswith("no: processes in none")
+    assert "Every model can be used" in output
+
+
+def test_it_prints_json(config: Path) -> None:
+    code, output = command(config, "--json")
+    assert code == 0
+    found = json.loads(output)
+    assert {label["name"] for label in found["labels"] if label["declared"]} == {"read[it]"}
+    assert found["models"]["own"]["categories"] == ["phi"]
+
+
+def test_what_is_wrong_is_told(config: Path) -> None:
+    config.write_text(CONFIG.replace('["phi"]\n[models', '["secret"]\n[models') + 'attested_until = "2020-01-01"\n', encoding="utf-8")
+    code, output = command(config)
+    assert code == 1
+    assert "care may see nothing: its attestation has expired." in output
+    assert "tool read[it] can go nowhere." in output
+    code, output = command(config, "--at", "2019-01-01")
+    assert code == 1
+    assert "attestation" not in output
+
+
+def test_without_clearances_it_says_so(config: Path) -> None:
+    config.write_text('[models.fast]\nmodel = "openai:never-built"\n', encoding="utf-8")
+    code, output = command(config)
+    assert (code, output.strip()) == (0, "No model has a clearance and no label is declared: nobody asks who may see what.")
+
+
+def test_a_wrong_configuration_is_told(config: Path) -> None:
+    config.write_text(CONFIG + "[policy.sources.elsewhere]\n", encoding="utf-8")
+    code, output = command(config)
+    assert code == 2
+    assert "policy.sources.elsewhere" in output

@@ -1,0 +1,55 @@
+"""What an audit log keeps of a decision: everything that decided, where it went, and no text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from session_router.core.audit_row import decision_row, exposure, outcome_row
+from session_router.core.call import Outcome
+from session_router.core.decision import Action
+from session_router.core.governance import Clearance, Level, Tag
+from session_router.core.pricing import Usage
+from session_router.router import Router
+from values import FAST, call_of, human, specs
+
+CLEARANCE = Clearance(
+    max_level=Level.RESTRICTED,
+    categories=frozenset({"pii"}),
+    processing_regions=frozenset({"eu"}),
+    retention_seconds=60.0,
+    endpoint="https://eu.example",
+    version="7",
+)
+TAG = Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}), subjects=frozenset({"ann", "bob"}))
+
+
+def test_the_row_of_a_decision_has_all_of_it_and_its_label() -> None:
+    router = Router(specs())
+    decision = router.route(call_of(human("a secret text")))
+    row = decision_row(decision, tag=TAG, clearance=CLEARANCE, principal="5f" * 32)
+    assert row.items() >= decision.to_plain().items()
+    assert row["tag"]["categories"] == ["pii"]
+    assert "subjects" not in row["tag"]
+    assert (row["subjects"], row["principal"]) == (["ann", "bob"], "5f" * 32)
+    assert row["exposure"] == {"clearance": "7", "endpoint": "https://eu.example", "regions": ["eu"], "until": decision.at + 60}
+    assert "secret" not in json.dumps(row)
+
+
+def test_what_sends_nothing_exposes_nothing() -> None:
+    decision = Router(specs()).route(call_of(human()))
+    assert "exposure" not in decision_row(replace(decision, action=Action.CACHE_HIT), clearance=CLEARANCE)
+    assert "exposure" not in decision_row(replace(decision, model=None, action=Action.REFUSE))
+
+
+def test_an_unknown_retention_has_no_end() -> None:
+    assert exposure(None, at=1.0)["until"] is None
+    assert exposure(replace(CLEARANCE, retention_seconds=None), at=1.0)["until"] is None
+    assert exposure(replace(CLEARANCE, retention_seconds=0.0), at=1.0)["until"] == 1.0
+
+
+def test_the_row_of_an_outcome_says_who_answered() -> None:
+    decision = Router(specs()).route(call_of(human()))
+    row = outcome_row(decision, Outcome(at=2.0, model=None, usage=Usage(input=3, output=1), error="Timeout"))
+    assert (row["decision_id"], row["chosen"], row["model"], row["error"]) == (decision.id, FAST, None, "Timeout")
+    assert row["tokens"] == {"input": 3, "cached": 0, "output": 1}
