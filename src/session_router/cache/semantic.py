@@ -60,6 +60,7 @@ class SemanticCache:
         verifier: Scores a pair of questions.
         judge: Compares a stored answer with a fresh one.
         settings: What may be kept, for how long, and how sure the cache must be.
+        certificates: Where audits are counted; with the entries unless given.
 
     Raises:
         ConfigurationError: A setting is wrong.
@@ -75,6 +76,7 @@ class SemanticCache:
         verifier: PairVerifier | None = None,
         judge: AnswerJudge | None = None,
         settings: CacheSettings | None = None,
+        certificates: EntryRows | None = None,
     ) -> None:
         key = new_key() if key is None else key
         if embedder is not None:
@@ -86,7 +88,7 @@ class SemanticCache:
         self._asking = Asking(key, Partitions(key, embedder="" if embedder is None else embedder.fingerprint))
         self._counts = Counts()
         self._checks = Checks(self._rows, self._codec, self._counts)
-        self._strata = Strata(self._rows, self._codec, self._settings.target)
+        self._strata = Strata(certificates or self._rows, self._codec, self._settings.target)
         self._foundations = Foundations(
             rows=self._rows,
             codec=self._codec,
@@ -178,6 +180,35 @@ class SemanticCache:
             StoreError: The rows gave no answer.
         """
         return self._strata.all()
+
+    @property
+    def rows(self) -> EntryRows:
+        """Where entries lie."""
+        return self._rows
+
+    def count(self) -> int:
+        """Return the number of entries.
+
+        Raises:
+            StoreError: The rows gave no answer.
+        """
+        return self._rows.count()
+
+    def purge(self, *, now: float) -> int:
+        """Remove what is over at `now`, and the oldest beyond the limit; return how many entries that were.
+
+        Raises:
+            StoreError: The rows gave no answer.
+        """
+        return self._rows.purge(now=now, maximum=self._settings.maximum_entries)
+
+    def clear(self) -> int:
+        """Remove all entries, and keep what the audits have shown; return how many there were.
+
+        Raises:
+            StoreError: The rows gave no answer.
+        """
+        return self._rows.purge(now=float("-inf"), maximum=0)
 
     def drain(self, timeout_seconds: float = 60.0) -> bool:
         """Wait for audits and indexes that are under way; return whether they were done in time."""
