@@ -1,4 +1,4 @@
-"""Routing for LangChain: agent middleware, a chat model, a callback handler, and portable histories."""
+"""Routing for LangChain: agent middleware, a chat model, a cache, a callback handler, and portable histories."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from session_router_langchain.callback import SessionRouterCallbackHandler, Sighting
     from session_router_langchain.chat_model import SessionRouterChatModel
+    from session_router_langchain.llm_cache import SessionRouterCache
     from session_router_langchain.middleware import SessionRouterMiddleware
     from session_router_langchain.portability import convert, portability_report
     from session_router_langchain.repairing import repair
     from session_router_langchain.target import target_of
 
 _HOME = {
+    "SessionRouterCache": "llm_cache",
     "SessionRouterCallbackHandler": "callback",
     "SessionRouterChatModel": "chat_model",
     "SessionRouterMiddleware": "middleware",
@@ -25,6 +27,7 @@ _HOME = {
 }
 
 __all__ = [
+    "SessionRouterCache",
     "SessionRouterCallbackHandler",
     "SessionRouterChatModel",
     "SessionRouterMiddleware",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.pricing import Prices, Usage
 
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 """Blocks that are no part of an answer, and belong to the model that wrote them."""
@@ -34,15 +35,30 @@ _PIECE = 64
 def answer_of(message: AIMessage, decision: Decision, outcome: Outcome, specs: Mapping[ModelName, ModelSpec]) -> CachedAnswer:
     """Return what a cache may keep of `message`, the whole answer to what it missed for `decision`."""
     model = outcome.model or decision.chosen()
-    prices, usage = specs[model].prices, outcome.usage
+    return answer_in(message, model=model, prices=specs[model].prices, usage=outcome.usage, asked_at=decision.at, at=outcome.at)
+
+
+def answer_in(
+    message: AIMessage, *, model: ModelName, prices: Prices | None, usage: Usage | None, asked_at: float, at: float
+) -> CachedAnswer:
+    """Return what a cache may keep of `message`, a whole answer.
+
+    Args:
+        message: The answer.
+        model: Who gave it.
+        prices: Of that model, if they are known.
+        usage: What it took, if the provider said so.
+        asked_at: POSIX seconds of the question.
+        at: POSIX seconds at which the answer was complete.
+    """
     finish = next((said for key in _ENDINGS if isinstance(said := message.response_metadata.get(key), str)), None)
     return CachedAnswer(
         content=_said(message),
         model=model,
-        at=outcome.at,
+        at=at,
         usage=usage or NO_USAGE,
         cost=NOTHING if prices is None or usage is None else call_cost(prices, usage),
-        seconds=max(0.0, outcome.at - decision.at),
+        seconds=max(0.0, at - asked_at),
         finish_reason=finish,
         complete=not isinstance(message, AIMessageChunk) or message.chunk_position == "last",
         tool_calls=bool(message.tool_calls or message.invalid_tool_calls or asks_of(message)),
@@ -73,13 +89,17 @@ def replayed(decision: Decision) -> AIMessage:
     if hit is None:
         msg = "there is no stored answer to replay"
         raise ValueError(msg)
-    content = hit.answer.content
-    message = AIMessage(
+    return stamped(message_of(hit.answer), decision, None)
+
+
+def message_of(answer: CachedAnswer) -> AIMessage:
+    """Return a stored answer as a new message, without our facts."""
+    content = answer.content
+    return AIMessage(
         content=content if isinstance(content, str) else [dict(block) for block in content],
         id=str(uuid.uuid4()),
         usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
     )
-    return stamped(message, decision, None)
 
 
 def as_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:

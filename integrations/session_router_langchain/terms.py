@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import HumanMessage
 
@@ -45,27 +45,45 @@ def terms_of(  # noqa: PLR0913 -- each is one thing that must be equal
     That is so unless the request ends with a text that a human typed, in a conversation in which no tool has answered: what a
     tool said would be part of the answer.
     """
-    last = messages[-1] if messages else None
-    if transcript.tool_results or not transcript.typed or transcript.typed[-1] != len(transcript.steps) - 1:
+    question = last_question(messages, transcript)
+    if question is None or any(settings.get(name) not in {None, False, 1} for name in _SEVERAL):
         return None
-    if not isinstance(last, HumanMessage) or (text := _plain_text(last)) is None:
-        return None
-    if any(settings.get(name) not in {None, False, 1} for name in _SEVERAL):
-        return None
-    before = transcript.prefixes[-2].digest if len(transcript.steps) > 1 else EMPTY_DIGEST
     prompt, bound = heads.read(system, ()), heads.read(None, tools)
     return CacheTerms(
-        text=text,
-        before=_digest(before, last.name),
+        text=question.text,
+        before=question.before,
         system=EMPTY_DIGEST if prompt is None else prompt.digest,
-        tools=_digest(EMPTY_DIGEST if bound is None else bound.digest, tool_choice),
-        settings=_digest(_set_up(models), dict(settings)),
+        tools=digest(EMPTY_DIGEST if bound is None else bound.digest, tool_choice),
+        settings=digest(_set_up(models), dict(settings)),
         principal=names.principal,
         tenant=names.tenant,
     )
 
 
-def _plain_text(message: HumanMessage) -> str | None:
+class LastQuestion(NamedTuple):
+    """What is asked last: its text, and a digest of everything before it."""
+
+    text: str
+    before: bytes
+
+
+def last_question(messages: Sequence[BaseMessage], transcript: Transcript) -> LastQuestion | None:
+    """Return what `messages` ask last; `None` where no stored answer may stand for the answer.
+
+    Args:
+        messages: The history.
+        transcript: What reading it gave.
+    """
+    last = messages[-1] if messages else None
+    if transcript.tool_results or not transcript.typed or transcript.typed[-1] != len(transcript.steps) - 1:
+        return None
+    if not isinstance(last, HumanMessage) or (text := plain_text(last)) is None:
+        return None
+    before = transcript.prefixes[-2].digest if len(transcript.steps) > 1 else EMPTY_DIGEST
+    return LastQuestion(text, digest(before, last.name))
+
+
+def plain_text(message: BaseMessage) -> str | None:
     """Return the text of a message that is nothing else; an image beside it is part of the question."""
     content: object = message.content
     if isinstance(content, str):
@@ -83,7 +101,7 @@ def _text_of(block: object) -> str | None:
 def _set_up(models: ChatModels) -> bytes:
     """Return a digest of what the routes are set up with: a temperature may stand in the chat model itself."""
     specs = models.specs
-    return _digest(b"", [[name, _parameters(models[name], name)] for name in sorted(specs)])
+    return digest(b"", [[name, _parameters(models[name], name)] for name in sorted(specs)])
 
 
 def _parameters(model: Any, name: ModelName) -> object:  # noqa: ANN401 -- a chat model, or whatever a test puts in its place
@@ -93,5 +111,6 @@ def _parameters(model: Any, name: ModelName) -> object:  # noqa: ANN401 -- a cha
         return name
 
 
-def _digest(before: bytes, value: object) -> bytes:
+def digest(before: bytes, value: object) -> bytes:
+    """Return a digest of `value` and of what was digested before it."""
     return hashlib.blake2b(before + canonical(value), digest_size=DIGEST_BYTES).digest()
