@@ -10,7 +10,7 @@ from session_router.cache.readings import asking_of, reading_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VERSION: Final = "lexical 1"
+_VERSION: Final = "lexical 2"
 
 OTHERS: Final = 4
 """Of so many other neighbours or more, what they agree on counts in full."""
