@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.caches import InMemoryCache
@@ -10,7 +12,6 @@ from langchain_core.outputs import Generation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks._cache_sets import Item
     from session_router.ports import Embedder
@@ -42,13 +43,12 @@ class GPTCache:
 
     Args:
         embedder: Of all.
-        folder: For its files.
 
     Raises:
         ImportError: It is not installed. It would install what it lacks by itself; that is looked for first.
     """
 
-    def __init__(self, embedder: Embedder, folder: Path) -> None:
+    def __init__(self, embedder: Embedder) -> None:
         import faiss  # noqa: F401 -- GPTCache would ask pip for it
         import sqlalchemy  # noqa: F401 -- likewise
         from gptcache import Cache
@@ -56,6 +56,9 @@ class GPTCache:
         from gptcache.processor.pre import get_prompt
         from gptcache.similarity_evaluation import SearchDistanceEvaluation
 
+        # It writes its files at the end of the program: the folder must last as long.
+        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
         self._cache: Any = Cache()
         vectors = VectorBase("faiss", dimension=embedder.dimension, index_path=str(folder / "vectors.index"))
         rows = CacheBase("sqlite", sql_url=f"sqlite:///{folder / 'rows.db'}")
