@@ -22,7 +22,9 @@ def agreement(answers: Sequence[CachedAnswer]) -> list[tuple[int, int]]:
     only, not with that of pairs.
     """
     closed = [is_closed(answer) for answer in answers]
-    # An exact form does not begin with a line break: no longer answer is taken for a closed one.
-    forms = [exact_form(answer.text) if short else f"\n{answer.text}" for answer, short in zip(answers, closed, strict=True)]
-    alike, short_ones = Counter(forms), sum(closed)
-    return [(alike[form] - 1, short_ones - alike[form] if short else 0) for form, short in zip(forms, closed, strict=True)]
+    texts = [answer.text for answer in answers]
+    if len(set(texts)) > 1:
+        # An exact form does not begin with a line break: no longer answer is taken for a closed one.
+        texts = [exact_form(text) if short else f"\n{text}" for text, short in zip(texts, closed, strict=True)]
+    alike, short_ones = Counter(texts), sum(closed)
+    return [(alike[text] - 1, short_ones - alike[text] if short else 0) for text, short in zip(texts, closed, strict=True)]
