@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from session_router.cache.entry import Entry
 from session_router.cache.semantic import SemanticCache
 from session_router.cache.settings import CacheSettings
@@ -19,6 +17,7 @@ from session_router.testing.cached import NOW, a_question, an_answer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from session_router.core.cached import CacheQuestion

@@ -11,7 +11,6 @@ import argparse
 import gc
 import resource
 import sys
-import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,11 +22,11 @@ import numpy as np
 
 from benchmarks._cache_filling import KEY, Filled, a_question, an_answer, filled, texts
 from benchmarks._cache_peers import GPTCACHE_MISSING, GPTCache
+from benchmarks._cache_readers import at_the_same_time
 from benchmarks._figure import figure, say
 from session_router.cache.semantic import SemanticCache
 from session_router.cache.sqlite_rows import SQLiteEntryRows
 from session_router.cache.vectors import BREADTH, NEIGHBOURS, faiss_module
-from session_router.core.cached import CacheHit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,8 +36,6 @@ ROUNDS = 5
 ASKED = 1_000
 PARTITIONS = (1, 100, 10_000)
 NAMES = {1_000: "1k", 10_000: "10k", 100_000: "100k", 1_000_000: "1M"}
-READERS = 8
-CONCURRENT_SECONDS = 3.0
 COUNT = 5
 
 
@@ -114,8 +111,8 @@ def look_ups(entries: int, partitions: int, *, quick: bool) -> None:
     found.embedder.remember([])
     embedding = quietest(cache.look_up, found.questions, after=cache.abandon)
     note = (
-        f"{len(found.questions)} questions that were answered in other words; {similar:.0%} hits of the third tier, the others pass no guard "
-        f"or are not verified; filled in {found.seconds[0]:.0f} s, indexed in {found.seconds[1]:.0f} s; at most "
+        f"{len(found.questions)} questions that were answered in other words; {similar:.0%} hits of the third tier, the others do not pass "
+        f"guards and verifier; filled in {found.seconds[0]:.0f} s, indexed in {found.seconds[1]:.0f} s; at most "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
     )
     for place, part in enumerate(("p50", "p99")):
@@ -136,7 +133,7 @@ def beside_faiss(found: Filled, ours: Took, name: str) -> None:
     """Print how many times as long a look-up takes as FAISS alone on the same vectors."""
     faiss = faiss_module()
     (held,) = found.cache._parts.indexes._held.values()  # type: ignore[union-attr]
-    rows = [row for row in found.cache._rows._rows.values()]  # type: ignore[attr-defined]
+    rows = list(found.cache._rows._rows.values())  # type: ignore[attr-defined]
     vectors = np.stack([np.frombuffer(row.vector, dtype="<f4") for row in rows])
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(vectors)
@@ -160,69 +157,8 @@ def beside_faiss(found: Filled, ours: Took, name: str) -> None:
             "ours over FAISS, flat": round(ours[0] / plain[0], 3),
             "recall of the five nearest": round(recall, 4),
         },
-        note=f"p50 over p50, without embedding, {len(vectors)} vectors of {vectors.shape[1]}, one thread; the index is {kind}; beyond FAISS a "
-        "look-up derives partition and keys, looks in the first two tiers, checks the HMAC of five rows, and asks guards and verifier",
-    )
-
-
-def at_the_same_time(found: Filled) -> None:
-    """Print what eight readers get done beside one writer, and what one does alone."""
-    faiss = faiss_module()
-    cache, done, errors, threads_of = found.cache, [0] * READERS, [], set()
-
-    def read(number: int, until: float) -> None:
-        while time.perf_counter() < until:
-            for question in found.questions[number::READERS]:
-                try:
-                    if not isinstance(cache.look_up(question), CacheHit):
-                        cache.abandon(question)
-                except Exception as error:  # noqa: BLE001 -- counted
-                    errors.append(error)
-                done[number] += 1
-        threads_of.add(faiss.omp_get_max_threads())
-
-    def write(until: float, written: list[int]) -> None:
-        for text in texts(100_000, seed=9):
-            if time.perf_counter() >= until:
-                return
-            if cache.store(a_question(text, tenant="0"), an_answer("Online.")) is not None:
-                errors.append(RuntimeError("not stored"))
-            written[0] += 1
-            time.sleep(0.002)
-
-    def run(readers: int) -> tuple[float, float]:
-        done[:], written, until = [0] * READERS, [0], time.perf_counter() + CONCURRENT_SECONDS
-        threads = [threading.Thread(target=read, args=(number, until)) for number in range(readers)]
-        threads += [threading.Thread(target=write, args=(until, written))] if readers > 1 else []
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(done) / CONCURRENT_SECONDS, written[0] / CONCURRENT_SECONDS
-
-    alone, _ = run(1)
-    together, written = run(READERS)
-    failures = len(errors) + sum(count for name, count in cache.counts().items() if name.startswith("failed"))
-    figure(
-        "concurrent_errors",
-        failures,
-        unit="errors",
-        n=round((alone + together) * CONCURRENT_SECONDS),
-        target="== 0",
-        peer={
-            "look-ups a second, 8 readers": round(together),
-            "stored a second": round(written),
-            "look-ups a second, 1 reader": round(alone),
-        },
-        note="10,000 entries; eight reading threads and one that writes; Python runs one of them at a time",
-    )
-    figure(
-        "omp_threads",
-        max(threads_of),
-        unit="threads",
-        n=READERS,
-        target="== 1",
-        note="of OpenMP in the reading threads: a search of several waits for busy cores",
+        note=f"p50 over p50, without embedding, {len(vectors)} vectors of {vectors.shape[1]}, one thread; the index is {kind}; beyond "
+        "FAISS a look-up derives partition and keys, tries the first two tiers, checks five HMACs, and asks guards and verifier",
     )
 
 
@@ -254,7 +190,7 @@ def gptcache(entries: int, *, asked: int) -> None:
         n=len(requests),
         target="< 1",
         peer={"ours, us": round(ours[0], 1), **{f"GPTCache, {name}, us": round(one[0], 1) for name, one in took.items()}},
-        note="p50 over p50 of the quicker way, embedding included; GPTCache 0.1.44 with SQLite and flat FAISS, its default, and our embedder",
+        note="p50 over p50 of the quicker way, with embedding; GPTCache 0.1.44 with SQLite and flat FAISS, its default, and our embedder",
     )
 
 
@@ -262,11 +198,15 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="at most 10,000 entries")
-    quick = parser.parse_args().quick
-    first_tier()
-    gptcache(1_000 if quick else 10_000, asked=50 if quick else 200)
-    for entries in NAMES:
-        for partitions in PARTITIONS:
+    parser.add_argument("--entries", type=int, choices=NAMES, nargs="+", help="only look-ups among so many")
+    parser.add_argument("--partitions", type=int, choices=PARTITIONS, nargs="+", default=PARTITIONS, help="over so many")
+    options = parser.parse_args()
+    quick: bool = options.quick
+    if options.entries is None:
+        first_tier()
+        gptcache(1_000 if quick else 10_000, asked=50 if quick else 200)
+    for entries in options.entries or NAMES:
+        for partitions in options.partitions:
             if partitions <= entries and not (quick and (entries > 10_000 or partitions > 100)):
                 say(f"{entries} entries over {partitions} partitions")
                 look_ups(entries, partitions, quick=quick)
