@@ -38,8 +38,11 @@ def training_rows(folder: Path, name: str) -> list[dict[str, str]]:
         return [row for row in map(json.loads, lines) if row["split"] == "train"]
 
 
-def pairs_of(texts: Sequence[str], answers: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the columns of each pair of neighbours, and whether both have one answer; shapes (pairs, columns) and (pairs,)."""
+def pairs_of(texts: Sequence[str], answers: Sequence[str], *, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the columns of each pair of neighbours, and whether both have one answer; shapes (pairs, columns) and (pairs,).
+
+    Only one question in `every` is looked up, among all.
+    """
     vectors = StaticEmbedder().embed(texts)
     columns: list[list[float]] = []
     right: list[bool] = []
@@ -47,7 +50,8 @@ def pairs_of(texts: Sequence[str], answers: Sequence[str]) -> tuple[NDArray[np.f
         cosines = vectors[start : start + _AT_ONCE] @ vectors.T
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -2.0
         nearest = np.argpartition(-cosines, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-        for row, near in enumerate(nearest):
+        for row in range(-start % every, len(nearest), every):
+            near = nearest[row]
             known = [int(other) for other in near if cosines[row, other] >= LEAST_COSINE]
             for other in known:
                 same = sum(answers[one] == answers[other] for one in known) - 1
@@ -57,9 +61,10 @@ def pairs_of(texts: Sequence[str], answers: Sequence[str]) -> tuple[NDArray[np.f
     return np.array(columns), np.array(right, dtype=np.float64)
 
 
-def fitted(folder: Path, names: Sequence[str]) -> dict[int, Line]:
+def fitted(folder: Path, names: Sequence[str], *, every: int = 1) -> dict[int, Line]:
     """Return the regression without and with the neighbours, by the number of its columns."""
-    found = [pairs_of(*zip(*((row["text"], row["intent"]) for row in training_rows(folder, name)), strict=True)) for name in names]
+    rows = [training_rows(folder, name) for name in names]
+    found = [pairs_of([row["text"] for row in one], [row["intent"] for row in one], every=every) for one in rows]
     columns, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return {width: fit_line(columns[:, :width], right, ridge=RIDGE) for width in (columns.shape[1] - 2, columns.shape[1])}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks._cache_peers import ExactCache
 from session_router.cache.guards import failing_guard
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.verifier import OTHERS, LexicalVerifier, pair_columns
@@ -46,11 +47,12 @@ class Answers:
     """What every cache makes of the requests of one set.
 
     Attributes:
-        same_text: The text itself lies in the cache, as langchain-core's `InMemoryCache` compares; score 1, or 0.
+        same_text: What langchain-core's `InMemoryCache` answers; score 1, or 0.
         tier: Of each request, `EXACT`, `CONTENT` or `NONE`.
         formed: What these two tiers answer.
         methods: By name, what is compared by score. `ours` has guards and a verifier, which knows what neighbours say.
         unlike: Of the neighbours that are not right: cosine, and our score.
+        within_reach: Of each request, whether any of the neighbours is right: nothing that looks at them alone can hit more.
     """
 
     same_text: Method
@@ -58,6 +60,7 @@ class Answers:
     formed: Method
     methods: Mapping[str, Method]
     unlike: NDArray[np.float64]
+    within_reach: NDArray[np.bool_]
 
 
 def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
@@ -75,11 +78,12 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
 
     ours = np.where(passed, alone, 0.0)
     return Answers(
-        same_text=method(np.array([one == other for one, other in found.pairs])),
+        same_text=method(np.array([ExactCache([one]).look_up(other) == 0 for one, other in found.items()])),
         tier=tier,
         formed=method(tier < NONE),
         methods={"plain": method(cosines), "verifier": method(alone), "ours": method(ours)},
         unlike=np.stack([cosines, np.maximum(ours, tier < NONE)], axis=1)[~right],
+        within_reach=right,
     )
 
 
@@ -104,11 +108,12 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
     rows: dict[str, list[tuple[float, bool, int]]] = defaultdict(list)
     tiers: list[int] = []
     unlike: list[tuple[float, float]] = []
-    forms = [_keyed(found.stored, form) for form in (str, exact_form, content_form)]
+    within_reach: list[bool] = []
+    langchain = ExactCache(found.stored)
+    forms = [(form, _keyed(found.stored, form)) for form in (exact_form, content_form)]
     for item, vector in zip(found.asked, embedder.embed([item.text for item in found.asked]), strict=True):
-        same, exact, content = (
-            kept.get((item.partition, form(item.text)), -1) for kept, form in zip(forms, (str, exact_form, content_form), strict=True)
-        )
+        exact, content = (kept.get((item.partition, form(item.text)), -1) for form, kept in forms)
+        same = langchain.look_up(item)
         near = _near(vector, stored, partitions.get(item.partition, []))
         scored = _scored(found, item, near, lines)
         tiers.append(EXACT if exact >= 0 else CONTENT if content >= 0 else NONE)
@@ -118,9 +123,10 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
             "plain": (near[0][0], near[0][1]) if near else (-1.0, -1),
             **{name: max(scored[name], default=(0.0, -1)) for name in ("verifier", "alone", "ours")},
         }.items():
-            rows[name].append((score, number >= 0 and found.stored[number].answer == item.answer, number))
+            rows[name].append((score, found.right(item, number), number))
         best = {number: score for score, number in scored["ours"]}
-        unlike += [(cosine, best.get(number, 0.0)) for cosine, number in near if found.stored[number].answer != item.answer]
+        unlike += [(cosine, best.get(number, 0.0)) for cosine, number in near if not found.right(item, number)]
+        within_reach.append(any(found.right(item, number) for number in (exact, content, *(number for _, number in near))))
     methods = {name: _method(found_rows) for name, found_rows in rows.items()}
     return Answers(
         same_text=methods.pop("same"),
@@ -128,6 +134,7 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         tier=np.array(tiers),
         methods=methods,
         unlike=np.array(unlike).reshape(-1, 2),
+        within_reach=np.array(within_reach),
     )
 
 

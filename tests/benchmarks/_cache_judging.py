@@ -13,11 +13,16 @@ from session_router.core.risk import upper_bound
 from session_router.core.wager import SCORE_BINS, Audit, Target, Wager, score_bin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from benchmarks._cache_answers import Answers, Method
 
 DELTA = 0.05
+
+
+TIERS = {"exact": EXACT, "content": CONTENT, "similar": NONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +33,14 @@ class Judged:
         requests: How many.
         hits: Of them.
         wrong: Of the hits.
-        exact: Hits of the first tier.
-        content: Hits of the second.
+        tiers: By tier, hits and how many of them were wrong.
         thresholds: Of the two halves; above 1 where nothing is served.
     """
 
     requests: int
     hits: int
     wrong: int
-    exact: int = 0
-    content: int = 0
+    tiers: Mapping[str, tuple[int, int]]
     thresholds: tuple[float, ...] = ()
 
     @property
@@ -57,8 +60,8 @@ class Judged:
 
     def told(self) -> str:
         """Return all of it in words."""
-        tiers = f" ({self.exact} exact, {self.content} content)" if self.exact or self.content else ""
-        return f"{self.hits} of {self.requests} hit{tiers}, {self.wrong} wrong: {self.share:.2%}, 95 % below {self.bound:.2%}"
+        tiers = ", ".join(f"{hits} {name} ({wrong} wrong)" for name, (hits, wrong) in self.tiers.items() if hits)
+        return f"{self.hits} of {self.requests} hit: {tiers or 'none'}; wrong per hit {self.share:.2%}, 95 % below {self.bound:.2%}"
 
 
 def at_most(wrong: float, method: Method, answers: Answers, *, forms: bool) -> Judged:
@@ -98,14 +101,19 @@ def always(method: Method, answers: Answers, *, threshold: float) -> Judged:
     return _judged(method.score >= threshold, method.right, answers, thresholds=(threshold,), forms=False)
 
 
+def in_hindsight(wrong: float, method: Method, answers: Answers) -> Judged:
+    """Serve at the threshold that is best on the very requests it is judged on: what no one could have chosen beforehand."""
+    threshold = _threshold(method.score, method.right, wrong)
+    return _judged(method.score >= threshold, method.right, answers, thresholds=(round(threshold, 4),), forms=False)
+
+
 def _judged(hits: NDArray[np.bool_], right: NDArray[np.bool_], answers: Answers, *, thresholds: tuple[float, ...], forms: bool) -> Judged:
-    tiers = Counter(answers.tier[hits].tolist()) if forms else Counter[int]()
+    tier = answers.tier if forms else np.full(len(hits), NONE)
     return Judged(
         requests=len(hits),
         hits=int(hits.sum()),
         wrong=int((hits & ~right).sum()),
-        exact=tiers[EXACT],
-        content=tiers[CONTENT],
+        tiers={name: (int((hits & (tier == one)).sum()), int((hits & ~right & (tier == one)).sum())) for name, one in TIERS.items()},
         thresholds=thresholds,
     )
 

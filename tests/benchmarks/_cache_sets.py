@@ -46,12 +46,22 @@ class LookUps:
         stored: What lies in the cache.
         asked: The requests.
         closed: Whether answers are closed, so that those of neighbours can be compared.
+        same_text: Whether a request that reads the same, but for capitals, blanks and marks at its ends, is the same request. It is
+            where the model sees nothing else; people who sort questions into intents sometimes sort one question into two.
     """
 
     name: str
     stored: Sequence[Item]
     asked: Sequence[Item]
     closed: bool
+    same_text: bool = False
+
+    def right(self, asked: Item, number: int) -> bool:
+        """Whether stored item `number` answers `asked`; none does below 0."""
+        if number < 0:
+            return False
+        stored = self.stored[number]
+        return stored.answer == asked.answer or (self.same_text and _bare(stored.text) == _bare(asked.text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +78,13 @@ class Pairs:
     pairs: Sequence[tuple[str, str]]
     right: Sequence[bool]
 
+    def items(self) -> Iterator[tuple[Item, Item]]:
+        """Yield what is stored, and what is asked."""
+        for one, other in self.pairs:
+            yield Item(text=one, answer=None), Item(text=other, answer=None)
 
-def intents(folder: Path, name: str) -> LookUps:
+
+def intents(folder: Path, name: str, *, limit: int) -> LookUps:
     """Return a set of questions with intents: all questions of an intent have one canned answer, and the training split is cached."""
     rows = list(_rows(folder / f"intents_{name}.jsonl.gz"))
     stored = [Item(text=row["text"], answer=row["intent"]) for row in rows if row["split"] == "train"]
@@ -78,7 +93,7 @@ def intents(folder: Path, name: str) -> LookUps:
         for row in rows
         if row["split"] in {"test", "oos_test"}
     ]
-    return LookUps(name=name, stored=stored, asked=_shuffled(asked), closed=True)
+    return LookUps(name=name, stored=stored, asked=_shuffled(asked)[:limit], closed=True)
 
 
 def mock(folder: Path) -> LookUps:
@@ -92,7 +107,8 @@ def mock(folder: Path) -> LookUps:
 def sessions(folder: Path, name: str, *, limit: int) -> LookUps:
     """Return the first requests of recorded sessions; every other one is cached.
 
-    Two are the same if their task is; where there are no tasks (people who follow a script), if what was answered is the same.
+    Two are the same if they read the same, or if their task is the same; where there are no tasks (people who follow a script), if what
+    was answered is the same. That is strict: whoever needs a rental car in other words counts as somebody with another request.
     A request whose first answer calls a tool is not cacheable. Later turns have a conversation before them, which is part of the
     partition, and share theirs with nobody.
     """
@@ -107,13 +123,18 @@ def sessions(folder: Path, name: str, *, limit: int) -> LookUps:
         found.append(Item(text=messages[place]["content"], answer=answer, partition=before))
     found = _shuffled(found)[:limit]
     half = len(found) // 2
-    return LookUps(name=name.split("_")[1], stored=found[:half], asked=found[half:], closed="sgd" in name)
+    return LookUps(name=name.split("_")[1], stored=found[:half], asked=found[half:], closed="sgd" in name, same_text=True)
 
 
 def duplicates(folder: Path, *, limit: int) -> Pairs:
     """Return questions of Quora with what people said of them."""
     rows = _shuffled(list(_rows(folder / "cache_qqp.jsonl.gz")))[:limit]
     return Pairs(name="qqp", pairs=[(row["a"], row["b"]) for row in rows], right=[row["label"] == 1 for row in rows])
+
+
+def _bare(text: str) -> str:
+    # By other rules than those of the cache, which is what is judged.
+    return " ".join(text.replace("\u2019", "'").casefold().split()).strip(" .,;:!?")
 
 
 def _shuffled(rows: list[Any]) -> list[Any]:

@@ -143,7 +143,7 @@ class EntryCodec:
             msg = "an entry of the cache fails its HMAC: altered, or written with another key; it is evicted."
             raise StoreCorrupt(msg)
         try:
-            plain: Any = json.loads(row.payload)
+            plain: Any = json.loads(row.payload.decode("ascii"))
             entry = _entry(plain, row.vector)
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
             msg = f"an entry of the cache is not of schema {SCHEMA} ({type(error).__name__}); it is evicted."

@@ -98,8 +98,12 @@ def _numbers_of(reading: Reading) -> tuple[str, ...]:
 def _groups(table: Mapping[str, str]) -> Callable[[Reading, Reading], bool]:
     """Return a guard: what `table` knows of the words of two texts must be the same."""
 
+    @lru_cache(maxsize=4_096)
+    def known_of(reading: Reading) -> frozenset[str]:
+        return frozenset(table[word] for word in reading.words if word in table)
+
     def holds(one: Reading, other: Reading) -> bool:
-        return {table[word] for word in one.words if word in table} == {table[word] for word in other.words if word in table}
+        return known_of(one) == known_of(other)
 
     return holds
 
@@ -123,6 +127,7 @@ def _same_negation(one: Reading, other: Reading) -> bool:
     return _negations(one) == _negations(other)
 
 
+@lru_cache(maxsize=4_096)
 def _negations(reading: Reading) -> tuple[bool, frozenset[str]]:
     words = reading.words
     limits = frozenset(known.LIMITS[word] for word in words if word in known.LIMITS)
@@ -141,6 +146,7 @@ def _same_names(one: Reading, other: Reading) -> bool:
     return _names_of(one) <= _may_name(other) and _names_of(other) <= _may_name(one)
 
 
+@lru_cache(maxsize=4_096)
 def _may_name(reading: Reading) -> set[str]:
     return {word.removesuffix("'s") for word in (*reading.words, *reading.tokens)}
 
@@ -167,8 +173,13 @@ def _names_of(reading: Reading) -> frozenset[str]:
 
 def _same_persons(one: Reading, other: Reading) -> bool:
     """What is mine is not yours; a text that does not say whose may mean either."""
-    first, second = (frozenset(known.PERSONS[word] for word in reading.words if word in known.PERSONS) for reading in (one, other))
+    first, second = _persons_of(one), _persons_of(other)
     return not first or not second or first == second
+
+
+@lru_cache(maxsize=4_096)
+def _persons_of(reading: Reading) -> frozenset[str]:
+    return frozenset(known.PERSONS[word] for word in reading.words if word in known.PERSONS)
 
 
 def _same_asking(one: Reading, other: Reading) -> bool:
@@ -236,10 +247,10 @@ GUARDS: Final[Mapping[str, Callable[[Reading, Reading], bool]]] = {
     "dates": _groups(known.DATES),
     "units": _same_units,
     "negation": _same_negation,
-    "antonyms": _no_opposites,
     "names": _same_names,
     "persons": _same_persons,
     "question": _same_asking,
     "order": _same_order,
+    "antonyms": _no_opposites,
 }
-"""What each looks at. Each is a relation in which the order of the two texts does not matter."""
+"""What each looks at, and last what takes longest. Each is a relation in which the order of the two texts does not matter."""

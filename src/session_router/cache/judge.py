@@ -59,9 +59,14 @@ class ClosedAnswerJudge:
 
     def judges(self, stored: CachedAnswer) -> bool:
         """Whether `stored` is short enough to be compared."""
-        return len(stored.text.split()) <= CLOSED_WORDS
+        return is_closed(stored)
 
     def judge(self, question: str, stored: CachedAnswer, fresh: CachedAnswer) -> Verdict:
         """Compare the two."""
         del question
         return Verdict(wrong=0.0 if exact_form(stored.text) == exact_form(fresh.text) else 1.0)
+
+
+def is_closed(answer: CachedAnswer) -> bool:
+    """Whether an answer is so short that another one says either the same or something else."""
+    return len(answer.text.split(None, CLOSED_WORDS)) <= CLOSED_WORDS

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import replace
 from heapq import nsmallest
+from itertools import islice
 from math import inf
 from threading import RLock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from session_router.cache.rows import ALIKE, Note, Standing
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from session_router.cache.entry import SealedEntry
 
 _Key = TypeVar("_Key")
-_Numbers = TypeVar("_Numbers", list[int], set[int], dict[int, None])
+_Numbers = TypeVar("_Numbers", list[int], set[int])
+
+_SPARE: Final = 64
+"""Numbers of rows that are gone, which a partition may hold in any case."""
 
 
 class MemoryEntryRows:
@@ -29,7 +34,7 @@ class MemoryEntryRows:
         self._rows: dict[int, SealedEntry] = {}
         self._exact: dict[tuple[str, bytes], int] = {}
         self._content: defaultdict[tuple[str, bytes], list[int]] = defaultdict(list)
-        self._partitions: defaultdict[str, dict[int, None]] = defaultdict(dict)
+        self._partitions: defaultdict[str, _Places] = defaultdict(_Places)
         self._ids: dict[str, int] = {}
         self._subjects: defaultdict[str, set[int]] = defaultdict(set)
         self._tombstones: dict[str, float] = {}
@@ -52,8 +57,8 @@ class MemoryEntryRows:
     def by_numbers(self, partition: str, numbers: Sequence[int]) -> Sequence[SealedEntry]:
         """Return those of `numbers` that lie in the partition."""
         with self._guard:
-            there = self._partitions.get(partition, {})
-            return [self._rows[number] for number in numbers if number in there]
+            there = self._partitions.get(partition)
+            return [] if there is None else [self._rows[number] for number in numbers if number in there.live]
 
     def by_id(self, entry: str) -> SealedEntry | None:
         """Return the entry with this id."""
@@ -64,23 +69,20 @@ class MemoryEntryRows:
     def after(self, partition: str, number: int, limit: int) -> Sequence[SealedEntry]:
         """Return entries with higher numbers, in ascending order."""
         with self._guard:
-            # Numbers only rise, so what is new stands at the end.
-            newer: list[int] = []
-            for one in reversed(self._partitions.get(partition, {})):
-                if one <= number:
-                    break
-                newer.append(one)
-            return [self._rows[one] for one in newer[::-1][:limit]]
+            there = self._partitions.get(partition)
+            return [] if there is None else [self._rows[one] for one in there.after(number, limit)]
 
     def numbers(self, partition: str) -> Sequence[int]:
         """Return the numbers of a partition."""
         with self._guard:
-            return list(self._partitions.get(partition, ()))
+            there = self._partitions.get(partition)
+            return [] if there is None else list(there.live)
 
     def standing(self, partition: str) -> Standing:
         """Return how far an index of the partition must have read."""
         with self._guard:
-            return Standing(newest=next(reversed(self._partitions.get(partition, {})), 0), erasures=self._erasures)
+            there = self._partitions.get(partition)
+            return Standing(newest=0 if there is None else there.newest, erasures=self._erasures)
 
     def put(self, row: SealedEntry, *, asked_at: float) -> bool:
         """Keep a row, unless one of its subjects was erased."""
@@ -95,7 +97,7 @@ class MemoryEntryRows:
             self._rows[number] = replace(row, number=number)
             self._exact[row.partition, row.exact] = number
             self._content[row.partition, row.content].append(number)
-            self._partitions[row.partition][number] = None
+            self._partitions[row.partition].add(number)
             self._ids[row.id] = number
             for subject in row.subjects:
                 self._subjects[subject].add(number)
@@ -172,9 +174,41 @@ class MemoryEntryRows:
             del self._exact[row.partition, row.exact]
         self._ids.pop(row.id, None)
         _drop(self._content, (row.partition, row.content), number)
-        _drop(self._partitions, row.partition, number)
+        there = self._partitions[row.partition]
+        there.discard(number)
+        if not there.live:
+            del self._partitions[row.partition]
         for subject in row.subjects:
             _drop(self._subjects, subject, number)
+
+
+class _Places:
+    """The numbers of a partition, which only rise: from any of them on they are found without looking at those before."""
+
+    __slots__ = ("live", "rising")
+
+    def __init__(self) -> None:
+        self.live: set[int] = set()
+        self.rising: list[int] = []
+
+    @property
+    def newest(self) -> int:
+        return self.rising[-1] if self.rising else 0
+
+    def add(self, number: int) -> None:
+        self.live.add(number)
+        self.rising.append(number)
+
+    def discard(self, number: int) -> None:
+        self.live.discard(number)
+        while self.rising and self.rising[-1] not in self.live:
+            self.rising.pop()
+        if len(self.rising) > 2 * len(self.live) + _SPARE:
+            self.rising = [one for one in self.rising if one in self.live]
+
+    def after(self, number: int, limit: int) -> list[int]:
+        newer = (self.rising[place] for place in range(bisect_right(self.rising, number), len(self.rising)))
+        return list(islice((one for one in newer if one in self.live), limit))
 
 
 def _drop(numbers: MutableMapping[_Key, _Numbers], key: _Key, number: int) -> None:
@@ -182,9 +216,7 @@ def _drop(numbers: MutableMapping[_Key, _Numbers], key: _Key, number: int) -> No
     held = numbers.get(key)
     if held is None:
         return
-    if isinstance(held, dict):
-        held.pop(number, None)
-    elif number in held:
+    if number in held:
         held.remove(number)
     if not held:
         del numbers[key]

@@ -144,6 +144,7 @@ def _table() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
+@lru_cache(maxsize=65_536)
 def are_opposite(one: str, other: str) -> bool:
     """Whether two words, in small letters, are opposites, by a list of some languages and by how they begin and end."""
     table = _table()

@@ -57,7 +57,8 @@ class Parts:
 
     Attributes:
         flights: Who asks what.
-        background: What nobody waits for.
+        background: Audits and purges.
+        building: Indexes that take long: minutes, for which no audit should wait.
         audits: Would-be hits.
         indexes: Vectors; `None` without an embedder.
         similar: The third tier; likewise.
@@ -66,6 +67,7 @@ class Parts:
 
     flights: Flights
     background: Background
+    building: Background
     audits: Audits
     indexes: VectorIndexes | None
     similar: SimilarTier | None
@@ -74,11 +76,11 @@ class Parts:
 
 def parts_of(on: Foundations) -> Parts:
     """Make the parts of this process."""
-    background = Background()
+    background, building = Background(), Background()
     audits = Audits(on.rows, on.codec, strata=on.strata, judge=on.judge, settings=on.settings, background=background, counts=on.counts)
     indexes = similar = None
     if on.embedder is not None:
-        indexes = VectorIndexes(on.rows, on.codec, dimension=on.embedder.dimension, background=background, on_tampered=on.checks.tampered)
+        indexes = VectorIndexes(on.rows, on.codec, dimension=on.embedder.dimension, background=building, on_tampered=on.checks.tampered)
         similar = SimilarTier(
             on.rows,
             on.checks,
@@ -92,4 +94,4 @@ def parts_of(on: Foundations) -> Parts:
         )
     on.checks.indexes = indexes
     flights = Flights(patience_seconds=on.settings.wait_seconds)
-    return Parts(flights=flights, background=background, audits=audits, indexes=indexes, similar=similar)
+    return Parts(flights=flights, background=background, building=building, audits=audits, indexes=indexes, similar=similar)

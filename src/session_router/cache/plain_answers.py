@@ -6,12 +6,13 @@ from math import inf, isfinite
 from typing import Any, Final, cast
 
 from session_router.core.cached import CachedAnswer, portable, unreplayable
-from session_router.core.governance import Integrity, Level, Tag
+from session_router.core.governance import PUBLIC, Integrity, Level, Tag
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD, Usage
 
 _SETS: Final = ("categories", "tenants", "subjects")
 _RESTRICTIONS: Final = ("regions", "purposes")
+_PLAIN_PUBLIC: Final = {"level": 0}
 _COUNTS: Final = ("input", "cached", "written", "output")
 
 
@@ -74,6 +75,8 @@ def tag_from_plain(plain: dict[str, Any]) -> Tag:
     Raises:
         ValueError: It is something else, as are `KeyError`, `TypeError` and `ConfigurationError`.
     """
+    if plain == _PLAIN_PUBLIC:
+        return PUBLIC
     fields: dict[str, Any] = {"level": Level(plain["level"]), "integrity": Integrity(plain.get("integrity", "trusted"))}
     fields |= {name: frozenset(map(_text, plain[name])) for name in (*_SETS, *_RESTRICTIONS) if name in plain}
     fields |= {name: plain[name] is True for name in ("no_train", "zero_retention") if name in plain}

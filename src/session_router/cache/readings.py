@@ -40,9 +40,9 @@ FUNCTION_WORDS: Final = frozenset(
 """Words that say little by themselves, in some languages."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reading:
-    """A text, taken apart.
+    """A text, taken apart. Two readings are equal if they are one: what is remembered of a reading is then found at once.
 
     Attributes:
         text: In one composition.
@@ -80,6 +80,7 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("e") else word  # noqa: PLR2004 -- letters
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def asking_of(reading: Reading) -> str | None:
     """Return what a text asks for: who, when, where, why, how, how many and the like; `None` when it does not say."""
     for word, after in zip(reading.words, [*reading.words[1:], ""], strict=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -212,11 +213,13 @@ class SemanticCache:
 
     def drain(self, timeout_seconds: float = 60.0) -> bool:
         """Wait for audits and indexes that are under way; return whether they were done in time."""
-        return self._here().background.drain(timeout_seconds)
+        parts, until = self._here(), time.monotonic() + timeout_seconds
+        return parts.background.drain(timeout_seconds) and parts.building.drain(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """Drop what is under way, and let go of the rows."""
         self._parts.background.close()
+        self._parts.building.close()
         self._rows.close()
 
     def __enter__(self) -> Self:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from session_router.cache.auditing import WouldBeHit
 from session_router.cache.entry import Entry
 from session_router.cache.guards import failing_guard
+from session_router.cache.neighbours import agreement
 from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.wager import Stratum, score_bin
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from session_router.cache.settings import CacheSettings
     from session_router.cache.strata import Strata
     from session_router.cache.verifier import PairVerifier
+
+NEIGHBOURS_VERSION: Final = "neighbours 1"
+"""Changes whenever a verifier may be told something else of the same neighbours."""
 
 _CLOSENESS = (MissReason.NOTHING, MissReason.GUARDED, MissReason.UNVERIFIED, MissReason.VETOED)
 """Of misses: the later, the closer."""
@@ -94,9 +98,16 @@ class SimilarTier:
             self._indexes.discard(asked.partition, gone)
         reason, best = MissReason.NOTHING, None
         started = time.monotonic()
+        near: list[tuple[Entry, float]] = []
         for number, cosine in cosines.items():
             entry = self._checks.checked(rows[number], asked) if number in rows else MissReason.NOTHING
-            judged = entry if isinstance(entry, MissReason) else self._judged(asked, entry, cosine)
+            if isinstance(entry, MissReason):
+                reason = max(reason, entry, key=_closeness)
+            else:
+                near.append((entry, cosine))
+        # What the reader may not see has no say either.
+        for (entry, cosine), (agreeing, differing) in zip(near, agreement([entry.answer for entry, _ in near]), strict=True):
+            judged = self._judged(asked, entry, cosine, agreeing=agreeing, differing=differing)
             if time.monotonic() - started > self._settings.check_seconds:
                 return MissReason.LATE
             if isinstance(judged, MissReason):
@@ -105,11 +116,11 @@ class SimilarTier:
                 best = judged
         return best or reason
 
-    def _judged(self, asked: Asked, entry: Entry, cosine: float) -> WouldBeHit | MissReason:
+    def _judged(self, asked: Asked, entry: Entry, cosine: float, *, agreeing: int, differing: int) -> WouldBeHit | MissReason:
         text = asked.question.text
         if failing_guard(text, entry.text) is not None:
             return MissReason.GUARDED
-        score = float(self._verifier.score(text, entry.text, cosine=cosine))
+        score = float(self._verifier.score(text, entry.text, cosine=cosine, agreeing=agreeing, differing=differing))
         place = score_bin(score)
         if place is None:
             return MissReason.UNVERIFIED
@@ -119,7 +130,9 @@ class SimilarTier:
         return WouldBeHit(entry=entry, question=text, stratum=stratum, score=score)
 
     def _version(self, entry: Entry) -> str:
-        return f"{self._verifier.version} | {self._embedder} | {entry.model_class} | {self._judge.version}"
+        # How many neighbours have a say, and how near they must be, moves the scores as well.
+        heard = f"{NEIGHBOURS_VERSION}, {self._settings.neighbours} from {self._settings.least_cosine}"
+        return f"{self._verifier.version} | {heard} | {self._embedder} | {entry.model_class} | {self._judge.version}"
 
     def _decided(self, asked: Asked, would_be: WouldBeHit) -> CacheHit | CacheMiss:
         entry, stratum = would_be.entry, would_be.stratum

@@ -7,11 +7,14 @@ where it knows less: in doubt the content form is the exact form, and the exact 
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from unicodedata import decomposition, normalize
 
 from session_router.cache import wordings
+
+_REMEMBERED: Final = 8_192
+"""Words. Most words of a question stood in others before."""
 
 READ_CHARACTERS: Final = 4_096
 """A longer text is its own form: nobody types that twice."""
@@ -22,13 +25,15 @@ _LITERAL = re.compile(
     "|(?<!\\w)['\u2019]|['\u2019](?!\\w)"
 )
 _APOSTROPHES = re.compile(r"(?<=\w)\u2019(?=\w)")
+_PLAIN = re.compile(r"[A-Za-z0-9 .,:!?()/%&@#$+-]*")
 _STOPS = re.compile(r"(?<=[^\s.,:;])[.,:;\u3002\u3001\u061b\u060c\u0964]+$")
-_CALLS = re.compile(r"\s*[!?\u061f]+$")
+_STOP_MARKS = ".,:;\u3002\u3001\u061b\u060c\u0964"
+_CALLS = "!?\u061f"
 _QUESTION_MARKS = "?\u061f"
 _FACTORIAL = re.compile(r"(?:\d|\b[^\W\d_])!+$")
 _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
-_DIGIT = re.compile(r"\d")
+_PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
@@ -47,16 +52,25 @@ def exact_form(text: str) -> str:
     """
     stripped = text.strip()
     form = stripped
+    if _is_literal(form):
+        return stripped
     for _ in range(_ROUNDS):
-        form = " ".join(composed(form).split()) if _LITERAL.search(form) is None and len(form) <= READ_CHARACTERS else form
-        # What is literal as it is written, or once it is composed, stays as it was typed.
-        if _LITERAL.search(form) is not None or len(form) > READ_CHARACTERS:
+        # What is literal only once it is composed stays as it was typed, too. Of ASCII nothing becomes literal.
+        if not form.isascii() and (_is_literal(form) or _is_literal(form := composed(form))):
             return stripped
+        form = " ".join(form.split())
         shorter = _without_marks(_small(form)).strip() or form
         if shorter == form:
             return form
         form = shorter
     return stripped
+
+
+def _is_literal(form: str) -> bool:
+    if len(form) > READ_CHARACTERS:
+        return True
+    # The first pattern is passed at a glance by most texts.
+    return _PLAIN.fullmatch(form) is None and _LITERAL.search(form) is not None
 
 
 def content_form(text: str) -> str:
@@ -70,7 +84,7 @@ def content_form(text: str) -> str:
         A text that is its own content form. Texts with one exact form have one content form.
     """
     form = exact_form(text)
-    if len(form) > READ_CHARACTERS or _LITERAL.search(form) is not None or _OTHER_SCRIPTS.search(form) is not None:
+    if _is_literal(form) or _OTHER_SCRIPTS.search(form) is not None:
         return form
     for _ in range(_ROUNDS):
         shorter = exact_form(wordings.without_manners(wordings.written_out(form)))
@@ -101,32 +115,42 @@ def _placed() -> re.Pattern[str]:
 def _small(form: str) -> str:
     """Return `form` with small letters where capitals say nothing."""
     words = form.split(" ")
-    before = ["", *words[:-1]]
-    if len(words) > 1 and not any(map(str.islower, form)):
-        # All in capitals, or in a script without them: capitals say nothing, but in numbers, identifiers and units.
-        return " ".join(
-            word.lower() if _PLAIN_WORD.fullmatch(word) and not _DIGIT.search(previous[-1:]) else word
-            for word, previous in zip(words, before, strict=True)
-        )
-    return " ".join(map(_small_word, words, before))
+    behind_numbers = [False, *[word[-1:].isdecimal() for word in words[:-1]]]
+    # All in capitals, or in a script without them: capitals say nothing, but in numbers, identifiers and units.
+    loud = len(words) > 1 and not _has_small_letters(form)
+    return " ".join(map(_small_loud_word if loud else _small_word, words, behind_numbers))
 
 
-def _small_word(word: str, before: str) -> str:
-    found = _PLAIN_WORD.fullmatch(word)
-    if found is None or (before and _DIGIT.search(before[-1])):
+def _has_small_letters(form: str) -> bool:
+    return form != form.upper() if form.isascii() else any(map(str.islower, form))
+
+
+def _small_loud_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- called for many at once
+    return word.lower() if not behind_number and _PLAIN_WORD.fullmatch(word) else word
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likewise
+    found = None if behind_number else _PLAIN_WORD.fullmatch(word)
+    if found is None:
         # A number, an identifier, or the unit of a number.
         return word
-    parts = re.split("['-]", found[1])
+    parts = _PARTS.split(found[1])
     return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
 
 
 def _without_marks(form: str) -> str:
     """Return `form` without the marks at its ends."""
     asks, shorter = False, form.lstrip(_OPENING_MARKS)
-    while not _FACTORIAL.search(shorter):
-        found = _CALLS.search(shorter) or _STOPS.search(shorter)
-        if found is None:
+    while last := shorter[-1:]:
+        if last in _CALLS:
+            if last == "!" and _FACTORIAL.search(shorter):
+                break
+            said = shorter.rstrip(_CALLS)
+            asks = asks or any(mark in shorter[len(said) :] for mark in _QUESTION_MARKS)
+            shorter = said.rstrip()
+        elif last in _STOP_MARKS and (found := _STOPS.search(shorter)):
+            shorter = shorter[: found.start()]
+        else:
             break
-        asks = asks or any(mark in found.group() for mark in _QUESTION_MARKS)
-        shorter = shorter[: found.start()]
     return f"{shorter}?" if asks and shorter and not wordings.is_question(shorter) else shorter

@@ -55,7 +55,9 @@ _KINDS: Final = {
         r"pogoda|hava durumu|погод\w*|курс (?:доллара|евро|валют)"
     ),
 }
-_PATTERNS: Final = {reason: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for reason, words in _KINDS.items()}
+# For texts in small letters: patterns that look at no capitals are five times as fast as those that ignore them.
+_PATTERNS: Final = {reason: re.compile(rf"(?<!\w)(?:{words})(?!\w)") for reason, words in _KINDS.items()}
+_ANY: Final = re.compile(rf"(?<!\w)(?:{'|'.join(_KINDS.values())})(?!\w)")
 
 # Written without blanks, or with endings on the word.
 _UNSPACED: Final = {
@@ -77,8 +79,11 @@ def time_relative(question: str) -> str | None:
     """
     if len(question) > READ_CHARACTERS:
         return "it is too long to look through"
-    text = question.replace("\u2019", "'")
+    text = question.replace("\u2019", "'").lower()
+    unspaced = not text.isascii()
+    if not unspaced and _ANY.search(text) is None:
+        return None
     for reason, pattern in _PATTERNS.items():
-        if pattern.search(text) is not None or any(map(text.__contains__, _UNSPACED[reason])):
+        if pattern.search(text) is not None or (unspaced and any(map(text.__contains__, _UNSPACED[reason]))):
             return reason
     return None

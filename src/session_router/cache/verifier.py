@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, log, log1p
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -10,13 +11,18 @@ from session_router.cache.readings import asking_of, reading_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_VERSION: Final = "lexical 1"
+    from session_router.cache.readings import Reading
+
+_VERSION: Final = "lexical 2"
 
 OTHERS: Final = 4
 """Of so many other neighbours or more, what they agree on counts in full."""
 
 READ_WORDS: Final = 64
 """Of longer texts only the beginning is compared word by word: bounded work for any input."""
+
+
+_REMEMBERED: Final = 4_096
 
 
 class PairVerifier(Protocol):
@@ -68,19 +74,26 @@ class LexicalVerifier:
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
     """Describe a pair by numbers, in the order of `COLUMNS`. The order of the two texts does not matter."""
     one, other = reading_of(asked), reading_of(stored)
-    first, second = set(one.content), set(other.content)
-    shared, either = len(first & second), len(first | second)
-    letters, others = _trigrams(one.words), _trigrams(other.words)
-    longest = max(1, len(one.words[:READ_WORDS]), len(other.words[:READ_WORDS]))
+    first, letters = _sets_of(one)
+    second, others = _sets_of(other)
+    shared = len(first & second)
+    either = len(first) + len(second) - shared
     return [
         cosine,
         shared / either if either else 0.0,
         2 * len(letters & others) / max(1, len(letters) + len(others)),
-        _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / longest,
-        float(len(first - second) == 1 and len(second - first) == 1),
+        _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / max(1, min(READ_WORDS, max(len(one.words), len(other.words)))),
+        float(shared == len(first) - 1 == len(second) - 1),
         log1p(min(len(first), len(second), READ_WORDS)) / log(READ_WORDS),
         float(asking_of(one) == asking_of(other)),
     ]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
+    """Return content words and trigrams."""
+    text = f" {' '.join(reading.words[:READ_WORDS])} "
+    return frozenset(reading.content), frozenset(text[place : place + 3] for place in range(len(text) - 2))
 
 
 COLUMNS: Final = (
@@ -97,21 +110,27 @@ COLUMNS: Final = (
 """What the numbers mean; the last two only where neighbours are known."""
 
 
-def _trigrams(words: Sequence[str]) -> set[str]:
-    text = f" {' '.join(words[:READ_WORDS])} "
-    return {text[place : place + 3] for place in range(len(text) - 2)}
-
-
 def _in_order(one: Sequence[str], other: Sequence[str]) -> int:
     """Return the length of the longest common subsequence."""
-    lengths = [0] * (len(other) + 1)
-    for word in one:
+    # What both begin and end with is part of it.
+    begin, most = 0, min(len(one), len(other))
+    while begin < most and one[begin] == other[begin]:
+        begin += 1
+    end = 0
+    while end < most - begin and one[-1 - end] == other[-1 - end]:
+        end += 1
+    middle, rest = one[begin : len(one) - end], other[begin : len(other) - end]
+    lengths = [0] * (len(rest) + 1)
+    for word in middle:
         before = 0
-        for place, another in enumerate(other, 1):
+        for place, another in enumerate(rest, 1):
             above = lengths[place]
-            lengths[place] = before + 1 if word == another else max(above, lengths[place - 1])
+            if word == another:
+                lengths[place] = before + 1
+            elif lengths[place - 1] > above:
+                lengths[place] = lengths[place - 1]
             before = above
-    return lengths[-1]
+    return begin + lengths[-1] + end
 
 
 _WEIGHTS: Final = {

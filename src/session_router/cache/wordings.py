@@ -72,6 +72,8 @@ def is_question(form: str) -> bool:
 
 def written_out(form: str) -> str:
     """Return `form` with English contractions written out; "who's" and its like always as "who is"."""
+    if "'" not in form and "nt" not in form and "cannot" not in form:
+        return form
     form = _NOT.sub(lambda found: f"{found[1]} not" if found[1] else next(_NOT_OF[part] for part in found.groups()[1:] if part), form)
 
     def in_full(found: re.Match[str]) -> str:

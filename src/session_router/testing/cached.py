@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from session_router.core.cached import CachedAnswer, CacheQuestion
+from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, CacheQuestion
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from session_router.ports import ResponseCache
 
 NOW: Final = 1_750_000_000.0
 
@@ -105,6 +108,52 @@ APART: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What keeps a question apart from `a_question()`: never may one be answered with what was stored for the other."""
 
+CONFUSABLE: Final[Mapping[str, tuple[Any, ...]]] = {
+    "tenant": ("acme", None, "", "Acme", "acme ", "acmee", "ac", "None", "acme\x00", "\uff41\uff43\uff4d\uff45"),
+    "scope": ("everyone", None, "", "Everyone", "veryone", "meeveryone", "team-1", "team-11", "\u00e9", "e\u0301"),
+    "session": ("session-1", None, "", "session-2", "session-11"),
+    "tag": (
+        Tag(),
+        UNTRUSTED,
+        Tag(level=Level.INTERNAL),
+        Tag(level=Level.CONFIDENTIAL),
+        Tag(categories=frozenset({"pii"})),
+        Tag(categories=frozenset({"pii", "phi"})),
+        Tag(categories=frozenset({"piiphi"})),
+        Tag(regions=frozenset({"eu"})),
+        Tag(regions=frozenset()),
+        Tag(purposes=frozenset({"support"})),
+        Tag(tenants=frozenset({"acme"})),
+        Tag(no_train=True),
+        Tag(zero_retention=True),
+    ),
+    "policy_epoch": ("1", "", "2", "11", "1 "),
+    "knowledge_epoch": ("1", "", "2", "11", "1 "),
+    "model_class": ("small", "", "Small", "smal", "large"),
+    "system": (digest("system"), b"", b"system", digest("system") + b".", digest("tools"), digest("syste")),
+    "tools": (digest("tools"), b"", b"tools", digest("tools") + b".", digest("settings"), digest("before")),
+    "settings": (digest("settings"), b"", digest("tools"), digest("settings")[:16], digest("before")),
+    "before": (digest("before"), b"", digest("system"), digest("before")[:16], digest("befor")),
+    "locale": ("en", "", "de", "en-GB", "EN", "en\u0000"),
+}
+"""By field that must be equal, values that are easily taken for one another. The first is that of `a_question()`."""
+
+
+def apart_by(question: CacheQuestion) -> tuple[Any, ...]:
+    """Return what must be equal for two questions to share an answer, as plain values: what a partition is measured against."""
+    tag = question.tag
+    sets = (tag.categories, tag.regions, tag.purposes, tag.tenants)
+    label = (
+        int(tag.level),
+        tag.no_train,
+        tag.zero_retention,
+        tag.integrity.value,
+        *(one if one is None else tuple(sorted(one)) for one in sets),
+    )
+    confined = question.session if tag.integrity is not Integrity.TRUSTED else "any"
+    return label, confined, *(getattr(question, name) for name in CONFUSABLE if name not in {"tag", "session"})
+
+
 UNKEPT: Final[Mapping[str, CachedAnswer]] = {
     "a tool call": an_answer(tool_calls=True, finish_reason="tool_calls"),
     "a block of a tool call": an_answer(({"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}},)),
@@ -123,3 +172,32 @@ UNKEPT: Final[Mapping[str, CachedAnswer]] = {
     "an image": an_answer(({"type": "image_url", "image_url": {"url": "data:"}},)),
 }
 """Answers that no cache may keep."""
+
+
+WAYS: Final = ("sync", "async")
+
+
+def look_up(way: str, cache: ResponseCache, question: CacheQuestion) -> CacheHit | CacheMiss:
+    """Look up, sync or async."""
+    return asyncio.run(cache.alook_up(question)) if way == "async" else cache.look_up(question)
+
+
+def store(way: str, cache: ResponseCache, question: CacheQuestion, answer: CachedAnswer) -> str | None:
+    """Store, sync or async."""
+    return asyncio.run(cache.astore(question, answer)) if way == "async" else cache.store(question, answer)
+
+
+def is_miss(cache: ResponseCache, question: CacheQuestion) -> bool:
+    """Look up, and if it is a miss, ask nobody."""
+    missed = isinstance(cache.look_up(question), CacheMiss)
+    cache.abandon(question)
+    return missed
+
+
+def content_of(cache: ResponseCache, question: CacheQuestion) -> object:
+    """Return what is replayed, or the miss."""
+    found = cache.look_up(question)
+    if isinstance(found, CacheMiss):
+        cache.abandon(question)
+        return found
+    return found.answer.content
