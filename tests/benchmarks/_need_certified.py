@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks._figure import figure
 from session_router.core.model import ModelName
 from session_router.core.risk import Held, certify
+from session_router.fitting import FitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -115,3 +117,41 @@ def violations_in_rest(every: Sequence[Judged], *, alpha: float) -> int:
 def mean_downgraded(every: Sequence[Judged]) -> float:
     """Return the mean share that was let through."""
     return float(np.mean([one.downgraded for one in every]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Let:
+    """What the gate lets through of a kind of questions.
+
+    Attributes:
+        own: Share of them, in the mean over splits, with certificates from outcomes of this kind.
+        foreign: Share of them with a certificate from another kind, which promises nothing here; 0 where there is none.
+        at_random: Share that the cheap model under-serves of all of them.
+    """
+
+    own: float
+    foreign: float
+    at_random: float
+
+
+def print_refusals(where: str, let: Mapping[str, Let]) -> None:
+    """Print what the gate lets through where the scorer knows no more than a simple rule does.
+
+    Args:
+        where: What these kinds have in common.
+        let: By kind.
+    """
+    alpha = FitSettings().alpha
+    own, foreign = {name: one.own for name, one in let.items()}, {name: one.foreign for name, one in let.items()}
+    for whose, shares in (("", own), ("_foreign", foreign)):
+        through = {name: share for name, share in shares.items() if share > 0}
+        told = ", ".join(f"{name} {share:.1%} (at random {let[name].at_random:.3f} under-served)" for name, share in through.items())
+        how = "certified on another kind" if whose else "certified on outcomes of the kind that is asked about"
+        figure(
+            f"gate_downgrades_{where}{whose}",
+            round(max(shares.values(), default=0.0), 4),
+            unit="largest share of questions that the cheap model may serve",
+            n=len(let),
+            target="== 0",
+            note=f"alpha {alpha}, {how}; {', '.join(let) or 'none'}; lets through: {told or 'nothing'}",
+        )
