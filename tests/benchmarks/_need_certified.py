@@ -125,33 +125,40 @@ class Let:
 
     Attributes:
         own: Share of them, in the mean over splits, with certificates from outcomes of this kind.
-        foreign: Share of them with a certificate from another kind, which promises nothing here; 0 where there is none.
-        at_random: Share that the cheap model under-serves of all of them.
+        blind: Share that the cheap model under-serves of all of them: what who knows nothing gets.
+        foreign: Share of them with a certificate from another kind, which promises nothing here; `None` where nobody tried.
     """
 
     own: float
-    foreign: float
-    at_random: float
+    blind: float
+    foreign: float | None = None
 
 
 def print_refusals(where: str, let: Mapping[str, Let]) -> None:
     """Print what the gate lets through where the scorer knows no more than a simple rule does.
+
+    Where even blind downgrades keep alpha, nothing need be known to certify them: those kinds are named apart.
 
     Args:
         where: What these kinds have in common.
         let: By kind.
     """
     alpha = FitSettings().alpha
-    own, foreign = {name: one.own for name, one in let.items()}, {name: one.foreign for name, one in let.items()}
-    for whose, shares in (("", own), ("_foreign", foreign)):
-        through = {name: share for name, share in shares.items() if share > 0}
-        told = ", ".join(f"{name} {share:.1%} (at random {let[name].at_random:.3f} under-served)" for name, share in through.items())
-        how = "certified on another kind" if whose else "certified on outcomes of the kind that is asked about"
-        figure(
-            f"gate_downgrades_{where}{whose}",
-            round(max(shares.values(), default=0.0), 4),
-            unit="largest share of questions that the cheap model may serve",
-            n=len(let),
-            target="== 0",
-            note=f"alpha {alpha}, {how}; {', '.join(let) or 'none'}; lets through: {told or 'nothing'}",
-        )
+    needed = {name: one for name, one in let.items() if one.blind > alpha}
+    _print_refusal(f"gate_downgrades_{where}", {name: one.own for name, one in let.items()}, let)
+    _print_refusal(f"gate_downgrades_{where}_blind_breaks_alpha", {name: one.own for name, one in needed.items()}, let)
+    foreign = {name: one.foreign for name, one in let.items() if one.foreign is not None}
+    if foreign:
+        _print_refusal(f"gate_downgrades_{where}_foreign_certificate", foreign, let)
+
+
+def _print_refusal(name: str, shares: Mapping[str, float], let: Mapping[str, Let]) -> None:
+    told = ", ".join(f"{kind} {share:.1%} (blind {let[kind].blind:.3f} under-served)" for kind, share in shares.items() if share > 0)
+    figure(
+        name,
+        round(max(shares.values(), default=0.0), 4),
+        unit="largest share of questions that the cheap model may serve",
+        n=len(shares),
+        target="== 0",
+        note=f"alpha {FitSettings().alpha}; of {', '.join(shares) or 'none'}; lets through: {told or 'nothing'}",
+    )

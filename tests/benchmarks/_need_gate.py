@@ -89,7 +89,7 @@ def print_gate(family: Family, *, splits: int, fits: int) -> Gated:
         _print(family, alpha, every[alpha, True], every[alpha, False], how)
     usual = FitSettings().alpha
     return Gated(
-        let=Let(own=mean_downgraded(every[usual, True]), foreign=0.0, at_random=float(family.labels[:, 1].mean())),
+        let=Let(own=mean_downgraded(every[usual, True]), blind=float(family.labels[:, 1].mean())),
         missed={alpha: violations(every[alpha, True], alpha=alpha) for alpha in ALPHAS},
         splits=splits,
     )

@@ -186,7 +186,7 @@ def _print_gate(transfer: Transfer, asked: Family, *, splits: int) -> Let:
             f"{under_served.mean():.3f} of all questions would be under-served; a certificate from {len(foreign.chances)} questions of "
             f"the kind that was fitted to would let {let:.1%} through here, {bad:.3f} of that under-served",
         )
-        found[alpha] = Let(own=mean_downgraded(every), foreign=let, at_random=float(under_served.mean()))
+        found[alpha] = Let(own=mean_downgraded(every), foreign=let, blind=float(under_served.mean()))
     return found[FitSettings().alpha]
 
 
