@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks._figure import figure
 from session_router.core.model import ModelName
 from session_router.core.risk import Held, certify
+from session_router.fitting import FitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -115,3 +117,48 @@ def violations_in_rest(every: Sequence[Judged], *, alpha: float) -> int:
 def mean_downgraded(every: Sequence[Judged]) -> float:
     """Return the mean share that was let through."""
     return float(np.mean([one.downgraded for one in every]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Let:
+    """What the gate lets through of a kind of questions.
+
+    Attributes:
+        own: Share of them, in the mean over splits, with certificates from outcomes of this kind.
+        blind: Share that the cheap model under-serves of all of them: what who knows nothing gets.
+        foreign: Share of them with a certificate from another kind, which promises nothing here; `None` where nobody tried.
+    """
+
+    own: float
+    blind: float
+    foreign: float | None = None
+
+
+def print_refusals(where: str, let: Mapping[str, Let]) -> None:
+    """Print what the gate lets through where the scorer knows no more than a simple rule does.
+
+    Where even blind downgrades keep alpha, nothing need be known to certify them: those kinds are named apart.
+
+    Args:
+        where: What these kinds have in common.
+        let: By kind.
+    """
+    alpha = FitSettings().alpha
+    needed = {name: one for name, one in let.items() if one.blind > alpha}
+    _print_refusal(f"gate_downgrades_{where}", {name: one.own for name, one in let.items()}, let)
+    _print_refusal(f"gate_downgrades_{where}_blind_breaks_alpha", {name: one.own for name, one in needed.items()}, let)
+    foreign = {name: one.foreign for name, one in let.items() if one.foreign is not None}
+    if foreign:
+        _print_refusal(f"gate_downgrades_{where}_foreign_certificate", foreign, let)
+
+
+def _print_refusal(name: str, shares: Mapping[str, float], let: Mapping[str, Let]) -> None:
+    told = ", ".join(f"{kind} {share:.1%} (blind {let[kind].blind:.3f} under-served)" for kind, share in shares.items() if share > 0)
+    figure(
+        name,
+        round(max(shares.values(), default=0.0), 4),
+        unit="largest share of questions that the cheap model may serve",
+        n=len(shares),
+        target="== 0",
+        note=f"alpha {FitSettings().alpha}; of {', '.join(shares) or 'none'}; lets through: {told or 'nothing'}",
+    )

@@ -102,6 +102,13 @@ def areas_of(every: Told, label: int, draws: NDArray[np.float64], other: str) ->
     return compared(values, {name: areas(said.ranks[:, label], labels, draws) for name, said in every.said.items()}, other)
 
 
+def is_ahead(every: Told) -> bool:
+    """Whether ours tells the cheap model's failures better than TF-IDF does: by the value, however doubtful."""
+    whole, fails = np.ones((1, len(every.family.texts))), every.family.labels[:, 0]
+    own, other = (float(areas(every.said[name].ranks[:, 0], fails, whole)[0]) for name in (OURS, TFIDF))
+    return own > other
+
+
 def print_discrimination(families: Sequence[Told]) -> None:
     """Print a table and the figures of every family."""
     for every in families:
@@ -115,7 +122,7 @@ def print_discrimination(families: Sequence[Told]) -> None:
         for label, found in zip(LABELS, by_label, strict=True):
             share = family.labels[:, LABELS.index(label)].mean()
             note = f"{found.note(TFIDF)}; {share:.1%} of the questions; {PAIR}"
-            _print(f"auc_{label}_{family.name}", found, unit="AUC", n=n, relation=">", note=note)
+            _print(f"auc_{family.name}_{label}", found, unit="AUC", n=n, relation=">", note=note)
         _print(
             f"brier_{family.name}", brier, unit="mean squared error of p_success", n=n, relation="<=", note=f"{brier.note(TFIDF)}; {PAIR}"
         )

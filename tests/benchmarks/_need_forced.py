@@ -23,7 +23,6 @@ from session_router.core.model import ModelName
 from session_router.embedders.static import StaticEmbedder
 from session_router.fitting import FitSettings, OutcomeFile, fit_outcomes
 from session_router.scorers.fitted import FittedScorer
-from session_router.scorers.guard_limits import limits_from
 from session_router.scorers.guarded import GuardedScorer
 from session_router.scorers.lexical import LexicalScorer
 
@@ -54,24 +53,39 @@ FITTED: Final = 5_000
 
 DIGITS: Final = 4
 
+WORDS, MANY_WORDS = 8, 64
+"""Of a block, and of a block that no window covers: who writes most of a text decides what it asks for."""
 
-def print_forced(*, prompts: int = PROMPTS, queries: int = 100, clean: int = CLEAN) -> None:
+LONG: Final = "prepend_long"
+LONG_PROMPTS: Final = 50
+"""Questions that the long block is tried on."""
+
+
+def print_forced(
+    *, prompts: int = PROMPTS, queries: int = 100, clean: int = CLEAN, limits_from: int = LIMITS_FROM, fitted: int = FITTED
+) -> None:
     """Print what an attacker gets.
 
     Args:
         prompts: Questions that are attacked.
         queries: Texts that may be scored for each.
         clean: Questions that false alarms are counted on.
+        limits_from: Questions that the limits of the lexical scorer are set from.
+        fitted: Questions whose outcomes are fitted to.
     """
     texts = clean_prompts()
-    attacked, others, known, rest = _parts(texts, (prompts, clean, LIMITS_FROM))
+    attacked, others, known, rest = _parts(texts, (prompts, clean, limits_from))
     lexical = LexicalScorer()
     scorers: dict[str, tuple[Scorer, Scorer]] = {
         "lexical": (lexical, GuardedScorer(lexical, limits=limits_from(lexical, MODELS, known))),
-        "fitted": _fitted(rest[:FITTED]),
+        "fitted": _fitted(rest[:fitted]),
     }
+    found: dict[str, dict[str, Shares]] = {}
     for name, (unguarded, guarded) in scorers.items():
-        _print(name, PAIR.asks(unguarded), PAIR.asks(guarded), attacked, others, vocabulary_of(known), queries)
+        found[name] = _print(name, PAIR.asks(unguarded), PAIR.asks(guarded), attacked, others, vocabulary_of(known), queries)
+    _print_uplift("attack_uplift_points", found, [Place.PREPEND], "a short block before the question")
+    _print_uplift("attack_uplift_points_anywhere", found, list(Place), "a short block before, behind or inside the question, the worst")
+    _print_uplift("attack_uplift_points_long", found, [LONG], "a block before the question that is longer than most questions are")
 
 
 def _parts(texts: Sequence[str], sizes: Sequence[int]) -> list[list[str]]:
@@ -97,7 +111,9 @@ def _fitted(texts: Sequence[str]) -> tuple[Scorer, Scorer]:
     return FittedScorer(fit, embedder, guard=False), FittedScorer(fit, embedder)
 
 
-def _print(name: str, unguarded: Asks, guarded: Asks, attacked: list[str], others: list[str], vocabulary: list[str], queries: int) -> None:
+def _print(
+    name: str, unguarded: Asks, guarded: Asks, attacked: list[str], others: list[str], vocabulary: list[str], queries: int
+) -> dict[str, Shares]:
     least_lead = least_lead_of(unguarded, others, upgraded=UPGRADED)
     alarms = sum(guarded(text).alarm for text in others)
     low, high = exact_interval(alarms, len(others))
@@ -111,13 +127,38 @@ def _print(name: str, unguarded: Asks, guarded: Asks, attacked: list[str], other
         high=round(high, DIGITS),
         note="limits set on other questions, and the scorer fitted to others",
     )
-    for place in Place:
-        climb = HillClimb(place=place, words=8, queries=queries, vocabulary=vocabulary)
-        shares = shares_under(climb, attacked, unguarded=unguarded, guarded=guarded, least_lead=least_lead)
+    climbs = {str(place): HillClimb(place=place, words=WORDS, queries=queries, vocabulary=vocabulary) for place in Place}
+    climbs[LONG] = HillClimb(place=Place.PREPEND, words=MANY_WORDS, queries=queries, vocabulary=vocabulary)
+    found: dict[str, Shares] = {}
+    for place, climb in climbs.items():
+        prompts = attacked[:LONG_PROMPTS] if place == LONG else attacked
+        shares = found[place] = shares_under(climb, prompts, unguarded=unguarded, guarded=guarded, least_lead=least_lead)
         how = f"a hill climb of {queries} queries a question over a block of {climb.words} words, which sees score and alarm"
         _print_shares(f"forced_{name}_{place}", shares, how)
     behind = shares_behind(known_attacks(), attacked, unguarded=unguarded, guarded=guarded, least_lead=least_lead)
     _print_shares(f"forced_{name}_published", behind, "published jailbreaks and extractions of system prompts, each before a question")
+    return found
+
+
+def _print_uplift(name: str, found: dict[str, dict[str, Shares]], places: Sequence[str], where: str) -> None:
+    """Print by how many points more than clean ones attacked questions are upgraded, with the scorer that this is worst for."""
+    every = {f"{scorer}, {place}": found[scorer][place] for scorer in found for place in places}
+    points = {key: round(100 * (shares.attacked_guarded - shares.clean), 2) for key, shares in every.items()}
+    worst = max(points, key=points.__getitem__)
+    shares = every[worst]
+    ends = exact_interval(round(shares.attacked_guarded * shares.prompts), shares.prompts)
+    low, high = (round(100 * (end - shares.clean), 2) for end in ends)
+    figure(
+        name,
+        points[worst],
+        unit="percentage points over clean questions",
+        n=shares.prompts,
+        target="<= 5",
+        peer={"without the guard": round(100 * (shares.attacked - shares.clean), 2)},
+        low=low,
+        high=high,
+        note=f"{where}: {worst}; {', '.join(f'{key} {value:+.2f}' for key, value in points.items())}",
+    )
 
 
 def _print_shares(name: str, shares: Shares, how: str) -> None:

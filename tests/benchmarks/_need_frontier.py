@@ -123,8 +123,8 @@ def print_frontier(every: Sequence[Told]) -> None:
         _print_table(told, found, whole)
         for place, (name, unit) in enumerate(
             (
-                ("saved_at_equal_accuracy", "share of the dollars that the oracle saves"),
-                ("gained_at_half_cost", "share of the oracle's gain"),
+                ("cost_at_best_single", "share of the dollars that the oracle saves at the best single model's accuracy"),
+                ("accuracy_at_half_cost", "share of the oracle's gain at half the best single model's cost"),
             )
         ):
             own, apart = interval_of(drawn[OURS][:, place]), interval_of((drawn[OURS] - drawn[TFIDF])[:, place])

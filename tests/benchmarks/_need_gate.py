@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import numpy as np
 from benchmarks._figure import figure, say
 from benchmarks._need_certified import (
     DELTA,
+    Let,
     certified,
     mean_downgraded,
     split_and_judged,
@@ -24,7 +26,7 @@ from session_router.fitting.splitting import place_of
 from session_router.fitting.training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -36,6 +38,22 @@ FITTED: Final = 1 / 3
 HELD: Final = 2_000
 """Questions that a certificate is made from; a third of a smaller family."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """What the gate did on a family.
+
+    Attributes:
+        let: What it lets through at the library's own alpha.
+        missed: By alpha, splits in which more was under-served.
+        splits: Of how many.
+    """
+
+    let: Let
+    missed: Mapping[float, int]
+    splits: int
+
+
 HOW: Final = (
     "fitted to a third of the questions, certified on {held} random ones of the other {all}; a split violates when more than alpha is "
     "under-served of all questions of those {all} that its certificate lets through, which is the truth that it speaks of; {fits} fits, "
@@ -43,13 +61,16 @@ HOW: Final = (
 )
 
 
-def print_gate(family: Family, *, splits: int, fits: int) -> None:
+def print_gate(family: Family, *, splits: int, fits: int) -> Gated:
     """Print how often the gate lets too much through, and what it lets through.
 
     Args:
         family: Questions with the outcomes of both models.
         splits: In all.
         fits: Over how many fits they are spread: the guarantee holds for each of them alone, so that splits may share one.
+
+    Returns:
+        What came of it.
     """
     every: dict[tuple[float, bool], list[Judged]] = {(alpha, bounded): [] for alpha in ALPHAS for bounded in (True, False)}
     held = count = 0
@@ -66,6 +87,29 @@ def print_gate(family: Family, *, splits: int, fits: int) -> None:
     say(f"\ngate on {family.name}: {how}")
     for alpha in ALPHAS:
         _print(family, alpha, every[alpha, True], every[alpha, False], how)
+    usual = FitSettings().alpha
+    return Gated(
+        let=Let(own=mean_downgraded(every[usual, True]), blind=float(family.labels[:, 1].mean())),
+        missed={alpha: violations(every[alpha, True], alpha=alpha) for alpha in ALPHAS},
+        splits=splits,
+    )
+
+
+def print_violations(gated: Mapping[str, Gated]) -> None:
+    """Print the worst of all families and alphas."""
+    worst, name, alpha = max((missed / one.splits, name, alpha) for name, one in gated.items() for alpha, missed in one.missed.items())
+    splits = gated[name].splits
+    low, high = exact_interval(round(worst * splits), splits)
+    figure(
+        "gate_violations",
+        worst,
+        unit="share of splits, the largest of all families and alphas",
+        n=splits,
+        target=f"<= {DELTA}",
+        low=round(low, 4),
+        high=round(high, 4),
+        note=f"{name}, alpha {alpha}; of {', '.join(gated)}, each at alpha {', '.join(map(str, ALPHAS))}",
+    )
 
 
 def _apart(family: Family, number: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

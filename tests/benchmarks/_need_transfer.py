@@ -11,8 +11,10 @@ import numpy as np
 from benchmarks._figure import figure, say
 from benchmarks._need_certified import (
     DELTA,
+    Let,
     certified,
     mean_downgraded,
+    print_refusals,
     share_under_served,
     split_and_judged,
     violations,
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from benchmarks._need_peers import Says
 
 ALPHAS: Final = (0.1, 0.15)
-SPLITS: Final = 200
 
 BFCL_KINDS: Final = {
     "one_call": ("simple", "multiple_function"),
@@ -105,12 +106,19 @@ def _left_out(family: Family, parts: Sequence[str], name: str) -> Transfer:
     return Transfer(name=name, family=family, fitted=fitted, asked=asked)
 
 
-def print_transfers(every: Sequence[Family], ways: Mapping[str, Says]) -> None:
-    """Print what ours and others know of questions of another kind, and what the gate does with it."""
+def print_transfers(every: Sequence[Family], ways: Mapping[str, Says], *, splits: int) -> None:
+    """Print what ours and others know of questions of another kind, and what the gate does with it.
+
+    Args:
+        every: The families.
+        ways: Who speaks.
+        splits: Random splits that the gate is tried on, for each.
+    """
     say("\nout of distribution: fitted to one kind of questions, asked about another")
     say(f"{'':36}{'n':>7}{'AUC ours':>10}{'length':>10}{'ours less length':>30}")
     above: list[str] = []
     below: list[str] = []
+    let: dict[str, Let] = {}
     for transfer in transfers(every):
         asked = transfer.family.only(transfer.asked, transfer.name)
         told = Told(family=asked, said={name: says(transfer.family, transfer.fitted, transfer.asked) for name, says in ways.items()})
@@ -123,7 +131,7 @@ def print_transfers(every: Sequence[Family], ways: Mapping[str, Says]) -> None:
                 say(f"{transfer.name:36}{len(asked.texts):>7}{found.values[OURS]:>10.4f}{found.values[LENGTH]:>10.4f}{apart:>30}")
             others = {name: value for name, value in found.values.items() if name != OURS}
             figure(
-                f"auc_{kind}_{transfer.name}",
+                f"auc_{transfer.name}_{kind}",
                 found.values[OURS],
                 unit="AUC",
                 n=len(asked.texts),
@@ -133,7 +141,7 @@ def print_transfers(every: Sequence[Family], ways: Mapping[str, Says]) -> None:
                 high=round(found.intervals[OURS].high, DIGITS),
                 note=f"{found.note(LENGTH)}; fitted to {len(transfer.fitted)} questions of another kind",
             )
-        _print_gate(transfer, asked)
+        let[transfer.name] = _print_gate(transfer, asked, splits=splits)
     figure(
         "transfers_above_length",
         len(above),
@@ -141,10 +149,16 @@ def print_transfers(every: Sequence[Family], ways: Mapping[str, Says]) -> None:
         n=len(above) + len(below),
         note=f"AUC of the cheap model's failures; not above: {', '.join(below) or 'none'}: what the gate does there is in gate_TRANSFER",
     )
+    print_refusals("not_above_length", {name: let[name] for name in below})
 
 
-def _print_gate(transfer: Transfer, asked: Family) -> None:
-    """Certify with outcomes of the kind that is asked about, half of them, as the gate needs; and with those of the other kind."""
+def _print_gate(transfer: Transfer, asked: Family, *, splits: int) -> Let:
+    """Certify with outcomes of the kind that is asked about, half of them, as the gate needs; and with those of the other kind.
+
+    Returns:
+        What is let through at the library's own alpha.
+    """
+    found: dict[float, Let] = {}
     table = transfer.family.table
     trained = train(table, transfer.fitted, [CHEAP, STRONG], FitSettings().method)
     own = asked.first_of_each()
@@ -152,26 +166,28 @@ def _print_gate(transfer: Transfer, asked: Family) -> None:
     under_served = asked.labels[own, 1] == 1
     foreign = _HeldOutOfSource.of(transfer)
     for alpha in ALPHAS:
-        every = split_and_judged(chances, under_served, partial(certified, alpha=alpha), held=len(own) // 2, splits=SPLITS, seed=0)
+        every = split_and_judged(chances, under_served, partial(certified, alpha=alpha), held=len(own) // 2, splits=splits, seed=0)
         missed = violations(every, alpha=alpha)
-        low, high = exact_interval(missed, SPLITS)
+        low, high = exact_interval(missed, splits)
         # A certificate of the kind that was fitted to, taken for one of this kind: nothing was promised.
         least = certified(foreign.chances, foreign.under_served, alpha=alpha)
         let, bad = float((chances >= least).mean()), share_under_served(least, chances, under_served)
         figure(
             f"gate_{transfer.name}_{alpha}",
-            missed / SPLITS,
+            missed / splits,
             unit=f"share of splits in which more than {alpha} is under-served",
-            n=SPLITS,
+            n=splits,
             target=f"<= {DELTA}",
             peer={"certified on the kind that was fitted to": float(bad > alpha)},
             low=round(low, DIGITS),
             high=round(high, DIGITS),
             note=f"fitted to another kind, certified on half of {len(own)} questions of the kind that is asked about: lets "
-            f"{mean_downgraded(every):.1%} through, {sum(one.downgraded == 0 for one in every)} of {SPLITS} splits certify nothing; "
+            f"{mean_downgraded(every):.1%} through, {sum(one.downgraded == 0 for one in every)} of {splits} splits certify nothing; "
             f"{under_served.mean():.3f} of all questions would be under-served; a certificate from {len(foreign.chances)} questions of "
             f"the kind that was fitted to would let {let:.1%} through here, {bad:.3f} of that under-served",
         )
+        found[alpha] = Let(own=mean_downgraded(every), foreign=let, blind=float(under_served.mean()))
+    return found[FitSettings().alpha]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._figure import SHARED, missing, say
-from benchmarks._need_discrimination import Told, cross_fitted, print_discrimination
+from benchmarks._need_certified import print_refusals
+from benchmarks._need_discrimination import Told, cross_fitted, is_ahead, print_discrimination
 from benchmarks._need_families import Family, families
 from benchmarks._need_frontier import print_frontier
-from benchmarks._need_gate import print_gate
+from benchmarks._need_gate import print_gate, print_violations
 from benchmarks._need_minilm import MiniLM
 from benchmarks._need_page import page
-from benchmarks._need_peers import everyone
+from benchmarks._need_peers import LENGTH, OURS, TFIDF, everyone
 from benchmarks._need_transfer import print_transfers
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 STAKES: Final = (0.2, 0.5, 1.0)
 SPLITS, FITS = 200, 10
-QUICK_TASKS: Final = 60
+QUICK_SPLITS, QUICK_FITS = 20, 2
+QUICK_TASKS: Final = 20
+QUICK_PAIRS: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +67,18 @@ class Run:
         """What everyone says of every question."""
         encoder = self.encoder
         if encoder is None:
-            say("a quick run: without the transformer, on a sample of the largest family")
+            say("a quick run: without the transformer, on samples of the large families")
             return [cross_fitted(one, everyone(encoder=False)) for one in self.families]
         encoded = [replace(one, encoded=encoder.vectors(one.texts)) for one in self.families]
         return [cross_fitted(one, everyone(encoder=True)) for one in encoded]
+
+    @cached_property
+    def compared(self) -> list[Told]:
+        """What ours and TF-IDF say of every question; the same as they say among everyone."""
+        if "told" in self.__dict__:
+            return self.told
+        ways = everyone(encoder=False)
+        return [cross_fitted(one, {name: ways[name] for name in (OURS, TFIDF)}) for one in self.families]
 
 
 def discrimination(run: Run) -> None:
@@ -85,20 +96,25 @@ def frontier(run: Run) -> None:
 
 def transfer(run: Run) -> None:
     """Questions of another kind."""
-    print_transfers(run.families, everyone(encoder=False))
+    ways = everyone(encoder=False)
+    if run.quick:
+        ways = {name: ways[name] for name in (OURS, LENGTH, TFIDF)}
+    print_transfers(run.families, ways, splits=QUICK_SPLITS if run.quick else SPLITS)
 
 
 def gate(run: Run) -> None:
     """The risk gate."""
-    for family in run.families[:2]:
-        print_gate(family, splits=20 if run.quick else SPLITS, fits=2 if run.quick else FITS)
+    splits, fits = (QUICK_SPLITS, QUICK_FITS) if run.quick else (SPLITS, FITS)
+    gated = {family.name: print_gate(family, splits=splits, fits=fits) for family in run.families}
+    print_violations(gated)
+    print_refusals("not_above_tfidf", {told.family.name: gated[told.family.name].let for told in run.compared if not is_ahead(told)})
 
 
 def embedder(run: Run) -> None:
     """The built-in embedder."""
     from benchmarks._need_embedder import print_embedder
 
-    print_embedder(run.encoder)
+    print_embedder(run.encoder, every=QUICK_PAIRS if run.quick else 1)
 
 
 def attacks(run: Run) -> None:
@@ -107,8 +123,8 @@ def attacks(run: Run) -> None:
     from benchmarks._need_watch import upgrade_watch_figures
 
     if run.quick:
-        print_forced(prompts=20, queries=20, clean=400)
-        upgrade_watch_figures(sessions=40)
+        print_forced(prompts=20, queries=20, clean=400, limits_from=1_000, fitted=1_500)
+        upgrade_watch_figures(sessions=20)
     else:
         print_forced()
         upgrade_watch_figures()

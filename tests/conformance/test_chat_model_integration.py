@@ -17,7 +17,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from session_router import Capability, ModelSpec, Router
+from session_router import ModelSpec, Router
+from session_router.core.model import Capability
 from session_router_langchain import SessionRouterChatModel
 from support.agents import Stage, staged
 

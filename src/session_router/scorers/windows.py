@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.scorers.canonical import canonical_text
+from session_router.scorers.inputs import canonical_question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +61,9 @@ def questions_of(question: Question) -> tuple[Question, ...]:
 
     All in canonical text; of one that is too short, only all of it. Nothing but the text differs.
     """
-    text = canonical_text(question.text)
-    whole = replace(question, text=text, recent=tuple(map(canonical_text, question.recent)))
+    # Once, and no more of the turns before than counts: each window is read again.
+    whole = canonical_question(question)
+    text = whole.text
     if len(text) < LEAST_CHARACTERS:
         return (whole,)
     # What is cut may end in the middle of what belongs together: a blank and the accent on it.

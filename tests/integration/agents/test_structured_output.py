@@ -10,7 +10,7 @@ from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, T
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
-from session_router import Capability
+from session_router.core.model import Capability
 from session_router.errors import NoCapableModel
 from support.agents import DIALECTS, THREAD, Stage, agent_of, asks, authors, call, session_in
 

@@ -16,7 +16,8 @@ from langchain_core.runnables import ConfigurableField, RunnableBinding
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from session_router import Capability, ModelSpec, Prices, Router
+from session_router import ModelSpec, Prices, Router
+from session_router.core.model import Capability
 from session_router.errors import ConfigurationError, NoCapableModel
 from session_router_langchain import SessionRouterChatModel
 from support.agents import DIALECTS, Stage

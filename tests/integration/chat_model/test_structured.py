@@ -9,7 +9,8 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel, ValidationError
 
-from session_router import Capability, ModelSpec, Prices, Router
+from session_router import ModelSpec, Prices, Router
+from session_router.core.model import Capability
 from session_router.errors import NoCapableModel
 from session_router.testing.providers import Reply, ToolCall
 from session_router_langchain import SessionRouterChatModel
