@@ -18,7 +18,7 @@ from session_router.core.choice import choose, force, keep_locked, refuse
 from session_router.core.decision import Action, Reason
 from session_router.core.effects import MAXIMUM_ATTEMPTS, AppendRecord, CommitSession, Failed, Learn, LoadSession, ScoreNeed
 from session_router.core.gate import held_back
-from session_router.core.need import Need
+from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.core.effects import Effect
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.need import Question
     from session_router.core.policy import Policy
     from session_router.core.population import Lesson
     from session_router.core.session import SessionId
@@ -193,7 +192,17 @@ def _question(situation: Situation) -> Question:
         return question
     switched, account = session.switched_at, session.account
     since = None if switched is None else max(0, situation.call.transcript.turn - switched)
-    return replace(question, segment_calls=0.0 if account is None else account.habits.calls, turns_since_switch=since)
+    # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every boundary.
+    return Question(
+        text=question.text,
+        recent=question.recent,
+        turn=question.turn,
+        structured=question.structured,
+        tools=question.tools,
+        tool_errors=question.tool_errors,
+        segment_calls=0.0 if account is None else account.habits.calls,
+        turns_since_switch=since,
+    )
 
 
 def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import Usage, billed, call_cost
+from session_router.core.pricing import estimated_cost
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.call import Call
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.prefix import PromptCache
     from session_router.core.pricing import USD, Prices
-    from session_router.core.session import Session
+    from session_router.core.session import Session, Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,20 +54,24 @@ class Intake:
         """Dollars of this one call, with `output` tokens of it; `None` when the prices are unknown."""
         if self.expected is None:
             return None
-        usage = Usage(input=round(self.tokens), cached=self.cached, output=output)
-        return call_cost(self.expected, billed(usage, self.expected, self.cache))
+        return estimated_cost(self.expected, self.cache, tokens=round(self.tokens), cached=self.cached, output=output)
 
     def kept(self, tokens: int, *, seconds: float) -> float:
         """Tokens of the request that the provider would hold, had it read the first `tokens`, as we estimate them, `seconds` ago."""
         return min(self.tokens, self.cache.cacheable(int(tokens * self.scale))) if self.cache.keeps_for(seconds) else 0
 
     @classmethod
-    def of(cls, call: Call, spec: ModelSpec, session: Session | None, name: ModelName) -> Intake:
-        """Take in `call` for `name`, which is described by `spec`."""
-        visit = last = None if session is None else session.visits.get(name)
-        if visit is None and session is not None and session.visits:
-            last = max(session.visits.values(), key=lambda one: one.at)
-        scale, held = 1.0 if last is None else last.scale, 1.0 if visit is None else visit.held
+    def of(cls, call: Call, spec: ModelSpec, visit: Visit | None, last: Visit | None) -> Intake:
+        """Take in `call` for a model.
+
+        Args:
+            call: The request.
+            spec: The model.
+            visit: How far it has read; `None` for not at all.
+            last: How far that model has read that was asked last; `None` when none was.
+        """
+        counted = visit or last
+        scale, held = 1.0 if counted is None else counted.scale, 1.0 if visit is None else visit.held
         return cls(
             tokens=call.transcript.tokens * scale,
             cached=cached_tokens(call.transcript, visit, now=call.now, cache=spec.prompt_cache, scale=scale),
@@ -74,3 +80,14 @@ class Intake:
             cache=spec.prompt_cache,
             expected=spec.prices if spec.prices is None or held == 1 else spec.prices.expected(held),
         )
+
+
+def intakes_of(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> dict[ModelName, Intake]:
+    """Take in `call` for every model."""
+    visits: Mapping[ModelName, Visit] = {} if session is None else session.visits
+    last = max(visits.values(), key=_at, default=None)
+    return {name: Intake.of(call, spec, visits.get(name), last) for name, spec in specs.items()}
+
+
+def _at(visit: Visit) -> float:
+    return visit.at
