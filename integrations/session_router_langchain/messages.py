@@ -81,7 +81,8 @@ class MessageReader:
         """
         messages = messages if isinstance(messages, list) else list(messages)
         known, found = self._longest_known(messages)
-        transcript = (found.transcript if found else Transcript()).headed(NO_HEAD if head is None else head)
+        head = NO_HEAD if head is None else head
+        transcript = found.transcript.headed(head) if found else Transcript(head=head)
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
@@ -194,7 +195,7 @@ def _is_injected(message: HumanMessage, before: Step | None) -> bool:
 
 def typed_texts(messages: Sequence[BaseMessage], transcript: Transcript) -> tuple[str, ...]:
     """Return what the user typed to open the last turns, oldest first; never tool output, an approval, or an injected message."""
-    return tuple(_text_of(messages[index]) for index in transcript.typed)
+    return tuple([_text_of(messages[index]) for index in transcript.typed])
 
 
 def _text_of(message: BaseMessage) -> str:

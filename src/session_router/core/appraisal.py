@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from session_router.core.account import Account
     from session_router.core.model import ModelName
     from session_router.core.segment import Habits
+    from session_router.core.session import Visit
     from session_router.core.situation import Situation
 
 TRUSTED_SEGMENTS = 3.0
@@ -112,13 +113,17 @@ def _offer(
 
 def _last_read(situation: Situation) -> _LastRead:
     session, transcript = situation.session, situation.call.transcript
-    visits = () if session is None else session.visits.values()
-    # Before this request: it may have been routed already, and nobody had read it then.
-    before = [visit for visit in visits if visit.steps < len(transcript.steps)]
-    if not before:
+    last: tuple[ModelName, Visit] | None = None
+    steps = len(transcript.steps)
+    for one in () if session is None else session.visits.items():
+        # Before this request: it may have been routed already, and nobody had read it then.
+        if one[1].steps < steps and (last is None or one[1].at > last[1].at):
+            last = one
+    if last is None:
         return _LastRead(0, 0.0)
-    last = max(before, key=lambda visit: visit.at)
-    return _LastRead(tokens_read(transcript, last), situation.call.now - last.at)
+    name, visit = last
+    intake = situation.intakes.get(name)
+    return _LastRead(tokens_read(transcript, visit) if intake is None else intake.read, situation.call.now - visit.at)
 
 
 def _the_same_again(

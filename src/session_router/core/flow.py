@@ -270,15 +270,13 @@ def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] |
     """Read what a scorer said, once; `None` unless it is what its port promises: a need for every model asked about."""
     if not isinstance(scores, Mapping):
         return None
-    needs: dict[ModelName, Need] = {}
-    for name in names:
-        try:
-            need: object = scores[name]  # pyright: ignore[reportUnknownVariableType] -- a scorer is the user's
-        except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
-            return None
+    try:
+        needs: dict[ModelName, Any] = {name: scores[name] for name in names}
+    except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
+        return None
+    for need in needs.values():
         if not isinstance(need, Need):
             return None
-        needs[name] = need
     return needs
 
 

@@ -85,7 +85,7 @@ class Offer:
     @property
     def expected(self) -> USD:
         """All of it."""
-        return USD(self.segment + self.afterwards)
+        return USD(self.ingest + self.loop + self.risk + self.handoff + self.afterwards)
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is zero is left out."""

@@ -98,7 +98,7 @@ def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
         prices: Of the model.
         cache: How the model's provider caches.
     """
-    written = _written(prices, cache, tokens=usage.input, cached=usage.cached)
+    written = 0 if prices.cache_write is None else _written(cache, tokens=usage.input, cached=usage.cached)
     if written == usage.written:
         return usage
     return Usage(input=usage.input, cached=usage.cached, written=written, output=usage.output)
@@ -120,11 +120,12 @@ def estimated_cost(prices: Prices, cache: PromptCache, *, tokens: int, cached: i
         output: Tokens of the answer.
     """
     # Without a `Usage` in between: every decision prices the call on every model.
-    return _dollars(prices, tokens, cached, _written(prices, cache, tokens=tokens, cached=cached), output)
+    written = 0 if prices.cache_write is None else _written(cache, tokens=tokens, cached=cached)
+    return _dollars(prices, tokens, cached, written, output)
 
 
-def _written(prices: Prices, cache: PromptCache, *, tokens: int, cached: int) -> int:
-    return 0 if prices.cache_write is None else max(0, cache.cacheable(tokens) - cached)
+def _written(cache: PromptCache, *, tokens: int, cached: int) -> int:
+    return max(0, cache.cacheable(tokens) - cached)
 
 
 def _dollars(prices: Prices, tokens: int, cached: int, written: int, output: int) -> USD:
@@ -158,7 +159,7 @@ def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tok
         tokens: Of its first request.
         cached: Of these, those that the provider should still hold.
     """
-    caches = _caches(cache, tokens)
+    caches = tokens >= cache.minimum_tokens and cache.seconds_to_live > 0
     fresh_price, cached_price = prices.read if caches else (prices.input, prices.input)
     calls, growth = forecast.calls, forecast.growth
     later = calls - 1
@@ -171,7 +172,7 @@ def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tok
 
 def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:
     """Dollars of reading, of `tokens`, what is not `cached`, over reading it cached: none where nothing is ever cached."""
-    if not _caches(cache, tokens):
+    if tokens < cache.minimum_tokens or not cache.seconds_to_live:
         return NOTHING
     fresh_price, cached_price = prices.read
     return USD((tokens - cached) * (fresh_price - cached_price) / TOKENS_PER_PRICE)
@@ -179,14 +180,10 @@ def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: f
 
 def cold_price(prices: Prices, cache: PromptCache, tokens: float) -> USD:
     """Dollars of reading `tokens` fresh over reading them cached; not below 0, and none where they would not be cached anyway."""
-    return cold_premium(prices, tokens) if _caches(cache, tokens) else NOTHING
+    return USD(max(0.0, ingest_price(prices, cache, tokens=tokens, cached=0)))
 
 
 def cold_premium(prices: Prices, tokens: float) -> USD:
     """Dollars of reading `tokens` fresh over reading them cached; not below 0."""
     fresh_price, cached_price = prices.read
     return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
-
-
-def _caches(cache: PromptCache, tokens: float) -> bool:
-    return tokens >= cache.minimum_tokens and cache.seconds_to_live > 0

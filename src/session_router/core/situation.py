@@ -66,13 +66,11 @@ class Situation:
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
-        return [name for name in self.specs if not self.exclusion(name)]
+        return [name for name, one in self.eligible.items() if one is ELIGIBLE or not self.exclusion(name)]
 
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
         one = self.eligible[name]
-        if one is ELIGIBLE:
-            return ""
         return one.uncleared or one.incapable or self.unportable(name)
 
     def unportable(self, name: ModelName) -> str:

@@ -175,7 +175,8 @@ def _verdict(offer: Offer, here: Offer | None, standing: Standing, reason: Reaso
 
 
 def _anchored(offer: Offer) -> Ledger:
-    return Ledger(anchor=offer.model).charged(cost=offer.segment, unmoved=offer.segment)
+    dollars = offer.segment
+    return Ledger(anchor=offer.model, spent=dollars, unmoved=dollars)
 
 
 def _by_expectation(

@@ -49,15 +49,14 @@ class Trail(Sequence[Item], Generic[Item]):
 
     def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
         """Return one item, or a tuple of those in a slice."""
-        length = self._length
         if isinstance(index, slice):
-            start, stop, step = index.indices(length)
-            return tuple(self._items[start:stop:step] if step > 0 else self._items[:length][index])
-        if -length <= index < length:
-            # What is counted from the end is counted from the end of this trail, not from that of the shared list.
-            return self._items[index if index >= 0 else length + index]
-        msg = f"there is no item {index} among {length}"
-        raise IndexError(msg)
+            start, stop, step = index.indices(self._length)
+            return tuple(self._items[start:stop:step] if step > 0 else self._items[: self._length][index])
+        place = index + self._length if index < 0 else index
+        if not 0 <= place < self._length:
+            msg = f"there is no item {index} among {self._length}"
+            raise IndexError(msg)
+        return self._items[place]
 
     def __iter__(self) -> Iterator[Item]:
         """Iterate from the first item on."""
