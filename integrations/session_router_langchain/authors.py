@@ -18,9 +18,7 @@ STAMP = "session_router"
 
 def stamped_author(message: AIMessage) -> str | None:
     """Return the model name that this library wrote into `message`."""
-    stamp: object = message.response_metadata.get(STAMP)
-    author = cast("Mapping[str, Any]", stamp).get("model") if isinstance(stamp, Mapping) else None
-    return author if isinstance(author, str) else None
+    return _stamped(message, "model")
 
 
 def stamped_agent(message: AIMessage) -> str | None:
@@ -28,9 +26,15 @@ def stamped_agent(message: AIMessage) -> str | None:
 
     The message's own name is no evidence: a node may rename its messages in the middle of a loop.
     """
+    return _stamped(message, "agent")
+
+
+def _stamped(message: AIMessage, key: str) -> str | None:
     stamp: object = message.response_metadata.get(STAMP)
-    agent = cast("Mapping[str, Any]", stamp).get("agent") if isinstance(stamp, Mapping) else None
-    return agent if isinstance(agent, str) else None
+    if stamp is None:
+        return None
+    fact = cast("Mapping[str, Any]", stamp).get(key) if isinstance(stamp, Mapping) else None
+    return fact if isinstance(fact, str) else None
 
 
 def provider_id_of(message: AIMessage) -> str | None:

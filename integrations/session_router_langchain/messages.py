@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 
 from session_router.core.model import Capability
 from session_router.core.step import DIGEST_BYTES, Role, Step
-from session_router.core.transcript import Prefix, Transcript
+from session_router.core.transcript import NO_HEAD, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
@@ -81,7 +81,8 @@ class MessageReader:
         """
         messages = messages if isinstance(messages, list) else list(messages)
         known, found = self._longest_known(messages)
-        transcript = found.transcript if found else Transcript()
+        head = NO_HEAD if head is None else head
+        transcript = found.transcript.headed(head) if found else Transcript(head=head)
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
@@ -94,7 +95,7 @@ class MessageReader:
             transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
                 self._remember(messages, transcript, spare=spare, superseded=found)
-        return transcript if head is None else transcript.headed(head)
+        return transcript
 
     def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, _Remembered | None]:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
@@ -194,10 +195,12 @@ def _is_injected(message: HumanMessage, before: Step | None) -> bool:
 
 def typed_texts(messages: Sequence[BaseMessage], transcript: Transcript) -> tuple[str, ...]:
     """Return what the user typed to open the last turns, oldest first; never tool output, an approval, or an injected message."""
-    return tuple(_text_of(messages[index]) for index in transcript.typed)
+    return tuple([_text_of(messages[index]) for index in transcript.typed])
 
 
 def _text_of(message: BaseMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
     try:
         return message.text
     except (AttributeError, KeyError, TypeError):
@@ -295,6 +298,9 @@ _MEDIA = {
 }
 
 
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=repr)
+
+
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
@@ -307,7 +313,7 @@ def canonical(value: object, *, stands_for: object = None) -> bytes:
         stands_for: What it was made of, where it is made anew each time.
     """
     try:
-        return _bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr))
+        return _bytes(_JSON.encode(value))
     except (RecursionError, TypeError, ValueError):
         # Too deep, or keys that do not compare. The call must go through; a history that cannot be recognised
         # again only loses its warmth.

@@ -66,4 +66,7 @@ def _identity(user: object) -> object:
 
 def _first(*values: object) -> str | None:
     """Return the first value that names something, as text: a thread may be numbered, from 0."""
-    return next((str(value) for value in values if value is not None and value != ""), None)
+    for value in values:
+        if value is not None and value != "":
+            return str(value)
+    return None

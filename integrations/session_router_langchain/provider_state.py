@@ -67,7 +67,7 @@ class ProviderState:
             The bindings. One without a holder belongs to whichever route the session is on.
         """
         own = self._own_settings()
-        asked = ids_in(settings)
+        asked = ids_in(settings) if settings else {}
         if not asked and not own:
             return frozenset()
         found = [binding for key, value in asked.items() for binding in self._of_request(key, value, messages)]

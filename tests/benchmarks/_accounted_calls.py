@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from session_router.core.intake import Intake
+from session_router.core.intake import intakes_of
 from session_router.core.session import Visit
 from session_router.core.situation import Situation
 
@@ -122,7 +122,7 @@ def compared(router: Router, call: Call, decision: Decision, row: LedgerRow, *, 
 def _counted(situation: Situation, name: ModelName, output: int) -> Counted:
     """Price a call as the router does, with the output tokens that came in place of those that it assumes."""
     # Not `situation.intakes`: a variant changes what they are made of.
-    intake = Intake.of(situation.call, situation.specs[name], situation.session, name)
+    intake = intakes_of(situation.call, situation.specs, situation.session)[name]
     cost = intake.cost(output=output)
     assert cost is not None
     return Counted(tokens=round(intake.tokens), cached=round(intake.cached * intake.held), dollars=cost)

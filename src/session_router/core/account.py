@@ -62,14 +62,15 @@ class Account:
         """Say what the segment has been like that ended because `transcript` began another one; `None` when none did."""
         return None if self.segment is None else self.segment.ended(transcript)
 
-    def learned(self, ended: Ended | None) -> Account:
-        """Return this account after a segment has ended."""
-        return self if ended is None else replace(self, habits=self.habits.learned(ended))
+    def learned(self, ended: Ended | None) -> Habits:
+        """Return the habits after a segment has ended."""
+        return self.habits if ended is None else self.habits.learned(ended)
 
     def reckoned(
         self,
         transcript: Transcript,
         verdict: Verdict,
+        habits: Habits,
         drift: Drift,
         *,
         predicted_calls: float,
@@ -81,13 +82,14 @@ class Account:
         Args:
             transcript: The first request of the segment that begins.
             verdict: The choice.
+            habits: What segments have been like, the one that has just ended included.
             drift: How need moves, this segment included.
             predicted_calls: Calls that are expected of the segment.
             explored: Expected dollars that exploration is charged with for it.
             scored: What the scorer itself gave the model that was chosen, in [0, 1].
         """
         return Account(
-            habits=self.habits,
+            habits=habits,
             drift=drift,
             number=self.number + 1,
             segment=Segment.begun(transcript, verdict.model, predicted_calls=predicted_calls, p_success=scored),
@@ -102,12 +104,12 @@ class Account:
 
     def unreckoned(self, transcript: Transcript) -> Account:
         """Return this account after a choice that no dollars decided, whose request is `transcript`."""
-        account = self.learned(self.ended(transcript))
-        segment = Segment.begun(transcript, predicted_calls=account.habits.calls)
+        habits = self.learned(self.ended(transcript))
+        segment = Segment.begun(transcript, predicted_calls=habits.calls)
         # What nobody scored deviates from nothing: the next segment does not follow on the last that was.
         drift = replace(self.drift, last={})
         return Account(
-            habits=account.habits,
+            habits=habits,
             drift=drift,
             number=self.number + 1,
             segment=segment,

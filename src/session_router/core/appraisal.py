@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from session_router.core.ledger import Ledger
 from session_router.core.offer import Later, Offer, afterwards
 from session_router.core.prefix import tokens_read
-from session_router.core.pricing import USD, cold_premium, ingest_price, segment_price
+from session_router.core.pricing import USD, cold_premium, cold_price, ingest_price, segment_price
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from session_router.core.account import Account
-    from session_router.core.intake import Intake
     from session_router.core.model import ModelName
-    from session_router.core.need import Need
+    from session_router.core.segment import Habits
+    from session_router.core.session import Visit
     from session_router.core.situation import Situation
 
 TRUSTED_SEGMENTS = 3.0
@@ -50,27 +50,21 @@ class Appraisal:
     standing: Standing
 
 
-def appraise(
-    situation: Situation,
-    account: Account,
-    names: Sequence[ModelName],
-    needs: Mapping[ModelName, Need],
-) -> Appraisal:
-    """Price `names`.
+def appraise(situation: Situation, account: Account, habits: Habits, chances: Mapping[ModelName, float]) -> Appraisal:
+    """Price the models of `chances`.
 
     Args:
         situation: What the decision looks at.
         account: What the session has learned and spent.
-        names: The candidates, at least one, each with a price.
-        needs: Of each candidate.
+        habits: Those of the account, the segment that has just ended included.
+        chances: `p_success` of the candidates, at least one, each with a price.
     """
     policy, tokens, experience = situation.policy, situation.call.transcript.tokens, situation.policy.experience
-    chances = {name: needs[name].p_success for name in names}
-    forecast = Forecast.of(account.habits, output=policy.output_tokens)
+    forecast = Forecast.of(habits, output=policy.output_tokens)
     outlook = None if experience is None else experience.outlook(number=account.number + 1, tokens=tokens, chances=chances)
     weight = 0.0 if outlook is None else outlook.weight
     if outlook is not None:
-        forecast = forecast.blended(outlook.forecast, weight=account.habits.weight + UNLEARNED_WEIGHT, other_weight=weight)
+        forecast = forecast.blended(outlook.forecast, weight=habits.weight + UNLEARNED_WEIGHT, other_weight=weight)
     later = _the_same_again(situation, account, chances, forecast)
     following = afterwards(later, policy.stake)
     if outlook is not None:
@@ -79,10 +73,11 @@ def appraise(
         later = {}
     last = _last_read(situation)
     offers = {
-        name: _offer(situation, name, chances[name], forecast, last=last, afterwards=following[name], later=later.get(name))
-        for name in names
+        name: _offer(situation, name, chance, forecast, last=last, afterwards=following[name], later=later.get(name))
+        for name, chance in chances.items()
     }
-    standing = _standing(situation, account, offers, forecast, last=last, experienced=weight >= TRUSTED_BOUNDARIES)
+    trusted = habits.surprise <= TRUSTED_SURPRISE and (weight >= TRUSTED_BOUNDARIES or habits.weight >= TRUSTED_SEGMENTS)
+    standing = _standing(situation, account, offers, forecast, trusted=trusted)
     return Appraisal(offers=offers, forecast=forecast, standing=standing)
 
 
@@ -98,32 +93,37 @@ def _offer(
 ) -> Offer:
     policy, intake = situation.policy, situation.intakes[name]
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
-    price = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
+    ingest, loop = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
     moved = situation.current is not None and name != situation.current
     kept = intake.kept(last.tokens, seconds=last.seconds)
-    refresh = price.ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
+    refresh = ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
+    cold = cold_price(prices, cache, tokens)
     return Offer(
         model=name,
-        ingest=price.ingest,
-        loop=price.loop,
+        ingest=ingest,
+        loop=loop,
         risk=USD(policy.stake * (1 - chance)),
         handoff=USD(policy.handoff if moved else 0.0),
         afterwards=afterwards,
         refresh=refresh,
-        arrival=USD(max(0.0, _cold(intake, tokens) - refresh) + policy.handoff),
+        arrival=USD(max(0.0, cold - refresh) + policy.handoff),
         later=later,
     )
 
 
 def _last_read(situation: Situation) -> _LastRead:
     session, transcript = situation.session, situation.call.transcript
-    visits = () if session is None else session.visits.values()
-    # Before this request: it may have been routed already, and nobody had read it then.
-    before = [visit for visit in visits if visit.steps < len(transcript.steps)]
-    if not before:
+    last: tuple[ModelName, Visit] | None = None
+    steps = len(transcript.steps)
+    for one in () if session is None else session.visits.items():
+        # Before this request: it may have been routed already, and nobody had read it then.
+        if one[1].steps < steps and (last is None or one[1].at > last[1].at):
+            last = one
+    if last is None:
         return _LastRead(0, 0.0)
-    last = max(before, key=lambda visit: visit.at)
-    return _LastRead(tokens_read(transcript, last), situation.call.now - last.at)
+    name, visit = last
+    intake = situation.intakes.get(name)
+    return _LastRead(tokens_read(transcript, visit) if intake is None else intake.read, situation.call.now - visit.at)
 
 
 def _the_same_again(
@@ -139,43 +139,36 @@ def _the_same_again(
         # In the middle of what follows; prices are linear in the tokens.
         then = tokens + added * scale * (1 + further) / 2
         read = max(0.0, then - forecast.between * scale)
-        price = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=read if read >= cache.minimum_tokens else 0.0)
+        cached = read if read >= cache.minimum_tokens else 0.0
+        ingest, loop = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=cached)
         later[name] = Later(
-            dollars=USD(further * (price.ingest + price.loop)),
+            dollars=USD(further * (ingest + loop)),
             lapses=max(0.0, further * (1 - chance)),
-            arrival=USD(_cold(intake, tokens + added * scale) + policy.handoff if further else 0.0),
+            arrival=USD(cold_price(prices, cache, tokens + added * scale) + policy.handoff if further else 0.0),
         )
     return later
 
 
-def _standing(
-    situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, last: _LastRead, experienced: bool
-) -> Standing:
-    session, habits, transcript = situation.session, account.habits, situation.call.transcript
-    current = situation.current if situation.current in offers else None
+def _standing(situation: Situation, account: Account, offers: Mapping[ModelName, Offer], forecast: Forecast, *, trusted: bool) -> Standing:
+    session, transcript, current = situation.session, situation.call.transcript, situation.current
     ledger = account.ledger
     if ledger is not None and (ledger.anchor not in offers or _is_elsewhere(situation, account)):
         ledger = None
-    if ledger is None and current is not None:
+    if ledger is None and current is not None and current in offers:
         # There is no way back to the former anchor, or none that was reserved for: the session is anchored where it is now.
         ledger = Ledger(anchor=current)
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
     return Standing(
-        current=situation.current,
-        trusted=habits.surprise <= TRUSTED_SURPRISE and (experienced or habits.weight >= TRUSTED_SEGMENTS),
+        current=current,
+        trusted=trusted,
         # One in a later turn was before a summary, across which nobody counts turns.
         since_switch=None if since is None or since < 0 else since,
         ledger=ledger,
-        unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor], forecast, last),
+        unmoved=USD(0.0) if ledger is None else _unmoved(situation, account, offers[ledger.anchor]),
         reserve=USD(0.0) if ledger is None else _reserve(situation, ledger.anchor, forecast),
         work=account.work,
         quiet=account.quiet,
     )
-
-
-def _cold(intake: Intake, tokens: float) -> float:
-    """Dollars of reading all of `tokens` fresh over reading them cached: none where they would not be cached anyway."""
-    return max(0.0, ingest_price(intake.prices, intake.cache, tokens=tokens, cached=0))
 
 
 def _is_elsewhere(situation: Situation, account: Account) -> bool:
@@ -183,17 +176,13 @@ def _is_elsewhere(situation: Situation, account: Account) -> bool:
     return account.segment is not None and account.segment.model != situation.current
 
 
-def _unmoved(situation: Situation, account: Account, anchor: Offer, forecast: Forecast, last: _LastRead) -> USD:
+def _unmoved(situation: Situation, account: Account, anchor: Offer) -> USD:
     """Dollars of the segment on the anchor, had the session never left it.
 
     Its cache would hold all that the session has read.
     """
-    intake = situation.intakes[anchor.model]
-    tokens, kept = intake.tokens, float(intake.cached)
-    if account.segment is not None and anchor.model != situation.current:
-        kept = max(kept, intake.kept(last.tokens, seconds=last.seconds))
-    price = segment_price(intake.prices, intake.cache, forecast.scaled(intake.scale), tokens=tokens, cached=kept)
-    return USD(price.ingest + price.loop + anchor.risk)
+    left = account.segment is not None and anchor.model != situation.current
+    return USD((anchor.refresh if left else anchor.ingest) + anchor.loop + anchor.risk)
 
 
 def _reserve(situation: Situation, anchor: ModelName, forecast: Forecast) -> USD:

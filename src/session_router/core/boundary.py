@@ -149,6 +149,8 @@ def event_of(step: Step, position: Position) -> Event:
 def _event_of_ai(step: Step) -> Event:
     if step.partial:
         return Event.AI_PARTIAL
+    if not step.asks:
+        return Event.AI_FINAL
     kinds = {ask.kind for ask in step.asks}
     if kinds & {AskKind.TOOL_CALL, AskKind.CLIENT_BLOCK}:
         return Event.AI_ASKS

@@ -125,7 +125,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     number = session.call + 1 if session is not None and same_turn else 1
     evidence = Evidence(
         candidates=tuple(
-            _explained(situation, one, chosen=name, locked_to=locked_to, target=target, scored=known.get(one)) for one in situation.specs
+            [_explained(situation, one, chosen=name, locked_to=locked_to, target=target, scored=known.get(one)) for one in situation.specs]
         ),
         tokens=transcript.tokens,
         output_tokens=policy.output_tokens,
@@ -276,15 +276,7 @@ def _explained(
 
 def _decision_id(situation: Situation, prefix: Prefix, number: int, name: ModelName | None) -> str:
     call, session = situation.call, situation.session
-    facts = (
-        call.session or "",
-        0 if session is None else session.version,
-        prefix.digest.hex(),
-        situation.policy.version,
-        repr(call.now),
-        number,
-        name or "",
-        call.internal,
-        *call.failed,
-    )
-    return hashlib.blake2b("|".join(map(str, facts)).encode(), digest_size=16).hexdigest()
+    version = 0 if session is None else session.version
+    before = f"{call.session or ''}|{version}|{prefix.digest.hex()}|{situation.policy.version}|{call.now!r}"
+    facts = (f"{before}|{number}|{name or ''}|{call.internal}", *call.failed)
+    return hashlib.blake2b("|".join(facts).encode(), digest_size=16).hexdigest()

@@ -63,10 +63,15 @@ class Drift:
         Model by model: where one gains what another loses, need has moved all the same. `None` while there is no last one, or
         the mean rests on it alone.
         """
-        pairs = [(before, chances[name] - self.chances[name]) for name, before in self.last.items() if name in chances]
-        if self.weight <= 1 or not pairs:
+        if self.weight <= 1:
             return None
-        return Deviation(sum(one * one for one, _ in pairs) / len(pairs), sum(one * other for one, other in pairs) / len(pairs))
+        models, square, product = 0, 0.0, 0.0
+        for name, before in self.last.items():
+            if name in chances:
+                models += 1
+                square += before * before
+                product += before * (chances[name] - self.chances[name])
+        return Deviation(square / models, product / models) if models else None
 
     def moved(self, deviation: Deviation, *, memory: float = MEMORY) -> Drift:
         """Return this drift after need deviated from its mean."""

@@ -94,7 +94,6 @@ def _lack(name: ModelName, spec: ModelSpec, call: Call) -> str:
         return f"the caller asked for `{call.only}`"
     if spec.context_window is not None and call.transcript.tokens > spec.context_window:
         return f"its window of {spec.context_window:,} tokens is smaller than the request's {call.transcript.tokens:,}"
-    needed = call.requires | call.transcript.needs
-    if spec.capabilities is not None and (missing := needed - spec.capabilities):
+    if spec.capabilities is not None and (missing := (call.requires | call.transcript.needs) - spec.capabilities):
         return f"it has no {', '.join(sorted(missing))}"
     return ""

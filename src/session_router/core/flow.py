@@ -29,7 +29,7 @@ from session_router.core.effects import (
 )
 from session_router.core.gate import held_back
 from session_router.core.look_up import look_up
-from session_router.core.need import Need
+from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from session_router.core.effects import Effect
     from session_router.core.look_up import LookedUp
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.need import Question
     from session_router.core.policy import Policy
     from session_router.core.population import Lesson
     from session_router.core.session import SessionId
@@ -214,7 +213,17 @@ def _question(situation: Situation) -> Question:
         return question
     switched, account = session.switched_at, session.account
     since = None if switched is None else max(0, situation.call.transcript.turn - switched)
-    return replace(question, segment_calls=0.0 if account is None else account.habits.calls, turns_since_switch=since)
+    # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every boundary.
+    return Question(
+        text=question.text,
+        recent=question.recent,
+        turn=question.turn,
+        structured=question.structured,
+        tools=question.tools,
+        tool_errors=question.tool_errors,
+        segment_calls=0.0 if account is None else account.habits.calls,
+        turns_since_switch=since,
+    )
 
 
 def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:
@@ -282,15 +291,13 @@ def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] |
     """Read what a scorer said, once; `None` unless it is what its port promises: a need for every model asked about."""
     if not isinstance(scores, Mapping):
         return None
-    needs: dict[ModelName, Need] = {}
-    for name in names:
-        try:
-            need: object = scores[name]  # pyright: ignore[reportUnknownVariableType] -- a scorer is the user's
-        except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
-            return None
+    try:
+        needs: dict[ModelName, Any] = {name: scores[name] for name in names}
+    except Exception:  # noqa: BLE001 -- the mapping is the user's, and may compute its values
+        return None
+    for need in needs.values():
         if not isinstance(need, Need):
             return None
-        needs[name] = need
     return needs
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from session_router.core.prefix import cached_tokens
-from session_router.core.pricing import Usage, billed, call_cost
+from session_router.core.prefix import tokens_read
+from session_router.core.pricing import estimated_cost
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.call import Call
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.prefix import PromptCache
     from session_router.core.pricing import USD, Prices
-    from session_router.core.session import Session
+    from session_router.core.session import Session, Visit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Intake:
 
     Attributes:
         tokens: Of the request, as the provider would count them.
+        read: Of the request, the tokens that the model has read, as we estimate them.
         cached: Of these, those that it should still hold. That a provider holds less than it should is in the prices.
         scale: Tokens that it counts for one that we estimate: for a model that was never asked, those of the last one that was.
         held: Share of what should be cached that it was seen to have cached.
@@ -31,6 +34,7 @@ class Intake:
     """
 
     tokens: float
+    read: int
     cached: int
     scale: float
     held: float
@@ -52,25 +56,45 @@ class Intake:
         """Dollars of this one call, with `output` tokens of it; `None` when the prices are unknown."""
         if self.expected is None:
             return None
-        usage = Usage(input=round(self.tokens), cached=self.cached, output=output)
-        return call_cost(self.expected, billed(usage, self.expected, self.cache))
+        return estimated_cost(self.expected, self.cache, tokens=round(self.tokens), cached=self.cached, output=output)
 
     def kept(self, tokens: int, *, seconds: float) -> float:
         """Tokens of the request that the provider would hold, had it read the first `tokens`, as we estimate them, `seconds` ago."""
-        return min(self.tokens, self.cache.cacheable(int(tokens * self.scale))) if self.cache.keeps_for(seconds) else 0
+        return min(self.tokens, self.cache.held(int(tokens * self.scale), seconds=seconds))
 
     @classmethod
-    def of(cls, call: Call, spec: ModelSpec, session: Session | None, name: ModelName) -> Intake:
-        """Take in `call` for `name`, which is described by `spec`."""
-        visit = last = None if session is None else session.visits.get(name)
-        if visit is None and session is not None and session.visits:
-            last = max(session.visits.values(), key=lambda one: one.at)
-        scale, held = 1.0 if last is None else last.scale, 1.0 if visit is None else visit.held
+    def cold(cls, spec: ModelSpec, tokens: int, *, scale: float) -> Intake:
+        """Take in a request of an estimated `tokens` for a model that has read nothing of the session."""
+        cache, prices = spec.prompt_cache, spec.prices
+        return cls(tokens=tokens * scale, read=0, cached=0, scale=scale, held=1.0, cache=cache, expected=prices)
+
+    @classmethod
+    def of(cls, call: Call, spec: ModelSpec, visit: Visit) -> Intake:
+        """Take in `call` for a model that was there before."""
+        transcript, cache, prices = call.transcript, spec.prompt_cache, spec.prices
+        scale, held, read = visit.scale, visit.held, tokens_read(transcript, visit)
         return cls(
-            tokens=call.transcript.tokens * scale,
-            cached=cached_tokens(call.transcript, visit, now=call.now, cache=spec.prompt_cache, scale=scale),
+            tokens=transcript.tokens * scale,
+            read=read,
+            cached=cache.held(int(read * scale), seconds=call.now - visit.at),
             scale=scale,
             held=held,
-            cache=spec.prompt_cache,
-            expected=spec.prices if spec.prices is None or held == 1 else spec.prices.expected(held),
+            cache=cache,
+            expected=prices if prices is None or held == 1 else prices.expected(held),
         )
+
+
+def intakes_of(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> dict[ModelName, Intake]:
+    """Take in `call` for every model."""
+    visits: Mapping[ModelName, Visit] = {} if session is None else session.visits
+    # How a model counts that was never asked is guessed from the last one that was.
+    scale = max(visits.values(), key=_at).scale if visits else 1.0
+    tokens = call.transcript.tokens
+    return {
+        name: Intake.of(call, spec, visits[name]) if name in visits else Intake.cold(spec, tokens, scale=scale)
+        for name, spec in specs.items()
+    }
+
+
+def _at(visit: Visit) -> float:
+    return visit.at

@@ -89,8 +89,10 @@ class ModelSpec:
 
     def answers_as(self, provider_id: str) -> int:
         """How well `provider_id` fits this model: length of the id that matches, 0 for none."""
-        fits = (own for own in self.provider_ids if own == provider_id or _is_dated(provider_id, own))
-        return max(map(len, fits), default=0)
+        if provider_id in self.provider_ids:
+            # What it is a dated form of is shorter.
+            return len(provider_id)
+        return max([len(own) for own in self.provider_ids if _is_dated(provider_id, own)], default=0)
 
     def accepts(self, binding: Binding, *, name: str) -> bool:
         """Whether a request to this model, called `name`, may carry `binding` unchanged."""

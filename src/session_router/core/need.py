@@ -96,4 +96,4 @@ class Need:
 def alarm_in(needs: Iterable[Need]) -> Alarm | None:
     """Return the alarm of a text that was scored for several models: the one that is furthest above its limit."""
     alarms = [need.alarm for need in needs if need.alarm is not None]
-    return max(alarms, key=lambda alarm: (alarm.jump - alarm.limit, alarm.window), default=None)
+    return max(alarms, key=lambda alarm: (alarm.jump - alarm.limit, alarm.window)) if alarms else None

@@ -41,7 +41,7 @@ def afterwards(later: Mapping[ModelName, Later], stake: float) -> dict[ModelName
     """
     stay = {name: one.staying(stake) for name, one in later.items()}
     # Moving to where one is costs no less than to stay.
-    move = min(stay[name] + one.arrival for name, one in later.items())
+    move = min([stay[name] + one.arrival for name, one in later.items()])
     return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
@@ -85,7 +85,7 @@ class Offer:
     @property
     def expected(self) -> USD:
         """All of it."""
-        return USD(self.segment + self.afterwards)
+        return USD(self.ingest + self.loop + self.risk + self.handoff + self.afterwards)
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is zero is left out."""

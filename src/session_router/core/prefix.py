@@ -87,6 +87,10 @@ class PromptCache:
         """Whether a prefix is still cached `seconds` after its last read; never before it, or at a time that is no number."""
         return 0 <= seconds < self.seconds_to_live
 
+    def held(self, tokens: int, *, seconds: float) -> int:
+        """Return how many of the first `tokens` tokens of a request are still cached `seconds` after their last read."""
+        return self.cacheable(tokens) if self.keeps_for(seconds) else 0
+
 
 def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache, scale: float = 1.0) -> int:
     """Tokens of `transcript` that the visited model's provider should still hold.
@@ -102,9 +106,7 @@ def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, ca
         Tokens as the provider counts them, in [0, transcript.tokens * scale], a whole number of its blocks; 0 when the history
         was rewritten below the visit.
     """
-    if visit is None or not cache.keeps_for(now - visit.at):
-        return 0
-    return cache.cacheable(int(tokens_read(transcript, visit) * scale))
+    return 0 if visit is None else cache.held(int(tokens_read(transcript, visit) * scale), seconds=now - visit.at)
 
 
 def tokens_read(transcript: Transcript, visit: Visit) -> int:

@@ -98,7 +98,7 @@ def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
         prices: Of the model.
         cache: How the model's provider caches.
     """
-    written = 0 if prices.cache_write is None else max(0, cache.cacheable(usage.input) - usage.cached)
+    written = 0 if prices.cache_write is None else _written(cache, tokens=usage.input, cached=usage.cached)
     if written == usage.written:
         return usage
     return Usage(input=usage.input, cached=usage.cached, written=written, output=usage.output)
@@ -106,10 +106,31 @@ def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
 
 def call_cost(prices: Prices, usage: Usage) -> USD:
     """Dollars of one call."""
-    cached_price = prices.input if prices.cached_input is None else prices.cached_input
-    write_price = prices.input if prices.cache_write is None else prices.cache_write
-    plain = max(0, usage.input - usage.cached - usage.written)
-    total = plain * prices.input + usage.cached * cached_price + usage.written * write_price + usage.output * prices.output
+    return _dollars(prices, usage.input, usage.cached, usage.written, usage.output)
+
+
+def estimated_cost(prices: Prices, cache: PromptCache, *, tokens: int, cached: int, output: int) -> USD:
+    """Dollars of one call of an estimated `tokens`, with what its provider would bill as written.
+
+    Args:
+        prices: Of the model.
+        cache: How its provider caches.
+        tokens: Of the request.
+        cached: Of these, those that the provider should still hold.
+        output: Tokens of the answer.
+    """
+    # Without a `Usage` in between: every decision prices the call on every model.
+    written = 0 if prices.cache_write is None else _written(cache, tokens=tokens, cached=cached)
+    return _dollars(prices, tokens, cached, written, output)
+
+
+def _written(cache: PromptCache, *, tokens: int, cached: int) -> int:
+    return max(0, cache.cacheable(tokens) - cached)
+
+
+def _dollars(prices: Prices, tokens: int, cached: int, written: int, output: int) -> USD:
+    write_price, cached_price = prices.read
+    total = max(0, tokens - cached - written) * prices.input + cached * cached_price + written * write_price + output * prices.output
     return USD(total / TOKENS_PER_PRICE)
 
 
@@ -138,27 +159,31 @@ def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tok
         tokens: Of its first request.
         cached: Of these, those that the provider should still hold.
     """
-    fresh_price, cached_price = prices.read if _caches(cache, tokens) else (prices.input, prices.input)
-    later = forecast.calls - 1
-    new = later * forecast.growth
-    reread = later * tokens + forecast.pairs * forecast.growth - new
-    loop = tokens * cached_price + new * fresh_price + reread * cached_price + forecast.calls * forecast.output * prices.output
-    return SegmentPrice(ingest=ingest_price(prices, cache, tokens=tokens, cached=cached), loop=USD(loop / TOKENS_PER_PRICE))
+    caches = tokens >= cache.minimum_tokens and cache.seconds_to_live > 0
+    fresh_price, cached_price = prices.read if caches else (prices.input, prices.input)
+    calls, growth = forecast.calls, forecast.growth
+    later = calls - 1
+    new = later * growth
+    reread = later * tokens + forecast.pairs * growth - new
+    loop = tokens * cached_price + new * fresh_price + reread * cached_price + calls * forecast.output * prices.output
+    ingest = (tokens - cached) * (fresh_price - cached_price) if caches else 0.0
+    return SegmentPrice(USD(ingest / TOKENS_PER_PRICE), USD(loop / TOKENS_PER_PRICE))
 
 
 def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:
     """Dollars of reading, of `tokens`, what is not `cached`, over reading it cached: none where nothing is ever cached."""
-    if not _caches(cache, tokens):
+    if tokens < cache.minimum_tokens or not cache.seconds_to_live:
         return NOTHING
     fresh_price, cached_price = prices.read
     return USD((tokens - cached) * (fresh_price - cached_price) / TOKENS_PER_PRICE)
+
+
+def cold_price(prices: Prices, cache: PromptCache, tokens: float) -> USD:
+    """Dollars of reading `tokens` fresh over reading them cached; not below 0, and none where they would not be cached anyway."""
+    return USD(max(0.0, ingest_price(prices, cache, tokens=tokens, cached=0)))
 
 
 def cold_premium(prices: Prices, tokens: float) -> USD:
     """Dollars of reading `tokens` fresh over reading them cached; not below 0."""
     fresh_price, cached_price = prices.read
     return USD(max(0.0, tokens * (fresh_price - cached_price)) / TOKENS_PER_PRICE)
-
-
-def _caches(cache: PromptCache, tokens: float) -> bool:
-    return tokens >= cache.minimum_tokens and cache.seconds_to_live > 0

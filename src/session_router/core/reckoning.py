@@ -84,29 +84,30 @@ def reckon(
     transcript = situation.call.transcript
     scores, needs = needs, before.corrected(needs)
     ended = before.ended(transcript)
-    account = before.learned(ended)
-    appraisal = appraise(situation, account, [name for name in names if name not in held_back] if held_back else names, needs)
+    habits = before.learned(ended)
+    chances = {name: needs[name].p_success for name in names}
+    appraisal = appraise(situation, before, habits, _without(held_back, chances))
     verdict, offers = decide(appraisal.offers, appraisal.standing, situation.policy), appraisal.offers
-    watched = _watched(situation, account, principal, offers, verdict)
+    watched = _watched(situation, before, principal, offers, verdict)
     if watched is not None and watched.capped:
         # As if the others were none of the candidates: whatever the ledger is anchored on, an upgrade is not given.
         held_back = {**held_back, **{name: "upgrades are capped" for name in offers if name not in watched.left}}
-        appraisal = appraise(situation, account, [name for name in names if name not in held_back], needs)
+        appraisal = appraise(situation, before, habits, _without(held_back, chances))
         verdict = replace(decide(appraisal.offers, appraisal.standing, situation.policy), reason=Reason.UPGRADE_CAPPED)
-    tried = _explored(situation, account, appraisal.offers, appraisal.standing, verdict)
+    tried = _explored(situation, before, appraisal.offers, appraisal.standing, verdict)
     verdict = tried.verdict
-    chances = {name: needs[name].p_success for name in names}
-    forecast, deviation = appraisal.forecast, account.drift.deviation(chances)
-    after = account.reckoned(
+    forecast, deviation = appraisal.forecast, before.drift.deviation(chances)
+    after = before.reckoned(
         transcript,
         verdict,
-        account.drift.seen(chances, deviation),
+        habits,
+        before.drift.seen(chances, deviation),
         predicted_calls=forecast.calls,
         explored=tried.excess,
         scored=scores[verdict.model].p_success,
     )
     if watched is not None and situation.policy.upgrades is not None:
-        observed = situation.policy.upgrades.observed(account.upgrades, asked=watched.asked, at=situation.call.now)
+        observed = situation.policy.upgrades.observed(before.upgrades, asked=watched.asked, at=situation.call.now)
         after = replace(after, upgrades=observed)
     return Reckoning(
         model=verdict.model,
@@ -131,6 +132,10 @@ def reckon(
         alarm=alarm_in(scores.values()),
         upgrades=watched,
     )
+
+
+def _without(held_back: Mapping[ModelName, str], chances: Mapping[ModelName, float]) -> Mapping[ModelName, float]:
+    return {name: chance for name, chance in chances.items() if name not in held_back} if held_back else chances
 
 
 def _watched(

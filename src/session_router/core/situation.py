@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from session_router.core.binding import BindingReach
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
-from session_router.core.intake import Intake
+from session_router.core.intake import intakes_of
 from session_router.core.step import Role
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.eligibility import Eligibility
     from session_router.core.governance import Tag
+    from session_router.core.intake import Intake
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need
     from session_router.core.offer import Offer
@@ -60,25 +61,24 @@ class Situation:
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy)
-        intakes = {name: Intake.of(call, spec, session, name) for name, spec in specs.items()}
+        intakes = intakes_of(call, specs, session)
         return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), intakes, again)
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
-        return [name for name in self.specs if not self.exclusion(name)]
+        return [name for name, one in self.eligible.items() if one is ELIGIBLE or not self.exclusion(name)]
 
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
         one = self.eligible[name]
-        if one is ELIGIBLE:
-            return ""
         return one.uncleared or one.incapable or self.unportable(name)
 
     def unportable(self, name: ModelName) -> str:
         """Say why the history cannot move to `name`; the model it is on may stay unless it never had the state."""
-        if name == self.current and not self.eligible[name].stuck:
+        one = self.eligible[name]
+        if not one.foreign or (name == self.current and not one.stuck):
             return ""
-        return self.eligible[name].unportable(self.policy)
+        return one.unportable(self.policy)
 
     def default(self, names: Sequence[ModelName]) -> ModelName:
         """Choose among `names` where nothing else decides: the current model, the default, the first route."""
@@ -130,18 +130,18 @@ def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session 
     A session may be stale (an outcome that was not stored, a branch of a rewound thread) or ahead (a model that
     was chosen and failed); the history is neither. Another agent's answers are not this session's.
     """
-    answers = (step for step in reversed(call.transcript.steps) if step.role is Role.AI)
-    last = next(answers, None)
-    if last is not None and last.author in specs and _is_own(last.agent, call):
+    last = call.transcript.position
+    if last.author in specs and _is_own(last.agent, call):
         return cast("ModelName", last.author)
     if session is not None and session.current in specs:
         return session.current
+    answers = (step for step in reversed(call.transcript.steps) if step.role is Role.AI)
     return next((cast("ModelName", step.author) for step in answers if step.author in specs and _is_own(step.agent, call)), None)
 
 
 def _attributed(call: Call, spec: ModelSpec | None) -> Call:
     """Give to the current model's account what the request refers to without saying whose it is."""
-    if spec is None or not any(_is_homeless(one) for one in call.bindings):
+    if spec is None or not call.bindings or not any(map(_is_homeless, call.bindings)):
         return call
     bindings = frozenset(replace(one, holder=spec.account) if _is_homeless(one) else one for one in call.bindings)
     return replace(call, bindings=bindings)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.decision import Reason
 from session_router.core.ledger import Ledger
 from session_router.core.pricing import NOTHING, USD
-from session_router.core.work_function import advanced, begun, chosen
+from session_router.core.work_function import begun, following, nearest, paid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +74,13 @@ class Verdict:
     quiet: int
 
 
+class _Work(NamedTuple):
+    """What the work function looks at: by model, what `paid` says, and the arrival prices."""
+
+    dollars: Mapping[ModelName, float]
+    arrival: Mapping[ModelName, USD]
+
+
 def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy) -> Verdict:
     """Take an offer.
 
@@ -85,41 +92,36 @@ def decide(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy
         standing: How the session stands.
         policy: The settings.
     """
-    best, here = _best(offers, standing.current), _here(offers, standing)
+    here, best, work = _here(offers, standing), _best(offers, standing.current), _work(offers, standing)
     if here is None:
         reason = Reason.FIRST_CALL if standing.current is None else Reason.CURRENT_NOT_ELIGIBLE
-        if standing.work and not standing.trusted:
-            best = _by_work_function(offers, standing)
-        return taken(offers, standing, best, reason)
-    if standing.trusted:
-        quiet = _quiet(offers[best], here, standing)
+        name = nearest(*work, standing.current) if work is not None and standing.work else best
+        return _verdict(offers[name], None, standing, reason, work=work)
+    quiet = _quiet(offers[best], here, standing)
+    if work is None:
         # The risk that is left on every model is nothing that a switch could save.
-        unavoidable = min(offer.risk for offer in offers.values())
+        unavoidable = min([offer.risk for offer in offers.values()])
         model, reason = _by_expectation(offers[best], here, standing, policy, quiet=quiet, unavoidable=unavoidable)
     else:
-        model = _by_work_function(offers, standing)
+        model = nearest(*work, standing.current)
         reason = Reason.STILL_BEST if model == here.model else Reason.WORK_FUNCTION
-    allowed = within_cap(offers, standing, policy)
-    if model not in allowed:
-        model, reason = _best(allowed, here.model), Reason.CAPPED
-    return taken(offers, standing, model, reason)
+    if policy.cap is not None and not _is_within_cap(offers[model], _ledger(standing, here), standing, policy.cap):
+        model, reason = _best(within_cap(offers, standing, policy), here.model), Reason.CAPPED
+    return _verdict(offers[model], here, standing, reason, work=work, quiet=quiet)
 
 
 def taken(offers: Mapping[ModelName, Offer], standing: Standing, name: ModelName, reason: Reason) -> Verdict:
     """Take the offer of `name`, whoever chose it.
 
     Args:
-        offers: By model.
+        offers: By model, at least one.
         standing: How the session stands.
         name: One of them.
         reason: Why it is taken.
     """
-    here, work = _here(offers, standing), _work_after(offers, standing)
-    if here is None:
-        return Verdict(model=name, reason=reason, ledger=_anchored(offers[name]), work=work, quiet=0)
-    ledger = _ledger(standing, here).charged(cost=offers[name].segment, unmoved=standing.unmoved)
-    quiet = _quiet(offers[_best(offers, here.model)], here, standing) if name == here.model else 0
-    return Verdict(model=name, reason=reason, ledger=ledger, work=work, quiet=quiet)
+    here = _here(offers, standing)
+    quiet = 0 if here is None else _quiet(offers[_best(offers, here.model)], here, standing)
+    return _verdict(offers[name], here, standing, reason, work=_work(offers, standing), quiet=quiet)
 
 
 def within_cap(offers: Mapping[ModelName, Offer], standing: Standing, policy: Policy) -> Mapping[ModelName, Offer]:
@@ -130,7 +132,8 @@ def within_cap(offers: Mapping[ModelName, Offer], standing: Standing, policy: Po
     here = _here(offers, standing)
     if policy.cap is None or here is None:
         return offers
-    return _within_cap(offers, _ledger(standing, here), standing, policy.cap)
+    ledger = _ledger(standing, here)
+    return {name: offer for name, offer in offers.items() if _is_within_cap(offer, ledger, standing, policy.cap)}
 
 
 def _here(offers: Mapping[ModelName, Offer], standing: Standing) -> Offer | None:
@@ -150,29 +153,30 @@ def _best(offers: Mapping[ModelName, Offer], current: ModelName | None) -> Model
     return min(offers, key=lambda name: (offers[name].expected, name != current, name))
 
 
-def _by_work_function(offers: Mapping[ModelName, Offer], standing: Standing) -> ModelName:
-    arrival, served = _arrival_and_served(offers)
-    return chosen(standing.work or begun(arrival, standing.current), served, arrival, standing.current)
+def _work(offers: Mapping[ModelName, Offer], standing: Standing) -> _Work | None:
+    """Return what the work function looks at; `None` where predictions are followed.
 
-
-def _work_after(offers: Mapping[ModelName, Offer], standing: Standing) -> Mapping[ModelName, USD]:
-    """Return the work function after the segment.
-
-    Its bound is that of a stretch that it decides alone: where predictions are followed it ends, and once they are not, another
+    Its bound is that of a stretch that it decides alone: there it ends, and once predictions are not followed any more, another
     one begins on the model that the session is on.
     """
     if standing.trusted:
-        return {}
-    arrival, served = _arrival_and_served(offers)
-    return advanced(standing.work or begun(arrival, standing.current), served, arrival)
+        return None
+    arrival = {name: offer.arrival for name, offer in offers.items()}
+    served = {name: offer.served for name, offer in offers.items()}
+    return _Work(paid(standing.work or begun(arrival, standing.current), served, arrival), arrival)
 
 
-def _arrival_and_served(offers: Mapping[ModelName, Offer]) -> tuple[dict[ModelName, USD], dict[ModelName, USD]]:
-    return {name: offer.arrival for name, offer in offers.items()}, {name: offer.served for name, offer in offers.items()}
+def _verdict(offer: Offer, here: Offer | None, standing: Standing, reason: Reason, *, work: _Work | None, quiet: int = 0) -> Verdict:
+    after = {} if work is None else following(*work)
+    if here is None:
+        return Verdict(model=offer.model, reason=reason, ledger=_anchored(offer), work=after, quiet=0)
+    ledger = _ledger(standing, here).charged(cost=offer.segment, unmoved=standing.unmoved)
+    return Verdict(model=offer.model, reason=reason, ledger=ledger, work=after, quiet=quiet if offer.model == here.model else 0)
 
 
 def _anchored(offer: Offer) -> Ledger:
-    return Ledger(anchor=offer.model).charged(cost=offer.segment, unmoved=offer.segment)
+    dollars = offer.segment
+    return Ledger(anchor=offer.model, spent=dollars, unmoved=dollars)
 
 
 def _by_expectation(
@@ -190,10 +194,6 @@ def _by_expectation(
     return best.model, Reason.LOWER_EXPECTED_COST
 
 
-def _within_cap(offers: Mapping[ModelName, Offer], ledger: Ledger, standing: Standing, share: float) -> dict[ModelName, Offer]:
-    """Return the offers that the cap allows: the anchor's always is one."""
-    return {
-        name: offer
-        for name, offer in offers.items()
-        if ledger.allows(name, cost=offer.segment, unmoved=standing.unmoved, reserve=standing.reserve, share=share)
-    }
+def _is_within_cap(offer: Offer, ledger: Ledger, standing: Standing, share: float) -> bool:
+    """Whether the cap allows `offer`: the anchor's is always allowed."""
+    return ledger.allows(offer.model, cost=offer.segment, unmoved=standing.unmoved, reserve=standing.reserve, share=share)

@@ -97,15 +97,17 @@ class Transcript:
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
             prefixes.append(last)
-            needs.update(step.needs)
-            bindings.update(step.bindings)
+            if step.needs:
+                needs.update(step.needs)
+            if step.bindings:
+                bindings.update(step.bindings)
             if step.opens_turn:
                 turn += 1
                 opening = opening or last
                 typed = (*typed, len(self.steps) + len(prefixes) - 1)[-RECENT_TURNS:]
             tool_errors += step.failed
             tool_results += step.role is Role.TOOL
-            speaks = step.role in {Role.HUMAN, Role.AI} and not step.answers
+            speaks = (step.role is Role.HUMAN or step.role is Role.AI) and not step.answers
             broken = broken or bool(speaks and position.open)
             position = advance(position, step)
             broken = broken or bool(position.orphans)

@@ -93,10 +93,7 @@ def advanced(work: Mapping[ModelName, USD], costs: Mapping[ModelName, USD], arri
     Returns:
         For each model of `arrival`, dollars above the least: only differences matter, and small numbers stay exact.
     """
-    known = _known(work, arrival)
-    reached = _reached({model: known[model] + cost for model, cost in costs.items()}, arrival)
-    least = min(reached.values())
-    return {model: USD(dollars - least) for model, dollars in reached.items()}
+    return following(paid(work, costs, arrival), arrival)
 
 
 def chosen(
@@ -116,11 +113,25 @@ def chosen(
     Returns:
         The model of `costs` with the least work + cost + distance. Ties go to the current model, then to the first name.
     """
+    return nearest(paid(work, costs, arrival), arrival, current)
+
+
+def paid(work: Mapping[ModelName, USD], costs: Mapping[ModelName, USD], arrival: Mapping[ModelName, USD]) -> dict[ModelName, float]:
+    """Return the least dollars that anyone could have paid who serves the segment on each model of `costs`; arguments as in `advanced`."""
     known = _known(work, arrival)
-    return min(
-        costs,
-        key=lambda model: (known[model] + costs[model] + distance(arrival, current, model), model != current, model),
-    )
+    return {model: known[model] + cost for model, cost in costs.items()}
+
+
+def following(dollars: Mapping[ModelName, float], arrival: Mapping[ModelName, USD]) -> dict[ModelName, USD]:
+    """Return what `advanced` does, given what `paid` says."""
+    reached = _reached(dollars, arrival)
+    least = min(reached.values())
+    return {model: USD(there - least) for model, there in reached.items()}
+
+
+def nearest(dollars: Mapping[ModelName, float], arrival: Mapping[ModelName, USD], current: ModelName | None) -> ModelName:
+    """Return what `chosen` does, given what `paid` says."""
+    return min(dollars, key=lambda model: (dollars[model] + distance(arrival, current, model), model != current, model))
 
 
 def _known(work: Mapping[ModelName, USD], arrival: Mapping[ModelName, USD]) -> dict[ModelName, USD]:
@@ -134,5 +145,5 @@ def _reached(dollars: Mapping[ModelName, float], arrival: Mapping[ModelName, USD
 
     All ways lead over the hub of the star. From a model to itself this is a detour, which costs no less than to stay.
     """
-    hub = min(paid + arrival[model] / 2 for model, paid in dollars.items())
+    hub = min([here + arrival[model] / 2 for model, here in dollars.items()])
     return {model: USD(min(dollars.get(model, inf), hub + there / 2)) for model, there in arrival.items()}

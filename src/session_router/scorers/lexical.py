@@ -44,6 +44,7 @@ _HARD_WORDS = frozenset(
 )
 _HARD_PHRASES = ("race condition", "root cause", "trade-off", "concurren", "strateg")
 _STEP_WORDS = frozenset({"then", "finally", "first", "second", "step"})
+_MARKING_WORDS = _HARD_WORDS | _STEP_WORDS
 _CODE_MARKS = ("```", "Traceback", "=>")
 _CODE_BEGINNINGS = ("def ", "class ", "SELECT")
 _CODE_WORDS = re.compile(r"\b(?:def \w+\(|class \w|SELECT\b)")
@@ -85,8 +86,9 @@ def marks_of_work(text: str) -> tuple[int, int]:
     """Count the different words and phrases of hard work in `text`, and all its words for steps."""
     lowered = text.lower()
     words = _WORD.findall(lowered)
-    hard = len(_HARD_WORDS.intersection(words)) + sum(map(lowered.__contains__, _HARD_PHRASES))
-    return hard, len([word for word in words if word in _STEP_WORDS])
+    found = _MARKING_WORDS.intersection(words)
+    hard = len(found & _HARD_WORDS) + sum(map(lowered.__contains__, _HARD_PHRASES))
+    return hard, sum(map(words.count, found & _STEP_WORDS))
 
 
 def has_code(text: str) -> bool:
@@ -101,15 +103,18 @@ def has_code(text: str) -> bool:
 
 def skills_of(models: Mapping[ModelName, ModelSpec]) -> dict[ModelName, float]:
     """Return each model's stated skill, or its place by price on a logarithmic scale."""
-    cost = {name: spec.prices.input + spec.prices.output for name, spec in models.items() if spec.prices is not None}
-    known = [math.log(value) for value in cost.values() if value > 0]
-    low, high = (min(known), max(known)) if known else (0.0, 0.0)
+    dear = {
+        name: math.log(dollars)
+        for name, spec in models.items()
+        if spec.prices is not None and (dollars := spec.prices.input + spec.prices.output) > 0
+    }
+    low, high = (min(dear.values()), max(dear.values())) if dear else (0.0, 0.0)
     skills: dict[ModelName, float] = {}
     for name, spec in models.items():
         if spec.skill is not None:
             skills[name] = spec.skill
-        elif cost.get(name, 0.0) > 0 and high > low:
-            skills[name] = 0.35 + 0.6 * (math.log(cost[name]) - low) / (high - low)
+        elif name in dear and high > low:
+            skills[name] = 0.35 + 0.6 * (dear[name] - low) / (high - low)
         else:
             skills[name] = 0.65
     return skills
