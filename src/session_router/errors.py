@@ -112,6 +112,23 @@ class UnreadableLabel(GovernanceError):
         super().__init__(f"the {kind} cannot be read ({why}). Write it as `{kind}_to_plain` does.")
 
 
+class UnregisteredAct(GovernanceError):
+    """A label was to be lowered in a way that is not registered, or by somebody who may not.
+
+    Args:
+        act: The name of the act.
+        who: Wanted it.
+        known: The acts that are registered.
+    """
+
+    def __init__(self, *, act: str, who: str, known: Sequence[str]) -> None:
+        self.act, self.who, self.known = act, who, tuple(known)
+        if act in known:
+            super().__init__(f"{who!r} may not do {act!r}. Name them in its `by`, or let somebody do it who may.")
+        else:
+            super().__init__(f"no act {act!r} is registered; known are {list(known)!r}. Register it, or leave the label as it is.")
+
+
 class NoCapableModel(SessionRouterError):
     """No cleared model can serve this call.
 

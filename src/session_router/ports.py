@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, CacheQuestion
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
+    from session_router.core.governance import Tag
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need, Question
     from session_router.core.session import Session, SessionId
@@ -166,6 +167,24 @@ class ResponseCache(Protocol):
 
     async def aerase(self, subject: str, *, now: float) -> int:
         """Do what `erase` does without blocking the event loop."""
+        ...
+
+
+class Detector(Protocol):
+    """What a text gives away. Must pass `testing.DetectorSuite`."""
+
+    def detect(self, text: str) -> Tag:
+        """Return the label of what was found; `PUBLIC` for nothing.
+
+        It is joined with the label that the text has: a detector may raise it, and never lowers it. Any text is taken: of any length,
+        and with lone surrogates. The same text gives the same label. May be called from many threads.
+
+        Any exception means that nothing was found out: the text then counts as what may go nowhere, unless the user says otherwise.
+        """
+        ...
+
+    async def adetect(self, text: str) -> Tag:
+        """Do what `detect` does without blocking the event loop."""
         ...
 
 

@@ -41,19 +41,18 @@ def text_of(value: object) -> str:
     return _WRITERS.get(type(value), _rest)(value)
 
 
-def _table(value: dict[str, Any]) -> str:
+def _table(value: dict[str, object]) -> str:
     # Written out: this is most of what a record costs.
     names = tuple(value)
     pairs: list[str] = []
     for name, label in _shapes.get(names) or _shape(names):
         one = value[name]
-        kind = type(one)
-        if kind is str:
+        if type(one) is str:
             text = _string(one)
-        elif kind is float:
+        elif type(one) is float:
             text = number(one)
         else:
-            text = _WRITERS.get(kind, _rest)(one)
+            text = _WRITERS.get(type(one), _rest)(one)
         pairs.append(label + text)
     return "{" + ",".join(pairs) + "}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.table import Table
 
@@ -115,8 +115,9 @@ def _cells(line: Line) -> tuple[str, str, str, str, str]:
 
 
 def _label(record: dict[str, Any]) -> str:
-    evidence = record.get("evidence")
-    tag = evidence.get("tag") if isinstance(evidence, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- a record may hold anything
+    evidence: object = record.get("evidence")
+    # A record may hold anything.
+    tag = cast("dict[str, object]", evidence).get("tag") if isinstance(evidence, dict) else None
     return str(tag or "").removeprefix("data labelled ")
 
 

@@ -9,23 +9,30 @@ from session_router.core.label_row import tag_to_plain
 
 if TYPE_CHECKING:
     from session_router.core.call import Outcome
-    from session_router.core.decision import Decision
+    from session_router.core.decision import Candidate, Decision
     from session_router.core.governance import Clearance, Tag
     from session_router.core.session import SessionId
 
 
 def decision_row(
-    decision: Decision, *, tag: Tag | None = None, clearance: Clearance | None = None, principal: SessionId | str | None = None
+    decision: Decision,
+    *,
+    tag: Tag | None = None,
+    clearance: Clearance | None = None,
+    principal: SessionId | str | None = None,
+    whole: bool = False,
 ) -> dict[str, Any]:
-    """Return the row of a decision: that of `Decision.to_plain`, and what governance looked at.
+    """Return the row of a decision: who may see what, who answers, and why.
 
     Args:
         decision: What was decided.
         tag: The join over the payload; `None` when governance is not in use.
         clearance: That of the chosen model; `None` for unknown.
         principal: An HMAC of who called; `None` when it is not known.
+        whole: Whether dollars, forecasts and chances are kept as well, as `Decision.to_plain` has them: twice the size. Only such
+            rows say what another policy would have been worth.
     """
-    row = {**decision.to_plain(), "prefix": decision.prefix.digest.hex()}
+    row = {**(decision.to_plain() if whole else _without_dollars(decision)), "prefix": decision.prefix.digest.hex()}
     if principal is not None:
         row["principal"] = str(principal)
     if tag is not None:
@@ -35,6 +42,38 @@ def decision_row(
     if decision.model is not None and decision.action is not Action.CACHE_HIT:
         row["exposure"] = exposure(clearance, at=decision.at)
     return row
+
+
+def _without_dollars(decision: Decision) -> dict[str, Any]:
+    lock, evidence = decision.lock, decision.evidence
+    return {
+        "decision_id": decision.id,
+        "session": decision.session_id,
+        "at": decision.at,
+        "decision": decision.action.value,
+        "model": decision.model,
+        "previous": decision.previous,
+        "reason": decision.reason.value,
+        "lock": None if lock is None else {"kind": lock.kind.value, "model": lock.model, "waiting_for": len(lock.waiting_for)},
+        "turn": decision.turn,
+        "call": decision.call,
+        "policy": decision.policy,
+        "boundary": None if decision.boundary is None else decision.boundary.to_plain(),
+        "evidence": {
+            "tokens": evidence.tokens,
+            "tag": evidence.tag,
+            "candidates": [_rule_of(candidate) for candidate in evidence.candidates],
+            "blocked_by": list(evidence.blocked_by),
+            "degraded": list(evidence.degraded),
+        },
+    }
+
+
+def _rule_of(candidate: Candidate) -> dict[str, Any]:
+    """Return which model it is, and what excludes it."""
+    if not candidate.excluded:
+        return {"model": candidate.model}
+    return {"model": candidate.model, "excluded": candidate.excluded, "uncleared": candidate.uncleared}
 
 
 def outcome_row(decision: Decision, outcome: Outcome) -> dict[str, Any]:

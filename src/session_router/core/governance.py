@@ -54,9 +54,10 @@ def _name_set(value: object, *, key: str, optional: bool) -> frozenset[str] | No
     """Return a set of names; a text alone is none, since it would be read letter by letter."""
     if value is None and optional:
         return None
+    given: object = value
     names = frozenset(cast("Iterable[object]", value)) if isinstance(value, set | frozenset | list | tuple) else {None}
     if not all(isinstance(name, str) for name in names):
-        raise ConfigurationError(key=key, value=value, rule="give a set of names; each is a text.")
+        raise ConfigurationError(key=key, value=given, rule="give a set of names; each is a text.")
     return cast("frozenset[str]", names)
 
 

@@ -153,8 +153,8 @@ def _table(plain: object, names: frozenset[str], kind: str) -> Mapping[str, Any]
     if not isinstance(plain, dict):
         raise UnreadableLabel(kind=kind, why=type(plain).__name__)
     table = cast("dict[str, Any]", plain)
-    schema = table.get("schema")
-    if schema != SCHEMA or isinstance(schema, bool):
+    schema: object = table.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
         raise UnreadableLabel(kind=kind, why="another schema")
     # A field that this release does not know may restrict.
     if table.keys() != names:

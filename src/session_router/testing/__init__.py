@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from session_router.testing.audit_log_suite import AuditLogSuite, ErasableAuditLogSuite
+    from session_router.testing.detector_suite import DetectorSuite
     from session_router.testing.embedder_suite import EmbedderSuite
     from session_router.testing.response_cache_suite import ResponseCacheSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
 
 _HOME = {
     "AuditLogSuite": "audit_log_suite",
+    "DetectorSuite": "detector_suite",
     "EmbedderSuite": "embedder_suite",
     "ErasableAuditLogSuite": "audit_log_suite",
     "ResponseCacheSuite": "response_cache_suite",
@@ -24,6 +26,7 @@ _HOME = {
 
 __all__ = [
     "AuditLogSuite",
+    "DetectorSuite",
     "EmbedderSuite",
     "ErasableAuditLogSuite",
     "ResponseCacheSuite",

@@ -11,7 +11,7 @@ from session_router.core.decision import Action
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import Usage
 from session_router.router import Router
-from values import FAST, call_of, human, specs
+from values import FAST, OTHER, STRONG, call_of, human, spec, specs
 
 CLEARANCE = Clearance(
     max_level=Level.RESTRICTED,
@@ -24,16 +24,25 @@ CLEARANCE = Clearance(
 TAG = Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}), subjects=frozenset({"ann", "bob"}))
 
 
-def test_the_row_of_a_decision_has_all_of_it_and_its_label() -> None:
-    router = Router(specs())
-    decision = router.route(call_of(human("a secret text")))
+def test_the_row_of_a_decision_has_its_label_and_its_rules() -> None:
+    routes = {**specs(clearance=CLEARANCE), OTHER: spec()}
+    decision = Router(routes).route(call_of(human("a secret text", tag=TAG)))
     row = decision_row(decision, tag=TAG, clearance=CLEARANCE, principal="5f" * 32)
-    assert row.items() >= decision.to_plain().items()
+    whole = decision.to_plain()
+    assert {name: row[name] for name in whole if name != "evidence"} == {name: whole[name] for name in whole if name != "evidence"}
+    rules = {one["model"]: one.get("excluded") for one in row["evidence"]["candidates"]}
+    assert rules == {FAST: None, STRONG: None, OTHER: "it has no clearance"}
+    assert row["evidence"]["tag"] == "data labelled confidential, pii, 2 subjects"
     assert row["tag"]["categories"] == ["pii"]
     assert "subjects" not in row["tag"]
     assert (row["subjects"], row["principal"]) == (["ann", "bob"], "5f" * 32)
     assert row["exposure"] == {"clearance": "7", "endpoint": "https://eu.example", "regions": ["eu"], "until": decision.at + 60}
     assert "secret" not in json.dumps(row)
+
+
+def test_a_whole_row_has_all_that_decided() -> None:
+    decision = Router(specs(clearance=CLEARANCE)).route(call_of(human(tag=TAG)))
+    assert decision_row(decision, tag=TAG, clearance=CLEARANCE, whole=True).items() >= decision.to_plain().items()
 
 
 def test_what_sends_nothing_exposes_nothing() -> None:

@@ -36,6 +36,8 @@ CHANGES: dict[str, object] = {
     "upgrades": UpgradeWatch(expected=0.1, excessive=0.5),
     "cache": CacheRules(reader=Clearance(categories=frozenset({"pii", "phi"}))),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
+    "tools": {"read_order": Tag(level=Level.INTERNAL)},
+    "sources": {"system": Tag(level=Level.INTERNAL)},
 }
 
 

@@ -1,0 +1,152 @@
+"""Labels on tools, messages and documents: where they stand, how they are put there, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool, tool
+
+from session_router.core.governance import Tag, join, join_labels
+from session_router.core.label_row import tag_of, tag_to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from langchain_core.documents import Document
+    from langchain_core.messages import BaseMessage
+
+    from session_router.core.policy import Policy
+
+TAG_KEY: Final = "session_router_tag"
+"""Where a label stands: in a message's `additional_kwargs`, a tool's or a document's `metadata`, a graph's `context`."""
+
+Message = TypeVar("Message", bound="BaseMessage")
+
+_SOURCES: Final[Mapping[type, str]] = {SystemMessage: "system", HumanMessage: "human", AIMessage: "ai", ToolMessage: "tool"}
+
+
+@overload
+def tagged_tool(target: BaseTool, /, *, tag: Tag | None = None, **fields: Any) -> BaseTool: ...  # noqa: ANN401 -- those of `Tag`
+@overload
+def tagged_tool(
+    target: None = None,
+    /,
+    *,
+    tag: Tag | None = None,
+    **fields: Any,  # noqa: ANN401 -- as above
+) -> Callable[[BaseTool | Callable[..., Any]], BaseTool]: ...
+
+
+def tagged_tool(
+    target: BaseTool | None = None,
+    /,
+    *,
+    tag: Tag | None = None,
+    **fields: Any,
+) -> BaseTool | Callable[[BaseTool | Callable[..., Any]], BaseTool]:
+    """Label what a tool returns.
+
+    ```python
+    @tagged_tool(level=2, categories={"pii"}, regions={"eu"})
+    def read_customer(number: int) -> str:
+        "Read a customer's file."
+        ...
+
+    labelled = tagged_tool(a_tool_of_others, tag=Tag(level=1))
+    ```
+
+    Args:
+        target: A tool. Left out in a decorator, which takes a tool, or a function that it makes one of.
+        tag: The label.
+        fields: Those of `Tag`, instead of `tag`.
+
+    Raises:
+        ConfigurationError: A field is wrong.
+        TypeError: Both a tag and fields are given, or a field is none of `Tag`.
+    """
+    if tag is not None and fields:
+        msg = "give either a tag or its fields"
+        raise TypeError(msg)
+    label = Tag(**fields) if tag is None else tag
+    if target is not None:
+        return _labelled_tool(target, label)
+
+    def label_it(decorated: BaseTool | Callable[..., Any]) -> BaseTool:
+        return _labelled_tool(decorated if isinstance(decorated, BaseTool) else tool(decorated), label)
+
+    return label_it
+
+
+def _labelled_tool(target: BaseTool, label: Tag) -> BaseTool:
+    target.metadata = {**(target.metadata or {}), TAG_KEY: tag_to_plain(label)}
+    return target
+
+
+def tool_tags(tools: Iterable[Any], policy: Policy) -> dict[str, Tag]:
+    """Return the labels of what tools return, by name: their own, joined with the policy's.
+
+    A tool that is declared nowhere is not among them.
+    """
+    found = dict(policy.tools)
+    for one in tools:
+        metadata = (one.metadata or {}) if isinstance(one, BaseTool) else {}
+        if TAG_KEY in metadata:
+            own = tag_of(metadata[TAG_KEY])
+            found[one.name] = join(own, found[one.name]) if one.name in found else own
+    return found
+
+
+def labelled(message: Message, tag: Tag) -> Message:
+    """Return `message` with a label, joined with the one that it has."""
+    own = own_label(message)
+    label = tag if own is None else join(own, tag)
+    return message.model_copy(update={"additional_kwargs": {**message.additional_kwargs, TAG_KEY: tag_to_plain(label)}})
+
+
+def own_label(message: BaseMessage) -> Tag | None:
+    """Return the label that a message bears; `None` for none, and top for one that cannot be read."""
+    return tag_of(message.additional_kwargs[TAG_KEY]) if TAG_KEY in message.additional_kwargs else None
+
+
+def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, asker: Tag | None = None) -> Tag | None:
+    """Return the label of a message that is about to be sent.
+
+    Args:
+        message: The message.
+        policy: Knows what nobody labelled.
+        tools: The labels of what tools return, by name (`tool_tags`).
+        asker: The label of the message that asked for a tool's result: what its arguments carried.
+
+    Returns:
+        Its own label. A tool's result carries what its tool is declared to return as well, and what its arguments carried. `None`
+        when nobody says anything: then it is unlabelled.
+    """
+    found = [own_label(message)]
+    if isinstance(message, ToolMessage):
+        declared = tools.get(message.name) if message.name else None
+        found.append(declared)
+        if declared is not None or found[0] is not None:
+            found.append(asker)
+    known = [tag for tag in found if tag is not None]
+    if known:
+        return join(*known)
+    return policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
+
+
+def label_of_documents(documents: Sequence[Document], *, unlabelled: Tag) -> Tag:
+    """Return the join over what retrieved documents bear in their metadata; those without a label count as `unlabelled`."""
+    return join_labels((tag_of(one.metadata[TAG_KEY]) if TAG_KEY in one.metadata else None for one in documents), unlabelled=unlabelled)
+
+
+def label_in(context: object) -> Tag | None:
+    """Return the label in a graph's `context` or in a run's metadata; `None` for none, and top for one that cannot be read.
+
+    Args:
+        context: A mapping, or an object with attributes.
+    """
+    if isinstance(context, Mapping):
+        return tag_of(context[TAG_KEY]) if TAG_KEY in context else None  # pyright: ignore[reportUnknownArgumentType] -- `isinstance` cannot tell the types
+    found = getattr(context, TAG_KEY, None)
+    return None if found is None else tag_of(found)

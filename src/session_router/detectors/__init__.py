@@ -1,0 +1,1 @@
+"""What a text gives away: detectors may raise its label, and never lower it."""

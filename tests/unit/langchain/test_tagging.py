@@ -1,0 +1,121 @@
+"""Labels on tools, messages, documents and contexts: what is put there is read there, and what cannot be read is top."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.tools import BaseTool, StructuredTool, tool
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from session_router.core.governance import PUBLIC, TOP, Level, Tag, join
+from session_router.core.policy import Policy
+from session_router.errors import ConfigurationError
+from session_router_langchain.tagging import (
+    TAG_KEY,
+    label_in,
+    label_of,
+    label_of_documents,
+    labelled,
+    own_label,
+    tagged_tool,
+    tool_tags,
+)
+
+PII = Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}))
+INTERNAL = Tag(level=Level.INTERNAL)
+
+
+def read(number: int) -> str:
+    """Read a customer's file."""
+    return f"file {number}"
+
+
+def test_a_function_becomes_a_labelled_tool() -> None:
+    made = tagged_tool(level=2, categories={"pii"})(read)
+    assert isinstance(made, BaseTool)
+    assert made.invoke({"number": 3}) == "file 3"
+    assert tool_tags([made], Policy()) == {"read": PII}
+
+
+def test_a_tool_is_labelled_in_any_way() -> None:
+    @tagged_tool(tag=PII)
+    @tool
+    def decorated(number: int) -> str:
+        """Read."""
+        return str(number)
+
+    given = tagged_tool(StructuredTool.from_function(read, name="given", metadata={"own": 1}), tag=INTERNAL)
+    assert given.metadata is not None
+    assert given.metadata["own"] == 1
+    assert tool_tags([decorated, given, {"type": "web_search"}, tool(read)], Policy()) == {"decorated": PII, "given": INTERNAL}
+
+
+def test_what_a_tool_says_and_what_the_policy_says_are_joined() -> None:
+    europe = Tag(regions=frozenset({"eu"}))
+    policy = Policy(tools={"read": europe, "other": INTERNAL})
+    assert tool_tags([tagged_tool(tag=PII)(read)], policy) == {"read": join(PII, europe), "other": INTERNAL}
+
+
+def test_wrong_declarations_are_told() -> None:
+    with pytest.raises(TypeError, match="either a tag or its fields"):
+        tagged_tool(tag=PII, level=1)
+    with pytest.raises(ConfigurationError):
+        tagged_tool(categories="pii")
+    with pytest.raises(TypeError):
+        tagged_tool(secret=True)
+    broken = tagged_tool(tag=PUBLIC)(read)
+    assert broken.metadata is not None
+    broken.metadata[TAG_KEY] = {"level": 0}
+    assert tool_tags([broken], Policy()) == {"read": TOP}
+
+
+def test_a_label_on_a_message_stays_and_only_rises() -> None:
+    message = HumanMessage("hi", id="1", additional_kwargs={"own": 1})
+    once = labelled(message, PII)
+    assert (own_label(message), own_label(once), once.content, once.id) == (None, PII, "hi", "1")
+    assert own_label(labelled(once, PUBLIC)) == PII
+    assert own_label(labelled(once, Tag(regions=frozenset({"eu"})))) == join(PII, Tag(regions=frozenset({"eu"})))
+    serializer = JsonPlusSerializer()
+    back = serializer.loads_typed(serializer.dumps_typed(once))
+    assert own_label(back) == PII
+
+
+@pytest.mark.parametrize("label", [None, "public", {}, {"schema": 1, "level": "public"}, 0, [PII]])
+def test_a_label_that_cannot_be_read_is_top(label: Any) -> None:
+    message = HumanMessage("hi", additional_kwargs={TAG_KEY: label})
+    assert own_label(message) == label_of(message, Policy(), {}) == TOP
+    assert label_in({TAG_KEY: label}) == TOP
+    assert label_of_documents([Document("x", metadata={TAG_KEY: label})], unlabelled=PUBLIC) == TOP
+
+
+def test_a_result_carries_what_its_tool_declares_and_what_its_arguments_carried() -> None:
+    result = ToolMessage("file", tool_call_id="1", name="read")
+    europe = Tag(regions=frozenset({"eu"}))
+    assert label_of(result, Policy(), {"read": INTERNAL}) == INTERNAL
+    assert label_of(result, Policy(), {"read": INTERNAL}, asker=PII) == join(INTERNAL, PII)
+    assert label_of(labelled(result, europe), Policy(), {"read": INTERNAL}, asker=PII) == join(INTERNAL, PII, europe)
+    # A tool that nobody declared is not known to be harmless because of what it was asked.
+    assert label_of(result, Policy(), {}, asker=PUBLIC) is None
+
+
+def test_the_policy_knows_what_nobody_labelled_by_where_it_comes_from() -> None:
+    policy = Policy(sources={"system": PUBLIC, "human": PII, "tool": INTERNAL})
+    messages = [SystemMessage("s"), HumanMessage("h"), AIMessage("a"), ToolMessage("t", tool_call_id="1", name="read")]
+    assert [label_of(message, policy, {}) for message in messages] == [PUBLIC, PII, None, INTERNAL]
+    assert label_of(labelled(HumanMessage("h"), PUBLIC), policy, {}) == PUBLIC
+
+
+def test_documents_are_joined() -> None:
+    known = Document("x", metadata={TAG_KEY: PII})
+    assert label_of_documents([known], unlabelled=TOP) == PII
+    assert label_of_documents([known, Document("y")], unlabelled=INTERNAL) == join(PII, INTERNAL)
+    assert label_of_documents([], unlabelled=TOP) == PUBLIC
+
+
+def test_a_context_is_a_mapping_or_an_object() -> None:
+    assert label_in({TAG_KEY: PII}) == label_in(SimpleNamespace(**{TAG_KEY: PII})) == PII
+    assert label_in({}) is label_in(None) is label_in(SimpleNamespace()) is None
