@@ -11,6 +11,7 @@ from session_router.core.binding import BindingKind
 from session_router.core.call import Call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
+from session_router.core.governance import join
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.step import AskKind, Role
@@ -24,6 +25,7 @@ from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
+from session_router_langchain.tagging import tool_tags
 from session_router_langchain.target import Target, origin_in, target_of
 from session_router_langchain.terms import terms_of
 
@@ -62,7 +64,7 @@ class Calls:
         check_kind(router, Router, key="router", rule="give a `session_router.Router`.")
         self.router = router
         self.models = ChatModels(router, defaults=defaults)
-        self.reader = MessageReader(lambda: router.models)
+        self.reader = MessageReader(lambda: router.models, router.policy)
         self.heads = HeadReader()
         self.sessions = CarriedSessions()
         self._state = ProviderState(self.models)
@@ -71,7 +73,7 @@ class Calls:
     def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Transcript:
         """Read a history; only what is new since it was last read is looked at."""
         self.models.build()
-        return self.reader.read(messages, head=self.heads.read(system, tools))
+        return self.reader.read(messages, head=self.heads.read(system, tools), labels=tool_tags(tools, self.router.policy))
 
     def identify(self, names: SessionNames, transcript: Transcript) -> SessionId | None:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
@@ -147,12 +149,22 @@ class Calls:
             requires=requires | {Capability.TOOLS} if tools else requires,
             bindings=self._state.bindings(settings, messages, transcript, carried),
             tag=tag,
+            offered=self._offered(tools),
             purpose=purpose,
             only=only,
             internal=internal,
             terms=terms,
             principal=principal,
         )
+
+    def _offered(self, tools: Sequence[Any]) -> Tag | None:
+        """Return the label of whatever `tools` may return; `None` when one of them says nothing."""
+        policy = self.router.policy
+        labels, otherwise = tool_tags(tools, policy), policy.sources.get("tool")
+        names = {str(getattr(one, "name", "")) for one in tools}
+        if otherwise is None and not names <= labels.keys():
+            return None
+        return join(*labels.values(), *(() if otherwise is None else (otherwise,)))
 
     def prepare(self, messages: Sequence[BaseMessage], call: Call, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it: the very same list when it can take it as it is."""

@@ -10,19 +10,23 @@ import contextlib
 import hashlib
 import json
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from session_router.core.governance import Tag
 from session_router.core.model import Capability
+from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.transcript import NO_HEAD, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 from session_router_langchain.cache_markers import MARKER
+from session_router_langchain.tagging import label_of, own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from session_router.core.model import ModelName, ModelSpec
+
+NO_LABELS: Mapping[str, Tag] = MappingProxyType({})
+"""No tool says what it returns."""
 
 TOKENS_OF_ENVELOPE = 4  # role and separators of one message
 BYTES_PER_TOKEN = 4  # the usual estimate; the provider's own count replaces it where it reports one
@@ -47,6 +54,7 @@ class _Remembered:
         before: The messages before it.
         transcript: What reading them gave.
         spare: Whether it stands for a history whose last message may be another one next time.
+        labels: Those of tools, by which it was read.
     """
 
     key: int
@@ -54,6 +62,7 @@ class _Remembered:
     before: list[BaseMessage]
     transcript: Transcript
     spare: bool
+    labels: Mapping[str, Tag]
 
 
 class MessageReader:
@@ -61,10 +70,12 @@ class MessageReader:
 
     Args:
         specs: Returns the routes; asked at every read, since a route's facts may be found out late.
+        policy: Knows the labels of what nobody labelled.
     """
 
-    def __init__(self, specs: Callable[[], Mapping[ModelName, ModelSpec]]) -> None:
+    def __init__(self, specs: Callable[[], Mapping[ModelName, ModelSpec]], policy: Policy | None = None) -> None:
         self._specs = specs
+        self._policy = policy or Policy()
         self._guard = Lock()
         self._read: dict[int, _Remembered] = {}
 
@@ -72,40 +83,54 @@ class MessageReader:
         """Return the number of transcripts that are remembered: one or two of each history."""
         return len(self._read)
 
-    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None) -> Transcript:
+    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None, labels: Mapping[str, Tag] = NO_LABELS) -> Transcript:
         """Read `messages`.
 
         Args:
             messages: The history as it will be sent, oldest first.
             head: Digest and tokens of what is sent before it: system prompt and tools.
+            labels: Of what tools return, by name.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        known, found = self._longest_known(messages)
+        known, found = self._longest_known(messages, labels)
         head = NO_HEAD if head is None else head
         transcript = found.transcript.headed(head) if found else Transcript(head=head)
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
+            asker = _asker_before(messages, known)
             for index in range(known, len(messages)):
+                message = messages[index]
                 before = steps[-1] if steps else transcript.steps[-1] if known else None
-                steps.append(step_of(messages[index], specs, before=before, last=index == len(messages) - 1))
+                step = step_of(message, specs, before=before, last=index == len(messages) - 1)
+                asker = own_label(message) if isinstance(message, AIMessage) else asker
+                tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asker=asker)
+                steps.append(step if tag is None else replace(step, tag=tag))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
             spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
             transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
-                self._remember(messages, transcript, spare=spare, superseded=found)
+                self._remember(messages, transcript, spare=spare, superseded=found, labels=labels)
         return transcript
 
-    def _longest_known(self, messages: list[BaseMessage]) -> tuple[int, _Remembered | None]:
+    def _longest_known(self, messages: list[BaseMessage], labels: Mapping[str, Tag]) -> tuple[int, _Remembered | None]:
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
             entry = self._read.get(id(messages[count - 1]))
-            if entry is not None and entry.last() is messages[count - 1] and _are_the_same(entry.before, messages[: count - 1]):
+            if entry is None or entry.last() is not messages[count - 1] or entry.labels != labels:
+                continue
+            if _are_the_same(entry.before, messages[: count - 1]):
                 return count, entry
         return 0, None
 
     def _remember(
-        self, messages: list[BaseMessage], transcript: Transcript, *, spare: Transcript | None, superseded: _Remembered | None
+        self,
+        messages: list[BaseMessage],
+        transcript: Transcript,
+        *,
+        spare: Transcript | None,
+        superseded: _Remembered | None,
+        labels: Mapping[str, Tag],
     ) -> None:
         with self._guard:
             if superseded is not None:
@@ -114,17 +139,25 @@ class MessageReader:
                     other = self._read.get(id(superseded.before[-1]))
                     if other is not None and other.spare:
                         del self._read[other.key]
-            self._keep(messages, transcript)
+            self._keep(messages, transcript, labels)
             if spare is not None:
-                self._keep(messages[:-1], spare, spare=True)
+                self._keep(messages[:-1], spare, labels, spare=True)
 
-    def _keep(self, messages: list[BaseMessage], transcript: Transcript, *, spare: bool = False) -> None:
+    def _keep(self, messages: list[BaseMessage], transcript: Transcript, labels: Mapping[str, Tag], *, spare: bool = False) -> None:
         key, read = id(messages[-1]), self._read
 
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare)
+        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare, labels)
+
+
+def _asker_before(messages: list[BaseMessage], count: int) -> Tag | None:
+    """Return the label of the message that asked for what stands at `count`: a result carries what its arguments carried."""
+    for message in reversed(messages[max(0, count - _LOOK_BACK) : count]):
+        if isinstance(message, AIMessage):
+            return own_label(message)
+    return None
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:

@@ -22,7 +22,7 @@ from session_router.core.model import Capability, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
-from session_router_langchain.names import current_config, names_of
+from session_router_langchain.names import context_label, current_config, names_of
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.same_words import same_words
@@ -151,6 +151,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tools=request.tools,
             settings=request.model_settings,
             structured=request.response_format is not None,
+            tag=context_label(request.runtime),
             terms=None if request.response_format is not None else self._terms(request, transcript, names),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 from langgraph.config import get_config
 
 from session_router.identity import SessionNames
+from session_router_langchain.tagging import label_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_core.runnables import RunnableConfig
+
+    from session_router.core.governance import Tag
 
 
 def current_config() -> RunnableConfig:
@@ -49,6 +52,17 @@ def names_of(
         namespace=_first(getattr(execution, "checkpoint_ns", None), metadata.get("langgraph_checkpoint_ns")) or "",
         agent=_first(metadata.get("lc_agent_name")),
     )
+
+
+def context_label(runtime: Any = None, config: RunnableConfig | None = None) -> Tag | None:  # noqa: ANN401 -- as above
+    """Return the label that a graph's `context`, or the run's metadata, gives to all that bears none of its own.
+
+    Args:
+        runtime: LangGraph's runtime.
+        config: The config of the call; that of the surrounding run unless given.
+    """
+    found = label_in(getattr(runtime, "context", None))
+    return found if found is not None else label_in((current_config() if config is None else config).get("metadata") or {})
 
 
 def _user_in(configurable: Mapping[str, Any], runtime: object) -> str | None:

@@ -13,6 +13,7 @@ from session_router.core.pricing import Usage
 from session_router.errors import SessionRouterError
 from session_router_langchain.authors import STAMP, provider_id_of
 from session_router_langchain.blocks import asks_of
+from session_router_langchain.tagging import labelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +105,9 @@ def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
 def stamped(message: Message, decision: Decision, answerer: ModelName | None) -> Message:
     """Return `message` with our facts beside the provider's; everything else stays."""
     metadata = {**message.response_metadata, STAMP: stamp_of(decision, answerer)}
-    return message.model_copy(update={"response_metadata": metadata})
+    marked = message.model_copy(update={"response_metadata": metadata})
+    # An answer says what its model has read.
+    return marked if decision.tag is None else labelled(marked, decision.tag)
 
 
 def is_control_flow(error: BaseException) -> bool:

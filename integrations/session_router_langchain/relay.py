@@ -11,6 +11,7 @@ from langchain_core.runnables.utils import AddableDict
 
 from session_router_langchain.authors import STAMP
 from session_router_langchain.outcomes import stamp_of, stamped
+from session_router_langchain.tagging import label_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +100,10 @@ class EventRelay:
         for event in self._held:
             if event["event"] == "message-finish":
                 mark = {STAMP: stamp_of(passed.decision, passed.outcome.model)}
-                yield {**event, "metadata": {**(event.get("metadata") or {}), **mark}}
+                finish: dict[str, Any] = {**event, "metadata": {**(event.get("metadata") or {}), **mark}}
+                if (label := label_fields(passed.decision.tag)) is not None:
+                    finish["additional_kwargs"] = {**(event.get("additional_kwargs") or {}), **label}
+                yield finish
             else:
                 yield event
 

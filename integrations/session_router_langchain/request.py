@@ -12,7 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from session_router.core.model import Capability
 from session_router_langchain.authors import STAMP
 from session_router_langchain.calls import INTERNAL_CALL
-from session_router_langchain.names import names_of
+from session_router_langchain.names import context_label, names_of
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
 
@@ -227,6 +227,7 @@ def _call(
         requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
         only=only,
         internal=INTERNAL_CALL in (config.get("metadata") or {}),
+        tag=context_label(config=config),
         terms=None if structured else calls.terms(messages, transcript, names, tools=tools, settings=settings),
         principal=calls.principal(names),
     )

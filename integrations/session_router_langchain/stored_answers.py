@@ -113,6 +113,7 @@ def as_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
         id=message.id,
         usage_metadata=message.usage_metadata,
         response_metadata=message.response_metadata,
+        additional_kwargs=message.additional_kwargs,
         chunk_position="last",
     )
 
@@ -124,4 +125,5 @@ def as_events(message: AIMessage) -> Iterator[Mapping[str, Any]]:
     yield {"event": "content-block-start", "index": 0, "content": {"type": "text", "text": ""}}
     yield {"event": "content-block-delta", "index": 0, "delta": {"type": "text-delta", "text": text}}
     yield {"event": "content-block-finish", "index": 0, "content": {"type": "text", "text": text}}
-    yield {"event": "message-finish", "usage": dict(message.usage_metadata or {}), "metadata": dict(message.response_metadata)}
+    finish = {"event": "message-finish", "usage": dict(message.usage_metadata or {}), "metadata": dict(message.response_metadata)}
+    yield finish | ({"additional_kwargs": dict(message.additional_kwargs)} if message.additional_kwargs else {})

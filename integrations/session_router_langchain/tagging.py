@@ -105,6 +105,11 @@ def labelled(message: Message, tag: Tag) -> Message:
     return message.model_copy(update={"additional_kwargs": {**message.additional_kwargs, TAG_KEY: tag_to_plain(label)}})
 
 
+def label_fields(tag: Tag | None) -> dict[str, Any] | None:
+    """Return what a message's `additional_kwargs` have for a label; `None` for none."""
+    return None if tag is None else {TAG_KEY: tag_to_plain(tag)}
+
+
 def own_label(message: BaseMessage) -> Tag | None:
     """Return the label that a message bears; `None` for none, and top for one that cannot be read."""
     return tag_of(message.additional_kwargs[TAG_KEY]) if TAG_KEY in message.additional_kwargs else None

@@ -11,7 +11,7 @@ from langgraph.types import Command
 
 from session_router.errors import ConfigurationError
 from session_router_langchain.calls import Calls
-from session_router_langchain.names import current_config, names_of
+from session_router_langchain.names import context_label, current_config, names_of
 from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
@@ -98,7 +98,14 @@ class _RouterNode:
         session, carried = find_session(self._calls, values, runtime, transcript, names)
         principal = self._calls.principal(names)
         return self._calls.call(
-            messages, transcript, session=session, carried=carried, agent=names.agent, tools=self._tools, principal=principal
+            messages,
+            transcript,
+            session=session,
+            carried=carried,
+            agent=names.agent,
+            tools=self._tools,
+            tag=context_label(runtime),
+            principal=principal,
         )
 
     def _messages(self, values: Mapping[str, Any]) -> Sequence[BaseMessage]:

@@ -15,6 +15,7 @@ SessionRouterError
 │   ├── StoreUnavailable        no answer; routing goes on from the history
 │   └── StoreCorrupt            a row or a file failed its checks
 ├── AuditError
+│   ├── NotRecorded             a decision is not in the audit log, so nothing was sent
 │   ├── AuditUnavailable        the log cannot be written or read
 │   └── AuditCorrupt            the log was sealed with another key, or is none
 ├── EmbedderError
@@ -173,6 +174,21 @@ class StoreCorrupt(StoreError):
 
 class AuditError(SessionRouterError):
     """There is no record of what was to be recorded."""
+
+
+class NotRecorded(AuditError):
+    """A decision was not recorded, so nothing was sent.
+
+    Args:
+        tag: The label of what was about to be sent, in words.
+    """
+
+    def __init__(self, *, tag: str) -> None:
+        self.tag = tag
+        super().__init__(
+            f"the audit log could not be written, and nothing that is {tag} goes out without a record; nothing was sent. "
+            "Make the log writable, or raise `policy.recorded_from`."
+        )
 
 
 class AuditUnavailable(AuditError):

@@ -51,9 +51,9 @@ def test_a_session_survives_sealing(session: Session) -> None:
 
 def test_the_plain_form_is_known() -> None:
     """Whoever changes this form raises `SCHEMA`."""
-    assert SCHEMA == 3
+    assert SCHEMA == 4
     assert session_to_plain(full_session(ID)) == {
-        "schema": 3,
+        "schema": 4,
         "id": "ab" * 32,
         "version": 1,
         "current": "stärk-模型-🧠",
@@ -79,6 +79,19 @@ def test_the_plain_form_is_known() -> None:
             "beliefs": {"fast": [-0.75, 0.125], "stärk-模型-🧠": [0.5, 0.25]},
             "marks": ["00ff" * 4, "ab12" * 4],
             "upgrades": [1.5, 2, 1750000060.5],
+        },
+        "tag": {
+            "schema": 1,
+            "level": "confidential",
+            "categories": ["pii"],
+            "regions": ["eu"],
+            "purposes": None,
+            "tenants": [],
+            "subjects": ["s1"],
+            "expires_at": None,
+            "no_train": False,
+            "zero_retention": False,
+            "integrity": "trusted",
         },
         "before": {
             "account": {
@@ -126,7 +139,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
     assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as there is a `before`
 
 
-@pytest.mark.parametrize("schema", [0, 1, 2, 4, None, "3", [3]])
+@pytest.mark.parametrize("schema", [0, 1, 2, 3, 5, None, "4", [4]])
 def test_other_schemas_are_refused(schema: object) -> None:
     with pytest.raises(StoreCorrupt, match="schema"):
         session_from_plain({**session_to_plain(full_session(ID)), "schema": schema})

@@ -58,6 +58,7 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
         cache=build_cache_rules(settings.cache),
+        recorded_from=section.recorded_from,
         tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
         sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),

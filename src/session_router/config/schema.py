@@ -199,6 +199,7 @@ class PolicySection(Section):
     explore: Annotated[Number, Field(ge=0, le=MOST_EXPLORATION, description="a share of boundaries")] = _POLICY.explore
     explore_dollars: Dollars = _POLICY.explore_dollars
     upgrades: UpgradesSection | None = None
+    recorded_from: LevelName = _POLICY.recorded_from
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
     tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
     sources: dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection] = Field(

@@ -46,6 +46,7 @@ class Call:
         bindings: What ties the request, rather than a message, to a provider (`previous_response_id`). An account that
             is not named is that of the current model.
         tag: Label of everything that carries no label of its own.
+        offered: Label of whatever the tools on offer may return; `None` when one of them says nothing.
         purpose: What the call is for.
         only: The one model that the caller insists on.
         failed: Models that have just failed this call.
@@ -63,6 +64,7 @@ class Call:
     requires: frozenset[Capability] = frozenset()
     bindings: frozenset[Binding] = frozenset()
     tag: Tag | None = None
+    offered: Tag | None = None
     purpose: str | None = None
     only: ModelName | None = None
     failed: tuple[ModelName, ...] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
+from session_router.core.governance import join
 from session_router.core.policy import OnUnportable
 from session_router.core.session import Before, Session, Visit
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion
+    from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.reckoning import Reckoning
     from session_router.core.situation import Situation
@@ -98,6 +100,12 @@ def replay(situation: Situation, hit: CacheHit) -> Decision:
     return _decision(situation, Action.CACHE_HIT, None, Reason.ANSWERED_BEFORE, found=hit)
 
 
+def unrecorded(decision: Decision) -> Decision:
+    """Return `decision` as the refusal that it becomes where a record of it is demanded, and there is none."""
+    evidence = replace(decision.evidence, cache=None)
+    return replace(decision, action=Action.REFUSE, model=None, reason=Reason.NOT_RECORDED, evidence=evidence, asked=None)
+
+
 def missed(decision: Decision, question: CacheQuestion, miss: CacheMiss) -> Decision:
     """Return `decision` as one that was made since the cache had no answer."""
     evidence = replace(decision.evidence, cache=miss)
@@ -123,6 +131,8 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     prefix = transcript.prefix
     same_turn = session is not None and session.version > 0 and session.turn == transcript.turn
     number = session.call + 1 if session is not None and same_turn else 1
+    # A hit is a read.
+    tag = situation.tag if found is None or situation.tag is None else join(situation.tag, found.answer.tag)
     evidence = Evidence(
         candidates=tuple(
             [_explained(situation, one, chosen=name, locked_to=locked_to, target=target, scored=known.get(one)) for one in situation.specs]
@@ -138,7 +148,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         upgrades=None if reckoning is None else reckoning.upgrades,
         spent=None if reckoning is None else reckoning.account.spent,
         cache=found,
-        tag="" if situation.tag is None else situation.tag.describe(),
+        tag="" if tag is None else tag.describe(),
         blocked_by=blocked,
     )
     decision_id = _decision_id(situation, prefix, number, name)
@@ -163,6 +173,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         internal=call.internal,
         carried=call.carried is not None,
         agent=call.agent,
+        tag=tag,
         boundary=_boundary(situation, decision_id, name, known, after),
     )
 
@@ -237,6 +248,7 @@ def _session_after(
         switches=session.switches + switched,
         switched_at=call.transcript.turn if switched else session.switched_at,
         account=_account_after(situation, lock, reckoning),
+        tag=_tag_after(session, situation.tag),
         before=None
         if account is None or lock is not None
         else Before(
@@ -248,6 +260,11 @@ def _session_after(
             visit=visit,
         ),
     )
+
+
+def _tag_after(session: Session, sent: Tag | None) -> Tag | None:
+    """Return the label of the session once a payload was sent: it only rises."""
+    return session.tag if sent is None else sent if session.tag is None else join(session.tag, sent)
 
 
 def _explained(

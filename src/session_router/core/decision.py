@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.cached import CacheHit
-from session_router.errors import NoCapableModel, NoClearedModel, NoModelChosen, Unportable
+from session_router.errors import NoCapableModel, NoClearedModel, NoModelChosen, NotRecorded, Unportable
 
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
     from session_router.core.boundary_choice import BoundaryChoice
     from session_router.core.cached import CacheMiss, CacheQuestion
+    from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.need import Alarm
     from session_router.core.offer import Offer
@@ -62,6 +63,7 @@ class Reason(StrEnum):
     NOT_CLEARED = "not_cleared"
     NOT_CAPABLE = "not_capable"
     UNPORTABLE = "unportable"
+    NOT_RECORDED = "not_recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +216,7 @@ class Decision:
         internal: Whether a middleware, not the agent, made this call; it leaves the session as it was.
         carried: Whether the framework, not the store, keeps the session.
         agent: Which agent called; `None` when there is only one.
+        tag: Label of what is sent, and so of the answer; `None` when governance is not in use.
         boundary: The choice that the segment began with, which feedback on this call is about; `None` when no chances decided.
         asked: What a look-up missed: the answer to this call answers it as well. It holds the user's text, and is written nowhere.
     """
@@ -237,6 +240,7 @@ class Decision:
     internal: bool = False
     carried: bool = False
     agent: str | None = None
+    tag: Tag | None = None
     boundary: BoundaryChoice | None = None
     asked: CacheQuestion | None = field(default=None, repr=False)
 
@@ -263,12 +267,15 @@ class Decision:
             NoModelChosen: There is a stored answer to replay: `hit`.
             NoClearedModel: Governance forbids every candidate.
             NoCapableModel: No cleared candidate can serve the call.
+            NotRecorded: The audit log could not be written, and the policy demands a record of what bears this label.
             Unportable: The history is bound to a provider and the policy says `raise`.
         """
         if self.model is not None:
             return self.model
         if self.hit is not None:
             raise NoModelChosen
+        if self.reason is Reason.NOT_RECORDED:
+            raise NotRecorded(tag=self.evidence.tag)
         candidates = self.evidence.candidates
         if self.reason is Reason.NOT_CLEARED:
             raise NoClearedModel(tag=self.evidence.tag, tried={c.model: c.excluded for c in candidates if c.uncleared})

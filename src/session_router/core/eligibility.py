@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
+    from session_router.core.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +54,33 @@ def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     return tuple(sorted({binding.kind.value for binding in bindings}))
 
 
-def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy) -> Tag | None:
+def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
-    It is in use as soon as one model has a clearance or one label exists. The system prompt, the tools and what the
-    provider keeps of the history bear no label of their own.
+    It is in use as soon as one model has a clearance or one label exists. What the provider keeps of the history bears no label of
+    its own. The system prompt and the tools have those that the policy gives both of them, if it does.
     """
-    labels = call.transcript.tags
-    if call.tag is None and labels <= {None} and all(spec.clearance is None for spec in specs.values()):
+    labels, known = call.transcript.tags, None if session is None else session.tag
+    if call.tag is None and known is None and labels <= {None} and all(spec.clearance is None for spec in specs.values()):
         return None
     unlabelled = policy.unlabelled if call.tag is None else call.tag
-    if not labels or call.transcript.head != NO_HEAD or any(not binding.convertible for binding in call.bindings):
+    if not (labels or call.transcript.derived) or any(not binding.convertible for binding in call.bindings):
         labels |= {None}
+    if call.transcript.head != NO_HEAD:
+        labels |= {policy.sources.get("system"), policy.sources.get("schemas")}
+    if call.transcript.derived:
+        labels |= _derived(call, policy, known)
     return join_labels(labels, unlabelled=unlabelled)
+
+
+def _derived(call: Call, policy: Policy, known: Tag | None) -> frozenset[Tag | None]:
+    """Return the labels of what says what others said, and bears no label.
+
+    All of it was seen by a model of this session, or came in since: from a human, or from a tool that is on offer.
+    """
+    if (said := policy.sources.get("ai")) is not None:
+        return frozenset({said})
+    return frozenset({known, policy.sources.get("human"), call.offered})
 
 
 def examine(call: Call, specs: Mapping[ModelName, ModelSpec], tag: Tag | None) -> dict[ModelName, Eligibility]:

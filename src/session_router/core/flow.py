@@ -15,7 +15,7 @@ from session_router.core.amending import amend
 from session_router.core.boundary import find_lock
 from session_router.core.cached import CacheHit, CacheMiss
 from session_router.core.call import settle
-from session_router.core.choice import choose, force, keep_locked, missed, refuse, replay
+from session_router.core.choice import choose, force, keep_locked, missed, refuse, replay, unrecorded
 from session_router.core.decision import Reason
 from session_router.core.effects import (
     MAXIMUM_ATTEMPTS,
@@ -94,9 +94,19 @@ def route(
         decision = missed(decision, looked.question, looked.found)
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
-    decision = _with_degraded(decision, degraded)
+    return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
+
+
+def _recorded(decision: Decision, policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Decision]:
+    """Record `decision`; refuse where a record is demanded, and there is none."""
     recorded = yield AppendRecord(decision)
-    return _with_degraded(decision, {*degraded, "audit"}) if isinstance(recorded, Failed) else decision
+    if not isinstance(recorded, Failed):
+        return decision
+    if not decision.refused and decision.tag is not None and decision.tag.level >= policy.recorded_from:
+        if decision.asked is not None:
+            yield AbandonAnswer(decision.asked)
+        decision = unrecorded(decision)
+    return _with_degraded(decision, {*degraded, "audit"})
 
 
 def _with_degraded(decision: Decision, degraded: set[str]) -> Decision:

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from session_router.core.cache_terms import cache_question
 from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion, MissReason
 from session_router.core.effects import Failed, LookUpAnswer
-from session_router.core.governance import join
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from session_router.core.effects import Effect
-    from session_router.core.governance import Tag
     from session_router.core.situation import Situation
 
 
@@ -49,11 +47,4 @@ def look_up(situation: Situation) -> Generator[Effect, Any, LookedUp | None]:
         return None
     if isinstance(found, Failed):
         found = CacheMiss(reason=MissReason.FAILED, detail=type(found.error).__name__)
-    elif isinstance(found, CacheHit) and not _is_within(found, question.tag):
-        found = CacheMiss(reason=MissReason.NOT_PERMITTED, detail="it would raise the label of the session")
     return LookedUp(question, found)
-
-
-def _is_within(hit: CacheHit, tag: Tag) -> bool:
-    """Whether the label of the session covers that of the answer: a hit is a read."""
-    return join(tag, hit.answer.tag) == tag

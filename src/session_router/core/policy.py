@@ -12,7 +12,7 @@ from types import NoneType
 from session_router.core.cache_terms import CacheRules
 from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_number
 from session_router.core.experience import Experience
-from session_router.core.governance import TOP, Tag
+from session_router.core.governance import TOP, Level, Tag
 from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
 
@@ -65,6 +65,7 @@ class Policy:
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         tools: The tags of what tools return, by the tool's name.
         sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
+        recorded_from: Data of this level and above goes to no model, and is replayed to nobody, while the audit log cannot be written.
         version: Twelve hex digits over all other settings.
 
     Raises:
@@ -91,6 +92,7 @@ class Policy:
     unlabelled: Tag = TOP
     tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
+    recorded_from: Level = Level.CONFIDENTIAL
     version: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class Policy:
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.cache, CacheRules, key="policy.cache", rule="give `CacheRules(...)`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
+        check_kind(self.recorded_from, Level, key="policy.recorded_from", rule="give a `Level`.")
         for name in ("tools", "sources"):
             check_kind(getattr(self, name), Mapping, key=f"policy.{name}", rule="give a mapping of names to `Tag`s.")
             for one, tag in getattr(self, name).items():

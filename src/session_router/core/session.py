@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
+    from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.transcript import Transcript
 
@@ -83,6 +84,7 @@ class Session:
         switches: Switches so far.
         switched_at: Turn of the last switch; `None` before the first.
         account: What it has learned and spent; `None` before the first boundary.
+        tag: Label of all that was sent to its models, or replayed to its readers; `None` while governance is not in use.
         before: What it was at the boundary at which the segment began that is going on, in case that is decided again;
             `None` once the segment has had another call.
     """
@@ -98,6 +100,7 @@ class Session:
     switches: int = 0
     switched_at: int | None = None
     account: Account | None = None
+    tag: Tag | None = None
     before: Before | None = None
 
     def rewound(self, transcript: Transcript) -> Session | None:

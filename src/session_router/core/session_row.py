@@ -11,6 +11,7 @@ from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import LARGEST_COUNT
 from session_router.core.drift import Drift
+from session_router.core.label_row import tag_of, tag_to_plain
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD
@@ -22,7 +23,7 @@ from session_router.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
 
@@ -46,6 +47,7 @@ def session_to_plain(session: Session) -> dict[str, Any]:
         "switches": session.switches,
         "switched_at": session.switched_at,
         "account": None if session.account is None else _account_to_plain(session.account),
+        "tag": None if session.tag is None else tag_to_plain(session.tag),
         "before": None if session.before is None else _before_to_plain(session.before),
     }
 
@@ -89,6 +91,8 @@ def _read(plain: Mapping[str, Any]) -> Session:
         switches=_count(plain["switches"]),
         switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
         account=None if plain["account"] is None else _account(plain["account"]),
+        # What cannot be read is top: it forbids.
+        tag=None if plain["tag"] is None else tag_of(plain["tag"]),
         before=None if plain["before"] is None else _before(plain["before"]),
     )
 

@@ -60,7 +60,7 @@ class Situation:
         again, session = rewound is not None, rewound or session
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
-        tag = payload_tag(call, specs, policy)
+        tag = payload_tag(call, specs, policy, session)
         intakes = intakes_of(call, specs, session)
         return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), intakes, again)
 

@@ -66,6 +66,8 @@ class Transcript:
         broken: Whether no provider would take it as it is: asks that nobody answered before somebody spoke, or results that
             nothing asked for. It must be repaired for the request.
         tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
+        derived: Whether there is an unlabelled step that says what others said: a model's answer, a summary. It is none of those
+            that `None` stands for.
     """
 
     head: Prefix = NO_HEAD
@@ -82,6 +84,7 @@ class Transcript:
     position: Position = BEGINNING
     broken: bool = False
     tags: frozenset[Tag | None] = frozenset()
+    derived: bool = False
 
     def extended(self, steps: Iterable[Step]) -> Transcript:
         """Return this transcript with `steps` after it."""
@@ -93,7 +96,8 @@ class Transcript:
         needs: set[str] = set()
         bindings: set[Binding] = set()
         turn, opening, typed, tool_errors, tool_results = self.turn, self.opening, self.typed, self.tool_errors, self.tool_results
-        position, broken = self.position, self.broken
+        position, broken, derived = self.position, self.broken, self.derived
+        tags: set[Tag | None] = set()
         for step in new:
             last = Prefix(chain(last.digest, step.digest), last.tokens + step.tokens)
             prefixes.append(last)
@@ -111,6 +115,10 @@ class Transcript:
             broken = broken or bool(speaks and position.open)
             position = advance(position, step)
             broken = broken or bool(position.orphans)
+            if step.tag is None and (step.role is Role.AI or step.injected):
+                derived = True
+            else:
+                tags.add(step.tag)
         return Transcript(
             head=self.head,
             steps=self.steps.extended(new),
@@ -125,7 +133,8 @@ class Transcript:
             tool_results=tool_results,
             position=position,
             broken=broken,
-            tags=self.tags | {step.tag for step in new},
+            tags=self.tags if tags <= self.tags else self.tags | tags,
+            derived=derived,
         )
 
     def headed(self, head: Prefix) -> Transcript:
@@ -148,6 +157,7 @@ class Transcript:
             position=self.position,
             broken=self.broken,
             tags=self.tags,
+            derived=self.derived,
         )
 
     @property

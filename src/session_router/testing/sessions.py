@@ -10,6 +10,7 @@ from session_router.core.account import REMEMBERED_MARKS, Account
 from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.drift import Drift
+from session_router.core.governance import Level, Tag
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD
@@ -17,6 +18,7 @@ from session_router.core.segment import Habits, Segment
 from session_router.core.session import Before, Session, SessionId, Visit
 from session_router.core.step import DIGEST_BYTES
 from session_router.core.upgrades import Upgrades
+from session_router.testing.strategies import tags
 
 _COUNTS = st.integers(min_value=0, max_value=2**40)
 _DIGESTS = st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)
@@ -52,6 +54,7 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
         switches=3,
         switched_at=1,
         account=full_account(fast, strong),
+        tag=Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}), regions=frozenset({"eu"}), subjects=frozenset({"s1"})),
         before=Before(
             account=Account(
                 habits=Habits(weight=2.7, calls=3.5, pairs=3.8, growth=180.0, output=90.0, between=41.0, further=1.75, surprise=0.4),
@@ -228,5 +231,6 @@ def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
         switches=_COUNTS,
         switched_at=st.none() | _COUNTS,
         account=st.none() | accounts(),
+        tag=st.none() | tags(),
         before=st.none() | befores(),
     )

@@ -14,7 +14,7 @@ from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import OnUnportable, Policy
 from session_router.core.pricing import Prices
-from session_router.errors import ConfigurationError, NoModelChosen
+from session_router.errors import ConfigurationError, NoModelChosen, NotRecorded
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
 from values import FAST, SESSION, STRONG, Prefers, ai, call_of, human, signed, tool
@@ -178,13 +178,43 @@ class TestGovernance:
         assert (shelf.asked[0].tag, shelf.asked[0].reader) == (tag, CLEARED)
         assert decision.hit is HIT
 
-    def test_a_hit_that_would_raise_the_label_is_a_miss(self) -> None:
+    def test_a_hit_raises_the_label(self) -> None:
         about = replace(HIT, answer=replace(HIT.answer, tag=Tag(level=Level.CONFIDENTIAL, subjects=frozenset({"s1"}))))
         decision, _ = self.routed(Tag(level=Level.CONFIDENTIAL), reader=CLEARED, found=about)
+        assert decision.hit is about
+        assert decision.tag == about.answer.tag
+        assert "s1" not in decision.evidence.tag
+
+
+class TestRecords:
+    """What is confidential goes nowhere without a record."""
+
+    class Broken:
+        def append(self, record: Any) -> None:
+            raise OSError(record["decision_id"])
+
+    def routed(self, level: Level, *, found: Any = None, audit: Any = None, **policy: Any) -> tuple[Any, Shelf]:
+        shelf = Shelf(found or MISS)
+        rules = CacheRules(reader=CLEARED)
+        subject = router(shelf, clearance=CLEARED, audit=audit or self.Broken(), policy=Policy(cache=rules, **policy))
+        return subject.route(call_of(human(), terms=TERMS, tag=Tag(level=level))), shelf
+
+    def test_below_the_level_the_log_is_missed_and_the_call_goes_on(self) -> None:
+        decision, _ = self.routed(Level.INTERNAL)
         assert decision.model is not None
-        assert decision.evidence.cache.reason is MissReason.NOT_PERMITTED
-        within, _ = self.routed(Tag(level=Level.CONFIDENTIAL, subjects=frozenset({"s1", "s2"})), reader=CLEARED, found=about)
-        assert within.hit is about
+        assert decision.evidence.degraded == ("audit",)
+
+    @pytest.mark.parametrize("found", [None, HIT])
+    def test_from_the_level_on_nothing_is_sent_and_nothing_replayed(self, found: Any) -> None:
+        decision, shelf = self.routed(Level.CONFIDENTIAL, found=found)
+        assert (decision.refused, decision.reason, decision.hit) == (True, Reason.NOT_RECORDED, None)
+        assert shelf.abandoned == ([] if found else shelf.asked)
+        with pytest.raises(NotRecorded, match="recorded_from"):
+            decision.chosen()
+
+    def test_the_level_is_the_policys(self) -> None:
+        assert self.routed(Level.CONFIDENTIAL, recorded_from=Level.RESTRICTED)[0].model is not None
+        assert self.routed(Level.PUBLIC, recorded_from=Level.PUBLIC)[0].refused
 
 
 class TestQuestion:

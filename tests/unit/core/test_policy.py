@@ -35,6 +35,7 @@ CHANGES: dict[str, object] = {
     "explore_dollars": 0.02,
     "upgrades": UpgradeWatch(expected=0.1, excessive=0.5),
     "cache": CacheRules(reader=Clearance(categories=frozenset({"pii", "phi"}))),
+    "recorded_from": Level.INTERNAL,
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
     "tools": {"read_order": Tag(level=Level.INTERNAL)},
     "sources": {"system": Tag(level=Level.INTERNAL)},
