@@ -28,6 +28,8 @@ def held_back(situation: Situation, names: Sequence[ModelName], needs: Mapping[M
         needs: Of each candidate.
     """
     policy = situation.policy
+    if policy.reference is None:
+        return {}
     reference = next((name for name in names if name == policy.reference), None)
     if reference is None:
         return {}

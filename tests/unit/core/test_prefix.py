@@ -122,6 +122,11 @@ def test_each_model_s_prefix_lives_as_long_as_its_own_provider_says(now: float) 
     assert {one.model: one.cached for one in decision.evidence.candidates} == {FAST: 1_100 if now < 1_060.0 else 0, STRONG: 1_100}
 
 
+@pytest.mark.parametrize(("seconds", "held"), [(-1.0, 0), (0.0, 1_280), (299.9, 1_280), (300.0, 0), (float("nan"), 0)])
+def test_what_is_held_is_what_was_cached_until_it_expires(seconds: float, held: int) -> None:
+    assert PromptCache(block_tokens=128).held(1_300, seconds=seconds) == held
+
+
 def test_a_provider_that_caches_nothing_keeps_nothing() -> None:
     assert cached(LONG, now=1_000.0, cache=PromptCache(seconds_to_live=0.0, minimum_tokens=0)) == 0
     assert PromptCache(seconds_to_live=0.0, minimum_tokens=0).cacheable(5_000) == 0

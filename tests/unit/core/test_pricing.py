@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_router.core.prefix import PromptCache
-from session_router.core.pricing import TOKENS_PER_PRICE, Prices, Usage, billed, call_cost
+from session_router.core.pricing import TOKENS_PER_PRICE, Prices, Usage, billed, call_cost, cold_price, estimated_cost, ingest_price
 from session_router.errors import ConfigurationError
 from session_router.testing.providers import Prices as SimulatedPrices
 from session_router.testing.providers.prefix_cache import BLOCK_TOKENS, MINIMUM_TOKENS, AutomaticPrefixCache, BreakpointPrefixCache
@@ -85,6 +85,19 @@ def test_filling_in_moves_tokens_and_invents_none(prices: Prices, cache: PromptC
         assert call_cost(prices, found) == call_cost(prices, estimate)
     elif prices.cache_write >= prices.input:
         assert call_cost(prices, found) >= call_cost(prices, estimate) * (1 - 1e-12)
+
+
+@given(prices=prices_of_any_kind, cache=caches, tokens=counts, share=st.floats(0, 1), output=counts)
+def test_an_estimate_costs_what_it_would_be_billed(prices: Prices, cache: PromptCache, tokens: int, share: float, output: int) -> None:
+    cached = int(tokens * share)
+    usage = billed(Usage(input=tokens, cached=cached, output=output), prices, cache)
+    assert estimated_cost(prices, cache, tokens=tokens, cached=cached, output=output) == call_cost(prices, usage)
+
+
+@given(prices=prices_of_any_kind, cache=caches, tokens=counts)
+def test_a_cold_read_costs_no_less_than_a_warm_one(prices: Prices, cache: PromptCache, tokens: int) -> None:
+    dearer = ingest_price(prices, cache, tokens=tokens, cached=0)
+    assert cold_price(prices, cache, tokens) == max(0.0, dearer)
 
 
 SIMULATED = SimulatedPrices()
