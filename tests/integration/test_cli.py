@@ -475,6 +475,17 @@ def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("arguments", [("prices", "--config", CONFIG), ("replay", shared_data(TAU2), "--config", CONFIG, "--limit", 1)])
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(arguments: tuple[object, ...]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(  # noqa: S603 -- our own program
+            command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment(), timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output cannot be written (No space left on device).\n"
+
+
 @pytest.mark.parametrize(("variables", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)])
 def test_colour_on_a_terminal_only(
     replayed: tuple[subprocess.CompletedProcess[str], Path], variables: dict[str, str], *, coloured: bool

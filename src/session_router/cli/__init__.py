@@ -31,10 +31,23 @@ def main() -> None:
     except KeyboardInterrupt:
         # While modules are loaded; the commands see to themselves.
         raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Files are named in errors of their own: what is left is a full disk behind standard output.
+        _forget_output()
+        _print_error(f"standard output cannot be written ({error.strerror or error}).")
+        raise SystemExit(WRONG_USE) from None
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             _wait_for_no_thread()
         raise
+
+
+def _forget_output() -> None:
+    """Let what cannot be written go, else Python tries again at its end and complains."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _wait_for_no_thread() -> None:
@@ -69,7 +82,7 @@ def _require(package: str) -> None:
         raise MissingExtra(extra="cli", package=package, feature="session-router") from None
 
 
-def _print_error(error: SessionRouterError) -> None:
+def _print_error(error: SessionRouterError | str) -> None:
     try:
         from session_router.cli.terminal import error_console, escaped
     except ImportError:
