@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,6 @@ from session_router.errors import AuditCorrupt, AuditUnavailable, ConfigurationE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = b"k" * 32
 
@@ -291,6 +292,21 @@ def test_a_holder_of_the_lock_is_told_of(path: Path) -> None:
             log.append({})
         holder._lock.give_back()
         log.append({})
+
+
+def test_a_log_that_is_dropped_holds_no_file_open(path: Path) -> None:
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no list of open files here")
+
+    def held() -> int:
+        return sum(str(path) in os.path.realpath(file) for file in Path("/proc/self/fd").iterdir())
+
+    log = opened(path)
+    log.append({})
+    assert held() == 3
+    del log
+    gc.collect()
+    assert held() == 0
 
 
 # Erasure.
