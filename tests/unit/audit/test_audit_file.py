@@ -7,6 +7,8 @@ import gc
 import json
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -246,6 +248,24 @@ def test_records_reach_the_disk_as_often_as_asked(path: Path, monkeypatch: pytes
         done.clear()
         log.append({})
         assert done.wait(30)
+
+
+def test_threads_that_wait_for_the_disk_wait_together(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, synced = 8, []
+    with opened(path, sync_seconds=0) as log:
+
+        def slow(descriptor: int) -> None:
+            synced.append(descriptor)
+            deadline = time.monotonic() + 30
+            while log._unsynced < threads and time.monotonic() < deadline:
+                time.sleep(0.001)
+
+        monkeypatch.setattr(os, "fsync", slow)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(log.append, [{"at": number} for number in range(threads)]))
+        # The first waits for itself; by then all others have written, and one of them waits for all.
+        assert len(synced) == 2 * 2
+        assert (log.verify().records, faults(log)) == (threads, [])
 
 
 def test_a_disk_that_fails_later_shows_at_the_next_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
