@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
 import os
 import re
 import secrets
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from session_router.core.governance import Level
+from session_router.core.label_row import tag_to_plain
 from session_router.core.session import SessionId
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from session_router.core.governance import Tag
     from session_router.core.transcript import Transcript
 
 KEY_BYTES = 32
@@ -104,6 +108,27 @@ def subject_id(key: bytes, name: str, *, tenant: str | None = None) -> str:
         tenant: Whose deployment; `None` when there is one.
     """
     return hmac.new(key, b"subject" + _field(tenant) + _field(name), hashlib.sha256).hexdigest()
+
+
+def prompt_cache_salt(key: bytes, tag: Tag, *, tenant: str | None = None, session: str | None = None) -> str:
+    """Derive what partitions a provider's prompt cache (`cache_salt`, `prompt_cache_key`), so that nobody meets another's prefix.
+
+    Affinity, not isolation: the provider still holds what it was sent, for as long as it says.
+
+    Args:
+        key: The router's.
+        tag: The join over the payload. Whom it is about and until when do not count: they would change the salt within a session.
+        tenant: Whose deployment; `None` when there is one.
+        session: Counts from `Level.CONFIDENTIAL` on: such prompts are shared with no other session. `None` is then a salt of its own.
+
+    Returns:
+        32 hex digits, from which nothing can be read.
+    """
+    plain = {name: value for name, value in tag_to_plain(tag).items() if name not in {"subjects", "expires_at"}}
+    private = tag.level >= Level.CONFIDENTIAL
+    fields = (tenant, json.dumps(plain, sort_keys=True), (session or secrets.token_hex(KEY_BYTES)) if private else None)
+    encoded = b"prompt cache" + b"".join(_field(value) for value in fields)
+    return hmac.new(key, encoded, hashlib.sha256).hexdigest()[:32]
 
 
 def _field(value: str | None) -> bytes:

@@ -111,6 +111,8 @@ class AuditFile(AuditReader):
     def erase(self, subject: str, *, why: str = "") -> Erasure:
         """Erase what leads back to a person from every record that names `subject` there, and note that it was done.
 
+        The log is written anew, and whoever writes waits meanwhile.
+
         Args:
             subject: As in `Tag.subjects`, or the id of a session or a principal, as records have it.
             why: Kept in the note; it must not name the subject.

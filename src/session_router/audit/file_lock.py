@@ -26,6 +26,8 @@ class FileLock:
         OSError: The file cannot be opened.
     """
 
+    _descriptor = -1
+
     def __init__(self, path: Path, *, patience_seconds: float) -> None:
         try:
             import fcntl
@@ -54,7 +56,13 @@ class FileLock:
 
     def close(self) -> None:
         """Close the file. A process that was forked has a copy of it, and keeps that."""
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __del__(self) -> None:
+        """Close what nobody closed."""
+        self.close()
 
     def _wait(self) -> None:
         deadline = time.monotonic() + self._patience

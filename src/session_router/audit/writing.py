@@ -107,6 +107,10 @@ class Writer:
             self._heads.close()
         self._descriptor, self._heads, self._inode, self._size = -1, None, -1, -1
 
+    def __del__(self) -> None:
+        """Close what nobody closed."""
+        self.close()
+
     def _stand_at_the_end(self, tail: Tail, found: Found) -> dict[str, Any] | None:
         """Find out what comes next, and return what must be noted of what was found; `None` for nothing."""
         head, line = found.head, self._last_line(tail)

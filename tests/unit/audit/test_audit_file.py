@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +20,6 @@ from session_router.errors import AuditCorrupt, AuditUnavailable, ConfigurationE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY = b"k" * 32
 
@@ -247,6 +250,24 @@ def test_records_reach_the_disk_as_often_as_asked(path: Path, monkeypatch: pytes
         assert done.wait(30)
 
 
+def test_threads_that_wait_for_the_disk_wait_together(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, synced = 8, []
+    with opened(path, sync_seconds=0) as log:
+
+        def slow(descriptor: int) -> None:
+            synced.append(descriptor)
+            deadline = time.monotonic() + 30
+            while log._unsynced < threads and time.monotonic() < deadline:
+                time.sleep(0.001)
+
+        monkeypatch.setattr(os, "fsync", slow)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(log.append, [{"at": number} for number in range(threads)]))
+        # The first waits for itself; by then all others have written, and one of them waits for all.
+        assert len(synced) == 2 * 2
+        assert (log.verify().records, faults(log)) == (threads, [])
+
+
 def test_a_disk_that_fails_later_shows_at_the_next_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = opened(path, sync_seconds=3600.0)
     log.append({})
@@ -291,6 +312,21 @@ def test_a_holder_of_the_lock_is_told_of(path: Path) -> None:
             log.append({})
         holder._lock.give_back()
         log.append({})
+
+
+def test_a_log_that_is_dropped_holds_no_file_open(path: Path) -> None:
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no list of open files here")
+
+    def held() -> int:
+        return sum(str(path) in os.path.realpath(file) for file in Path("/proc/self/fd").iterdir())
+
+    log = opened(path)
+    log.append({})
+    assert held() == 3
+    del log
+    gc.collect()
+    assert held() == 0
 
 
 # Erasure.

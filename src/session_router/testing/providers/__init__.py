@@ -14,6 +14,7 @@ Needs the `testing` extra.
 """
 
 from session_router.testing.providers.behaviour import Behaviour, ScriptedBehaviour, ScriptExhaustedError
+from session_router.testing.providers.canaries import Canaries, Leak
 from session_router.testing.providers.clock import SimulatedClock
 from session_router.testing.providers.faults import Fault, Faults
 from session_router.testing.providers.ledger import Ledger, LedgerRow, LedgerTotals
@@ -26,9 +27,11 @@ from session_router.testing.providers.tokens import count_tokens
 
 __all__ = [
     "Behaviour",
+    "Canaries",
     "ClientItem",
     "Fault",
     "Faults",
+    "Leak",
     "Ledger",
     "LedgerRow",
     "LedgerTotals",

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from session_router.testing.providers.behaviour import ScriptExhaustedError
+from session_router.testing.providers.canaries import Canaries
 from session_router.testing.providers.clock import SimulatedClock
 from session_router.testing.providers.dialect import Dialect, Drafting, ModelRequest
 from session_router.testing.providers.faults import Fault, Faults
@@ -23,7 +24,7 @@ from session_router.testing.providers.reply import STOCK_THINKING, Reply
 from session_router.testing.providers.signatures import Signatures
 from session_router.testing.providers.tokens import Usage, count_tokens
 from session_router.testing.providers.transport import broken_body, event_stream, json_body
-from session_router.testing.providers.wire import JsonObject, as_object, as_text, canonical
+from session_router.testing.providers.wire import JsonObject, as_object, as_text, canonical, objects
 
 
 @dataclass(kw_only=True, slots=True)
@@ -38,6 +39,7 @@ class ProviderState:
         ledger: What happened.
         signatures: The seals.
         identifiers: The source of ids.
+        canaries: Who looks for data that a model may not see; `None` for nobody.
         records: What is remembered of each account.
         caches: The prompt cache of each provider.
     """
@@ -49,6 +51,7 @@ class ProviderState:
     ledger: Ledger
     signatures: Signatures
     identifiers: Identifiers
+    canaries: Canaries | None = None
     records: dict[str, AccountRecords] = field(default_factory=dict[str, AccountRecords])
     caches: Mapping[str, AutomaticPrefixCache | BreakpointPrefixCache] = field(
         default_factory=lambda: {"openai": AutomaticPrefixCache(), "anthropic": BreakpointPrefixCache()}
@@ -82,6 +85,9 @@ class Exchange:
             body = {}
         if not body:
             return self._refuse(Refusal(message="We could not parse the JSON body of your request."), row)
+        if self.state.canaries is not None:
+            referred = _referred_to(body, self.state.records.get(account) or AccountRecords())
+            self.state.canaries.look(body, referred, model=as_text(body.get("model")), now=self.state.clock.now)
         return await self._admit(body, row)
 
     async def _admit(self, body: JsonObject, row: LedgerRow) -> Response:
@@ -145,6 +151,12 @@ class Exchange:
 
     def _request_id(self) -> dict[str, str]:
         return {self.dialect.request_id_header: self.state.identifiers.new("req_")}
+
+
+def _referred_to(body: JsonObject, records: AccountRecords) -> tuple[JsonObject, ...]:
+    """Return what a request makes the model read of what the provider has stored."""
+    items = [records.items[name].item for one in objects(body.get("input")) if (name := as_text(one.get("id"))) in records.items]
+    return (*records.responses.get(as_text(body.get("previous_response_id")), ()), *items)
 
 
 def _audible(reply: Reply, prompt: Prompt) -> Reply:

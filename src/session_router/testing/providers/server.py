@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from session_router.testing.providers.anthropic_messages import ANTHROPIC_MESSAGES
+from session_router.testing.providers.canaries import Canaries
 from session_router.testing.providers.clock import SimulatedClock
 from session_router.testing.providers.exchange import Exchange, ProviderState
 from session_router.testing.providers.faults import Faults
@@ -47,6 +48,7 @@ class SimulatedProviders:
         clock: SimulatedClock | None = None,
         faults: Faults | None = None,
         accounts: Mapping[str, str] | None = None,
+        canaries: Canaries | None = None,
         seed: str = "0",
     ) -> None:
         """Set the providers up.
@@ -56,6 +58,7 @@ class SimulatedProviders:
             clock: The time; a clock of its own if it is `None`.
             faults: What goes wrong; nothing if it is `None`.
             accounts: Account by API key; other keys are refused. `None` makes every key an account of its own.
+            canaries: Who looks for data that a model may not see; nobody if it is `None`.
             seed: Fixes ids and seals. Simulators with different seeds do not know each other's.
 
         Raises:
@@ -72,6 +75,7 @@ class SimulatedProviders:
             ledger=self.ledger,
             signatures=Signatures(seed),
             identifiers=Identifiers(seed),
+            canaries=canaries,
         )
         self.asgi_app = Starlette(
             routes=[Route(dialect.path, Exchange(dialect=dialect, state=state).__call__, methods=["POST"]) for dialect in _DIALECTS]
@@ -123,6 +127,7 @@ def serve(
     clock: SimulatedClock | None = None,
     faults: Faults | None = None,
     accounts: Mapping[str, str] | None = None,
+    canaries: Canaries | None = None,
     seed: str = "0",
 ) -> Generator[ServedProviders]:
     """Serve simulated providers on a free loopback port until the block ends.
@@ -135,7 +140,7 @@ def serve(
     Raises:
         RuntimeError: the server did not start within ten seconds.
     """
-    providers = SimulatedProviders(models, clock=clock, faults=faults, accounts=accounts, seed=seed)
+    providers = SimulatedProviders(models, clock=clock, faults=faults, accounts=accounts, canaries=canaries, seed=seed)
     config = uvicorn.Config(providers.asgi_app, log_config=None, access_log=False, lifespan="off", ws="none", http="h11", loop="asyncio")
     server = _Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener, _without_server_log():
