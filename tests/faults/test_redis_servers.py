@@ -52,11 +52,18 @@ def test_the_check_sees_who_moves() -> None:
     assert not played.wrong
     lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=FAST, waiting_for=("a",))
     decision = store_less.route(call_of(human()))
-    played.note(history, replace(decision, model=STRONG))
+    played.note(history, replace(decision, model=STRONG, lock=lock))
+    played.note(history, replace(decision, model=FAST))
     played.note([human(), ai(by=FAST), human("more")], replace(decision, model=FAST, lock=lock))
     played.note([human()], replace(decision, model=None))
     played.note([human()], replace(decision, model=OTHER))
-    assert played.wrong == ["fast asked, strong was chosen", "the lock of fast does not end", "refused", "an uncleared model was chosen"]
+    assert played.wrong == [
+        "fast asked, strong was chosen",
+        "the lock of fast is lost",
+        "the lock of fast does not end",
+        "refused",
+        "an uncleared model was chosen",
+    ]
 
 
 def test_a_killed_server(server: Server) -> None:
