@@ -1,6 +1,7 @@
 """Whole agent runs on replicas that are killed at random points: each replica is a process, and the next one goes on from the history.
 
-Arguments: the URL of a Redis server; the number of kills; a seed. Prints counts as JSON.
+Arguments: the URL of a Redis server; the number of kills; a seed; and `broken`, for replicas that go where they like, so that the
+checks have something to find. Prints counts as JSON.
 
 The history is written by the process that makes it, step by step, as a framework's checkpoint is; what the router keeps is in Redis.
 A replica dies by SIGKILL before or after any effect of its router, any answer of a model, and any call of a tool.
@@ -16,24 +17,34 @@ import signal
 import sys
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from session_router.core.boundary import Lock, LockKind
 from session_router.core.call import Call
 from session_router.core.need import Question
 from session_router.core.session import SessionId
 from session_router.core.step import Role
 from session_router.core.transcript import Transcript
 from session_router.stores.redis import RedisSessionStore
-from support.replicas import KEY, SECRET, Played, asker_of, replica
+from support.replicas import KEY, ROUTES, SECRET, Played, asker_of, replica
 from values import ai, answered, human, tool
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.session import Session
     from session_router.core.step import Step
 
+KINDS = {
+    "unsafe_switches": " asked, ",
+    "locks_lost": "is lost",
+    "locks_that_never_end": "does not end",
+    "uncleared_sends": "an uncleared model",
+}
 TURNS, LONGEST_LOOP, REPLICAS_AT_ONCE = 4, 4, 2
 
 
@@ -104,11 +115,21 @@ def _step(line: dict[str, Any]) -> Step:
             return ai(*line["asks"], by=line["by"], tag=SECRET)
 
 
-def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: int) -> None:
+class JournalAudit:
+    """An audit log: the history's own file."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        self._journal.append(audited=record["decision_id"])
+
+
+def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: int, broken: bool) -> None:
     """Go on with a session until it has all its turns, or until death."""
     draws, fate = random.Random(seed), Fate(points)
     store = RedisSessionStore(url, key=KEY)
-    router = replica(MortalStore(store, fate), seed)
+    router = replica(MortalStore(store, fate), seed, audit=None if broken else JournalAudit(journal))
     now = 1_000.0 + len(journal.lines())
     while True:
         steps = journal.steps()
@@ -123,16 +144,19 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
             # The tool ran; whether it did is not known to who comes after a death here: it is asked again.
             journal.append(ran=asked)
             fate.pass_by()
-            journal.append(role="tool", answers=asked)
+            journal.append(role="tool", answers=[*asked, "nobody asked"] if broken else asked)
         fate.pass_by()
         steps = journal.steps()
         now += 1.0
         transcript = Transcript().extended(steps)
         call = Call(transcript=transcript, question=Question(text="", turn=transcript.turn), now=now, session=session)
         decision = router.route(call)
+        if broken:
+            lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=decision.model) if asker_of(steps) is None else None
+            decision = replace(decision, model=draws.choice(sorted(ROUTES)), lock=lock)
         played = Played()
         played.note(steps, decision)
-        journal.append(decided=decision.model, wrong=played.wrong, switched=decision.switched, degraded=played.degraded)
+        journal.append(decided=decision.model, id=decision.id, wrong=played.wrong, switched=decision.switched, degraded=played.degraded)
         fate.pass_by()
         loop = next(number for number, step in enumerate(reversed(steps)) if step.role is Role.HUMAN) // 2
         asks = [f"call {len(steps)}"] if loop < LONGEST_LOOP and draws.random() < 0.7 else []
@@ -141,7 +165,7 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
         router.observe(decision, answered(decision.model, *asks, at=now + 0.5))
 
 
-def main(url: str, kills: int, seed: int) -> None:
+def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
     logging.getLogger("session_router").setLevel(logging.ERROR)
     # What a store and a router import is imported once, here.
     replica(RedisSessionStore(url, key=KEY))
@@ -161,7 +185,7 @@ def main(url: str, kills: int, seed: int) -> None:
             if child == 0:
                 code = 1
                 try:
-                    live(url, session, journal, seed=own, points=points)
+                    live(url, session, journal, seed=own, points=points, broken=broken)
                     code = 0
                 finally:
                     os._exit(code)
@@ -185,15 +209,19 @@ def main(url: str, kills: int, seed: int) -> None:
 
 def count(journal: Journal, counts: Counter[str]) -> None:
     """Count what a history says, by its own words alone."""
-    ran = set[str]()
+    ran, audited = set[str](), set[str]()
     for line in journal.lines():
         counts["decisions"] += "decided" in line
         counts["switches"] += bool(line.get("switched"))
         counts["degraded"] += line.get("degraded", 0)
         counts["wrong"] += len(line.get("wrong", []))
+        for kind, words in KINDS.items():
+            counts[kind] += sum(words in wrong for wrong in line.get("wrong", []))
+        audited.add(line.get("audited", ""))
+        counts["without_audit_record"] += "decided" in line and line["id"] not in audited
         ran.update(line.get("ran", []))
         counts["invented_results"] += len(set(line.get("answers", [])) - ran)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), broken=sys.argv[4:] == ["broken"])

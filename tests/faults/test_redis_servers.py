@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -51,11 +52,18 @@ def test_the_check_sees_who_moves() -> None:
     assert not played.wrong
     lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=FAST, waiting_for=("a",))
     decision = store_less.route(call_of(human()))
-    played.note(history, replace(decision, model=STRONG))
+    played.note(history, replace(decision, model=STRONG, lock=lock))
+    played.note(history, replace(decision, model=FAST))
     played.note([human(), ai(by=FAST), human("more")], replace(decision, model=FAST, lock=lock))
     played.note([human()], replace(decision, model=None))
     played.note([human()], replace(decision, model=OTHER))
-    assert played.wrong == ["fast asked, strong was chosen", "the lock of fast does not end", "refused", "an uncleared model was chosen"]
+    assert played.wrong == [
+        "fast asked, strong was chosen",
+        "the lock of fast is lost",
+        "the lock of fast does not end",
+        "refused",
+        "an uncleared model was chosen",
+    ]
 
 
 def test_a_killed_server(server: Server) -> None:
@@ -209,8 +217,8 @@ def test_replicas_return_to_a_server_that_came_back_with_the_breaker_s_own_pause
         server.freeze()
         for _ in range(8):
             with pytest.raises(StoreUnavailable):
-                store.load(session)
-        assert store.counts()["breaker_open"] > 0
+                contextvars.copy_context().run(store.load, session)
+        assert store.counts() == {"timed_out": 5, "breaker_open": 3}
         server.thaw()
 
         def is_back() -> bool:
@@ -220,6 +228,53 @@ def test_replicas_return_to_a_server_that_came_back_with_the_breaker_s_own_pause
                 return False
 
         until(is_back, "recovery", patience_seconds=10.0)
+
+
+def test_whoever_waited_in_vain_does_not_wait_again_at_once(server: Server) -> None:
+    """A decision makes several calls, and costs one budget."""
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=1.0) as store:
+        session = full_session(fresh_session_id())
+        assert store.commit(session)
+        server.freeze()
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable):
+                store.load(session.id)
+        assert store.counts() == {"script_loaded": 1, "timed_out": 1, "not_waited_again": 19}
+        server.thaw()
+        # Others do their own waiting.
+        assert contextvars.Context().run(store.load, session.id) == session
+
+
+def test_a_frozen_server_under_tasks(server: Server) -> None:
+    """The same decisions, on one event loop."""
+    played = Played()
+
+    async def main() -> None:
+        store, ended = open_store(server), asyncio.Event()
+        router = replica(store)
+
+        async def play(seed: int) -> None:
+            while not ended.is_set():
+                run = Run(seed)
+                for _ in range(12):
+                    await run.acall(router, played)
+                    # A model would take its time here.
+                    await asyncio.sleep(0)
+
+        tasks = [asyncio.create_task(play(seed)) for seed in range(8)]
+        await asyncio.to_thread(some, played, "healthy", 50)
+        server.freeze()
+        await asyncio.to_thread(some, played, "degraded", 50)
+        server.thaw()
+        await asyncio.to_thread(some, played, "healthy", 100)
+        ended.set()
+        await asyncio.gather(*tasks)
+        await store.aclose()
+        played.counts.update(store.counts())
+
+    asyncio.run(main())
+    played.check()
+    assert min(played.counts["timed_out"], played.counts["breaker_open"]) > 0
 
 
 class MemoryStoreThatForgets:

@@ -30,6 +30,7 @@ from values import FAST, OTHER, STRONG, ai, answered, human, spec, tool
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from session_router.core.call import Outcome
     from session_router.core.decision import Decision
     from session_router.ports import SessionStore
 
@@ -55,8 +56,8 @@ class Restless:
         return self.score(question, models)
 
 
-def replica(store: SessionStore, seed: int = 0) -> Router:
-    return Router(ROUTES, policy=POLICY, scorer=Restless(seed), store=store, key=KEY)
+def replica(store: SessionStore, seed: int = 0, **ports: Any) -> Router:
+    return Router(ROUTES, policy=POLICY, scorer=Restless(seed), store=store, key=KEY, **ports)
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Played:
             wrong.append("an uncleared model was chosen")
         if asker is not None and decision.model != asker:
             wrong.append(f"{asker} asked, {decision.model} was chosen")
+        if asker is not None and decision.lock is None:
+            wrong.append(f"the lock of {asker} is lost")
         if asker is None and decision.lock is not None:
             wrong.append(f"the lock of {decision.lock.model} does not end")
         with self.guard:
@@ -123,18 +126,28 @@ class Run:
 
     def call(self, router: Router, played: Played) -> None:
         """One call of a model: a user's turn begins, or the loop goes on."""
+        decision = router.route(self.next_call())
+        router.observe(decision, self.answer(decision, played))
+
+    async def acall(self, router: Router, played: Played) -> None:
+        """The same on an event loop."""
+        decision = await router.aroute(self.next_call())
+        await router.aobserve(decision, self.answer(decision, played))
+
+    def next_call(self) -> Call:
         if asker_of(self.steps) is None:
             self.steps.append(human(f"question {self._name()}", tag=SECRET))
         elif self.steps[-1].role is Role.AI:
             self.steps.append(tool(*(ask.id for ask in self.steps[-1].asks), tag=SECRET))
         self._now += 1.0
         transcript = Transcript().extended(self.steps)
-        call = Call(transcript=transcript, question=Question(text="", turn=transcript.turn), now=self._now, session=self.session)
-        decision = router.route(call)
+        return Call(transcript=transcript, question=Question(text="", turn=transcript.turn), now=self._now, session=self.session)
+
+    def answer(self, decision: Decision, played: Played) -> Outcome:
         played.note(self.steps, decision)
         asks = [self._name()] if self._random.random() < 0.6 else []
-        router.observe(decision, answered(decision.model, *asks, at=self._now + 0.5))
         self.steps.append(ai(*asks, by=decision.model, tag=SECRET))
+        return answered(decision.model, *asks, at=self._now + 0.5)
 
     def _name(self) -> str:
         self._made += 1

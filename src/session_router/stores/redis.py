@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import time
+import weakref
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
@@ -62,8 +65,7 @@ class RedisSessionStore:
         breaker: BreakerSettings | None = None,
     ) -> None:
         try:
-            from session_router.stores.redis_calls import RedisCalls
-            from session_router.stores.redis_driver import LoopDriver, ThreadDriver
+            importlib.import_module("session_router.stores.redis_driver")
         except ImportError as error:
             raise MissingExtra(extra="redis", package="redis", feature="RedisSessionStore") from error
         check_kind(servers, (str, RedisServers), key="servers", rule=_SERVERS_RULE)
@@ -77,10 +79,9 @@ class RedisSessionStore:
         self.prefix = prefix
         self._rows = RedisRows(key)
         self._milliseconds = round(seconds_to_live * 1000)
-        self._seen = SeenRows()
-        self._calls = RedisCalls(self.servers, clock=time.monotonic, breaker=breaker)
-        self._threads = ThreadDriver(self.servers, budget_seconds=budget_seconds)
-        self._loops = LoopDriver(self.servers, budget_seconds=budget_seconds)
+        self._breaker = breaker
+        self.begin()
+        _stores.add(self)
 
     def load(self, session: SessionId) -> Session | None:
         """Return the last committed session, or `None`.
@@ -139,6 +140,19 @@ class RedisSessionStore:
         """Close it."""
         await self.aclose()
 
+    def begin(self) -> None:
+        """Begin without connections, and without anything that was seen: at first, and in a child of a fork.
+
+        A child must not talk over its parent's connections, nor wait for a lock that some thread of the parent held.
+        """
+        from session_router.stores.redis_calls import RedisCalls
+        from session_router.stores.redis_driver import LoopDriver, ThreadDriver
+
+        self._seen = SeenRows()
+        self._calls = RedisCalls(self.servers, clock=time.monotonic, budget_seconds=self.budget_seconds, breaker=self._breaker)
+        self._threads = ThreadDriver(self.servers, budget_seconds=self.budget_seconds)
+        self._loops = LoopDriver(self.servers, budget_seconds=self.budget_seconds)
+
     def _read(self, session: SessionId, stored: bytes | None) -> Session | None:
         # An empty value is what a damaged server may leave; no row of ours is empty.
         if not stored:
@@ -178,3 +192,15 @@ class RedisSessionStore:
         except StoreCorrupt:
             return True
         return False
+
+
+_stores: weakref.WeakSet[RedisSessionStore] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for store in list(_stores):
+        store.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -81,13 +82,20 @@ class RedisCalls:
     Args:
         servers: Which there are.
         clock: Seconds of a clock that never goes back.
+        budget_seconds: What one call may take. Whoever has just waited in vain does not wait again for as long: a decision makes several
+            calls, and is to take one budget more at most.
         breaker: When to stop asking a server.
     """
 
-    def __init__(self, servers: RedisServers, *, clock: Callable[[], float], breaker: BreakerSettings | None = None) -> None:
+    def __init__(
+        self, servers: RedisServers, *, clock: Callable[[], float], budget_seconds: float, breaker: BreakerSettings | None = None
+    ) -> None:
         self.topology = topology_of(servers)
         self._clock = clock
         self._settings = breaker
+        self._budget = budget_seconds
+        # Of a thread, or of a task: others do their own waiting.
+        self._vain_until: ContextVar[float] = ContextVar("vain_until", default=float("-inf"))
         self._breakers: dict[Address, Breaker] = {}
         self._counts: Counter[str] = Counter()
         self._guard = Lock()
@@ -138,6 +146,7 @@ class RedisCalls:
         self, key: bytes, command: Command, *, instead: Command | None = None
     ) -> Generator[Exchange, list[Any] | Lost, tuple[Any, bool]]:
         """Return the reply, and whether the command was sent more than once without an answer to the first."""
+        self._check_patience()
         slot = key_slot(key)
         address = yield from self._locate(slot)
         asking, reconnect, sent_again = False, False, False
@@ -174,6 +183,12 @@ class RedisCalls:
                     raise self._refusal(address, reply)
         msg = f"Redis sent this call on {MAXIMUM_HOPS} times, the last time from {address}; routing goes on without the session."
         raise StoreUnavailable(msg)
+
+    def _check_patience(self) -> None:
+        if self._clock() < self._vain_until.get():
+            self.count("not_waited_again")
+            msg = "Redis gave no answer a moment ago; routing goes on without the session."
+            raise StoreUnavailable(msg)
 
     def _known(self, slot: int, asked: Address, reply: ResponseError) -> Address:
         found = self.topology.address_of(slot)
@@ -234,6 +249,8 @@ class RedisCalls:
             self.count("reconnected")
         else:
             self.count(_kind(answer.error))
+            if isinstance(answer.error, TimeoutError):
+                self._vain_until.set(self._clock() + self._budget)
             breaker.failed(self._clock())
         return answer
 

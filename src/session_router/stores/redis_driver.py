@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 import weakref
@@ -41,7 +40,6 @@ class ThreadDriver:
         self._budget = budget_seconds
         self._idle: dict[Address, list[Any]] = {}
         self._guard = threading.Lock()
-        self._process = os.getpid()
         self._closed = False
 
     def drive(self, conversation: Generator[Exchange, list[Any] | Lost, Result]) -> Result:
@@ -92,11 +90,6 @@ class ThreadDriver:
         with self._guard:
             if self._closed:
                 raise StoreUnavailable(_CLOSED)
-            if self._process != os.getpid():
-                # A child must not talk over its parent's connections; closing them here leaves the parent's as they are.
-                for connections in self._idle.values():
-                    _disconnect(connections)
-                self._idle, self._process = {}, os.getpid()
             idle = self._idle.get(address)
             if idle:
                 return idle.pop(), True
@@ -187,11 +180,12 @@ class _OneLoop:
     async def perform(self, exchange: Exchange, deadline: float) -> list[Any] | Lost:
         if exchange.reconnect:
             await self._forget(exchange.address)
-        idle = self._idle.get(exchange.address)
         connection: Any = None
         was_idle = False
         try:
             async with asyncio.timeout(time_left(deadline)), self._turns:
+                # Whoever waited for a turn finds what the one before left.
+                idle = self._idle.get(exchange.address)
                 was_idle = bool(idle)
                 connection = idle.pop() if idle else async_connection_to(exchange.address, self._servers)
                 if not was_idle:
