@@ -101,7 +101,7 @@ def _played(address: str, stage: Stage, client: httpx.Client) -> Seen:
     stage.providers.faults.next(Fault.overloaded())
     results[failing[0]] = play(failing[0])
     stage.providers.faults.next(Fault.overloaded(), times=20)
-    with pytest.raises(Exception, match="overloaded|Overloaded|503|529"):
+    with pytest.raises(Exception, match=r"overloaded|Overloaded|503|529"):
         agent.invoke(given(9), config(failing[0]))
     uninstrument(router)
     providers.shutdown()
