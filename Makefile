@@ -40,7 +40,7 @@ backends: $(VENV)/.ready $(PHOENIX)/.ready ## run the tests that need a backend 
 $(PHOENIX)/.ready:
 	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
 	@$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=12'
+	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=20'
 	@touch $@
 
 check: $(VENV)/.encoders ## lint, types, layers, docs

@@ -11,6 +11,7 @@ import pytest
 import session_router
 import session_router_langchain
 import session_router_langgraph
+import session_router_otel
 from session_router import Prices, Router, errors, ports
 from session_router.core.binding import BindingKind
 from session_router.core.boundary import LockKind
@@ -157,12 +158,29 @@ def test_every_key_of_a_row_is_documented() -> None:
     assert json.loads(json.dumps(row)) == row
 
 
+def test_every_attribute_of_a_route_span_is_documented() -> None:
+    schema = json.loads((ROOT / "integrations" / "session_router_otel" / "schema.json").read_text(encoding="utf-8"))
+    rows = {
+        name: about
+        for line in section_of(DOCS / "how-to" / "telemetry.md", "What a decision says").splitlines()
+        if line.startswith("| `")
+        for name, about in [[cell.strip(" `") for cell in line.strip("|").split("|")]]
+    }
+    assert rows == {name: told["description"] for name, told in schema["spans"]["session_router.route"]["properties"].items()}
+
+
+def test_every_metric_is_documented() -> None:
+    schema = json.loads((ROOT / "integrations" / "session_router_otel" / "schema.json").read_text(encoding="utf-8"))
+    assert first_column(DOCS / "how-to" / "telemetry.md", "Metrics") == list(schema["metrics"])
+
+
 def test_every_public_name_is_in_the_python_reference() -> None:
     text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
     documented = {line.rpartition(".")[2] for line in text.splitlines() if line.startswith(":::")}
     # Errors and ports are documented as whole modules.
     whole = {name for module in (errors, ports) for name in vars(module)}
-    names = {*session_router.__all__, *session_router_langchain.__all__, *session_router_langgraph.__all__}
+    packages = (session_router, session_router_langchain, session_router_langgraph, session_router_otel)
+    names = {name for package in packages for name in package.__all__}
     assert not names - documented - whole
 
 

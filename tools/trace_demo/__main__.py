@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router_demo.demo import play_simulated
+from session_router_demo.sessions import SESSIONS
 from session_router_demo.summary import ROUTER
 from session_router_otel import exporting, instrument, uninstrument
 from session_router_otel.conventions import CAPTURE_CONTENT
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from session_router import Router
 
 PROJECT: Final = "session-router demo"
+SECONDS_TO_ARRIVE: Final = 60.0
 
 
 class Silent:
@@ -63,10 +65,16 @@ def play(address: str) -> None:
 
 
 def pages(address: str) -> dict[str, str]:
-    """Return the address of each session's page, by session."""
-    (project,) = [one for one in _data(f"{address}/v1/projects") if one["name"] == PROJECT]
-    sessions = _data(f"{address}/v1/projects/{project['id']}/sessions")
-    return {one["session_id"]: f"{address}/projects/{project['id']}/sessions/{one['id']}" for one in sessions}
+    """Return the address of each session's page, by session, once they are all there."""
+    deadline = time.monotonic() + SECONDS_TO_ARRIVE
+    found: dict[str, str] = {}
+    while len(found) < len(SESSIONS) and time.monotonic() < deadline:
+        for project in _data(f"{address}/v1/projects"):
+            if project["name"] == PROJECT:
+                at = f"{address}/projects/{project['id']}/sessions"
+                found = {one["session_id"]: f"{at}/{one['id']}" for one in _data(f"{address}/v1/projects/{project['id']}/sessions")}
+        time.sleep(0.5)
+    return found
 
 
 def _data(url: str) -> list[Any]:
@@ -83,13 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="phoenix-") as home, phoenix(Path(home), port=options.port or None) as address:
         play(address)
-        deadline = time.monotonic() + 60
-        found: dict[str, str] = {}
-        while len(found) < 3 and time.monotonic() < deadline:  # noqa: PLR2004 -- the demo has three sessions
-            with suppress(ValueError):
-                found = pages(address)
-            time.sleep(0.5)
-        for name, page in sorted(found.items()):
+        for name, page in sorted(pages(address).items()):
             print(f"{name:<18} {page}")  # noqa: T201 -- a command's output
         if options.once:
             return

@@ -16,6 +16,9 @@ ASSUMED = Pace()
 Sessions: TypeAlias = Annotated[
     Path, typer.Argument(help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip.")
 ]
+MaybeSessions: TypeAlias = Annotated[
+    Path | None, typer.Argument(help="Recorded sessions: one JSON object a line with OpenAI chat messages, plain or gzip.")
+]
 Configuration: TypeAlias = Annotated[
     Path | None, typer.Option(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True)
 ]

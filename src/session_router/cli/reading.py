@@ -12,7 +12,7 @@ from session_router.errors import RecordingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_router.recordings import Recording, SessionFile
+    from session_router.recordings import Recording, SessionFile, TraceFile
 
 SHOWN_ERRORS = 20
 
@@ -30,7 +30,7 @@ class Taken:
     stopped: str = ""
 
 
-def take_sessions(file: SessionFile, take: Callable[[Recording], int], *, limit: int | None = None) -> Taken:
+def take_sessions(file: SessionFile | TraceFile, take: Callable[[Recording], int], *, limit: int | None = None) -> Taken:
     """Hand every session to `take`.
 
     Args:

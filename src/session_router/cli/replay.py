@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from session_router.cli.options import ASSUMED, CallSeconds, Configuration, Lenient, Limit, Sessions, Start, TurnSeconds
+from session_router.cli.options import ASSUMED, CallSeconds, Configuration, Lenient, Limit, MaybeSessions, Start, TurnSeconds
+from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.recordings import Recording
     from session_router.replay import ReplayedCall
 
 
-def replay(
-    sessions: Sessions,
+def replay(  # noqa: PLR0913 -- one argument an option
+    sessions: MaybeSessions = None,
     *,
+    from_otlp: Annotated[
+        Path | None, typer.Option(help="Read the sessions from exported traces instead: OTLP as JSON, plain or gzip.")
+    ] = None,
     config: Configuration = None,
     json: Annotated[Path | None, typer.Option(help="Write one JSON row a call; '-' is standard output, .gz compresses.")] = None,
     lenient: Lenient = False,
@@ -38,19 +42,29 @@ def replay(
     from session_router.cli.stored_table import print_stored
     from session_router.cli.summary_table import print_summary
     from session_router.cli.terminal import error_console, output_console
-    from session_router.recordings import SessionFile
+    from session_router.recordings import SessionFile, TraceFile
     from session_router.regret.comparison import Comparison
-    from session_router.replay import Summary, replay_session
+    from session_router.replay import RecordedNeeds, Summary, replay_session
 
-    check_outputs({ROWS: file_of_rows(json)}, sessions=sessions, config=config)
+    source = sessions or from_otlp
+    if source is None or (sessions is not None and from_otlp is not None):
+        raise ConfigurationError(
+            key="SESSIONS", value=None if source is None else str(source), rule="name one file, or `--from-otlp FILE`."
+        )
+    check_outputs({ROWS: file_of_rows(json)}, sessions=source, config=config)
     router = offline_router(config)
     pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
-    file = SessionFile(sessions)
-    summary, comparison, stored = Summary(), Comparison(router), stored_answers(config, router)
+    file = TraceFile(source) if sessions is None else SessionFile(source)
+    scorer = router.scorer
+    # Traces hold no words that a cache could compare.
+    stored = None if sessions is None else stored_answers(config, router)
+    summary, comparison = Summary(), Comparison(router)
     with RowFile(json) as rows:
 
         def take(recording: Recording) -> int:
             calls: list[ReplayedCall] = []
+            # Traces hold no words that a scorer could read.
+            router.scorer = RecordedNeeds(recording.needs, scorer) if recording.needs else scorer
             for replayed in replay_session(recording, router, pace=pace):
                 hit = None if stored is None else stored.show(replayed)
                 if rows.wanted:

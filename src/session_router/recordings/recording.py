@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.pricing import Usage
     from session_router.core.step import Step
 
@@ -39,7 +41,8 @@ class Recording:
         messages: Oldest first.
         tools: Number of tools on offer; where the recording does not list them, 1 when any is ever called: an agent has its tools
             from the start.
-        line: Line in its file, from 1; 0 when it came from elsewhere.
+        line: Line in its file, from 1; 0 when it came from elsewhere. Of a session out of traces, its number.
+        needs: What a scorer said, as `p_success` in [0, 1] by turn and model, where that was recorded.
     """
 
     session_id: str
@@ -48,3 +51,4 @@ class Recording:
     messages: tuple[RecordedMessage, ...]
     tools: int = 0
     line: int = 0
+    needs: Mapping[int, Mapping[str, float]] = field(default_factory=dict[int, "Mapping[str, float]"])

@@ -8,7 +8,8 @@ for recording in SessionFile(path):
 from __future__ import annotations
 
 from session_router.replay.loop import Pace, ReplayedCall, areplay_session, replay_session
+from session_router.replay.recorded_needs import RecordedNeeds
 from session_router.replay.stored import StoredAnswers, StoredCounts
 from session_router.replay.summary import Summary
 
-__all__ = ["Pace", "ReplayedCall", "StoredAnswers", "StoredCounts", "Summary", "areplay_session", "replay_session"]
+__all__ = ["Pace", "RecordedNeeds", "ReplayedCall", "StoredAnswers", "StoredCounts", "Summary", "areplay_session", "replay_session"]

@@ -27,6 +27,7 @@ from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
 from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel import instrument, uninstrument
+from support.telemetry import schema
 from support.telemetry_cache import CachedEvidence, Strata
 from values import FAST, STRONG, Prefers, ai, call_of, failed, human, router, spec, tool
 
@@ -186,3 +187,13 @@ def test_the_console_page_shows_every_panel(prometheus: httpx.Client) -> None:
     assert page.text.count("<tr>") >= len(QUERIES)
     assert "{{" not in page.text.partition("<script>")[0]
     assert "work_function" in page.text
+
+
+@pytest.mark.parametrize("backend", ["phoenix", "mlflow"])
+def test_saved_queries_ask_for_what_is_exported(backend: str) -> None:
+    saved = json.loads((DASHBOARDS / f"{backend}.json").read_text(encoding="utf-8"))
+    known = {name for span in schema()["spans"].values() for name in span["properties"]} | {"session_router.route"}
+    for one in saved:
+        assert one.keys() == {"name", "about", "filter"}
+        asked = one["filter"].replace("']['", ".")
+        assert [name for name in known if name in asked] or "span_kind" in asked, one

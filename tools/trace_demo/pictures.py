@@ -1,0 +1,98 @@
+"""Pictures for the documentation: `PYTHONPATH=tools python -m trace_demo.pictures DIRECTORY`.
+
+Needs chromium and prometheus of the system, and playwright in Phoenix' environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import start_http_server
+
+from session_router_demo.demo import play_simulated
+from session_router_demo.summary import ROUTER
+from session_router_otel import instrument
+from trace_demo.__main__ import Silent, pages, play
+from trace_demo.server import PROGRAM, free_port, phoenix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from session_router import Router
+
+SESSION: Final = "order-and-fault"
+ROUNDS: Final = 4
+SECONDS_BETWEEN: Final = 20.0
+
+
+def photograph(url: str, to: Path, *, width: int, height: int, text: str) -> None:
+    """Open `url` in a headless browser, and keep what it shows once `text` stands there."""
+    script = Path(__file__).with_name("photograph.py")
+    command = [str(PROGRAM.with_name("python")), str(script), url, str(to), str(width), str(height), text]
+    subprocess.run(command, check=True, timeout=400)  # noqa: S603 -- ours
+
+
+@contextmanager
+def prometheus(home: Path, target: int) -> Iterator[str]:
+    """Run a Prometheus that scrapes `target` and serves our console page."""
+    consoles = home / "consoles"
+    consoles.mkdir()
+    page = files("session_router_otel") / "dashboards" / "prometheus-console.html"
+    (consoles / "session-router.html").write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    jobs = [{"job_name": "demo", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}]
+    (home / "prometheus.yml").write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}), encoding="utf-8")
+    address = f"127.0.0.1:{free_port()}"
+    process = subprocess.Popen(  # noqa: S603 -- the system's own
+        [
+            shutil.which("prometheus") or "prometheus",
+            f"--config.file={home}/prometheus.yml",
+            f"--storage.tsdb.path={home}/data",
+            f"--web.listen-address={address}",
+            f"--web.console.templates={consoles}",
+            "--log.level=error",
+        ]
+    )
+    try:
+        yield f"http://{address}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def main() -> None:
+    """Take the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    directory: Path = parser.parse_args().directory
+    with tempfile.TemporaryDirectory() as home, phoenix(Path(home)) as address:
+        play(address)
+        photograph(pages(address)[SESSION], directory / "phoenix-session.png", width=1_400, height=900, text="opening hours")
+    meters = MeterProvider(metric_readers=[PrometheusMetricReader()])
+    server, _ = start_http_server(0, addr="127.0.0.1")
+
+    def watch(router: Router) -> Silent:
+        instrument(router, meter_provider=meters, agent_spans=False)
+        return Silent()
+
+    with tempfile.TemporaryDirectory() as home, prometheus(Path(home), server.server_port) as address:
+        for _ in range(ROUNDS):
+            play_simulated(ROUTER, watch)
+            time.sleep(SECONDS_BETWEEN)
+        url = f"{address}/consoles/session-router.html"
+        photograph(url, directory / "prometheus-console.png", width=1_400, height=1_450, text="Tokens by model")
+    server.shutdown()
+
+
+if __name__ == "__main__":
+    main()
