@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import TYPE_CHECKING, assert_type
 
-from langchain_core.caches import BaseCache
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 
 from session_router import Action, Decision, MemorySessionStore, ModelSpec, Policy, Prices, Reason, Router, SQLiteSessionStore, load_router
@@ -15,6 +13,10 @@ from session_router.core.model import ModelName
 from session_router.ports import QuestionRewriter, Scorer, SessionStore
 from session_router.scorers.lexical import LexicalScorer
 from session_router_langchain import ChatModelJudge, SessionRouterCache, SessionRouterChatModel, SessionRouterMiddleware
+
+if TYPE_CHECKING:
+    from langchain_core.caches import BaseCache
+    from langchain_core.language_models import BaseChatModel
 
 router = Router(
     {"fast": "openai:gpt-5-mini", "strong": ModelSpec(model="anthropic:claude-sonnet-4-6", prices=Prices(input=3, output=15))},
