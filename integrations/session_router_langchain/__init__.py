@@ -1,4 +1,4 @@
-"""Routing for LangChain: agent middleware, a chat model, a cache, a callback handler, and portable histories."""
+"""Routing for LangChain: agent middleware, a chat model, a cache and its judge, a callback handler, and portable histories."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from session_router_langchain.callback import SessionRouterCallbackHandler, Sighting
     from session_router_langchain.chat_model import SessionRouterChatModel
+    from session_router_langchain.judge import ChatModelJudge
     from session_router_langchain.llm_cache import SessionRouterCache
     from session_router_langchain.middleware import SessionRouterMiddleware
     from session_router_langchain.portability import convert, portability_report
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from session_router_langchain.target import target_of
 
 _HOME = {
+    "ChatModelJudge": "judge",
     "SessionRouterCache": "llm_cache",
     "SessionRouterCallbackHandler": "callback",
     "SessionRouterChatModel": "chat_model",
@@ -27,6 +29,7 @@ _HOME = {
 }
 
 __all__ = [
+    "ChatModelJudge",
     "SessionRouterCache",
     "SessionRouterCallbackHandler",
     "SessionRouterChatModel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from session_router.core.step import AskKind, Role
 from session_router.identity import SessionNames, name_thread, principal_id, session_id
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
+from session_router_langchain.conversations import conversation_of
 from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
@@ -99,7 +101,7 @@ class Calls:
         """Say on which terms a stored answer may stand for this call's; `None` when none may, or there is no cache."""
         if self.router.cache is None:
             return None
-        return terms_of(
+        terms = terms_of(
             messages,
             transcript,
             heads=self.heads,
@@ -110,6 +112,9 @@ class Calls:
             tool_choice=tool_choice,
             settings=settings,
         )
+        if terms is None or self.router.rewriter is None:
+            return terms
+        return replace(terms, conversation=conversation_of(messages, transcript))
 
     def call(  # noqa: PLR0913 -- one argument a fact
         self,

@@ -80,6 +80,15 @@ def _said(message: AIMessage) -> Content:
     return tuple(block for block in whole if block.get("type") not in _THOUGHTS)
 
 
+def said_in(message: AIMessage) -> str | None:
+    """Return what `message` says in plain text, without thoughts; `None` where it holds anything else, or names sources."""
+    content = _said(message)
+    if isinstance(content, str):
+        return content
+    texts = [None if block.get("type") != "text" or _cites(block) else block.get("text") for block in content]
+    return "".join(cast("list[str]", texts)) if all(isinstance(text, str) for text in texts) else None
+
+
 def replayed(decision: Decision) -> AIMessage:
     """Return the stored answer of `decision` as a new message: with a fresh id, no usage, and nothing of a provider's state.
 

@@ -188,6 +188,39 @@ class Detector(Protocol):
         ...
 
 
+class QuestionRewriter(Protocol):
+    """Makes the last question of a conversation stand alone, so that other conversations may share its answer.
+
+    Off unless a router is given one: a rewriter that leaves out what the answer depends on makes wrong answers. It is asked only where
+    humans and a model have exchanged plain texts; never about what a tool said, nor about untrusted content. Any exception, `None`, an
+    empty text, and being late mean that the question stays as it is, and everything before it must be equal.
+    """
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a question may become another one; what different versions have rewritten never meets. Not empty."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long anybody waits for it, in (0, 60] seconds."""
+        ...
+
+    def rewrite(self, conversation: Sequence[tuple[str, str]]) -> str | None:
+        """Return the last question with everything in it that its answer depends on, or `None` when that cannot be said.
+
+        May be called from many threads.
+
+        Args:
+            conversation: Pairs of a role, `human` or `ai`, and a text, oldest first; the last is the question.
+        """
+        ...
+
+    async def arewrite(self, conversation: Sequence[tuple[str, str]]) -> str | None:
+        """Do what `rewrite` does without blocking the event loop."""
+        ...
+
+
 class AuditLog(Protocol):
     """Append-only record of decisions. Must pass `testing.AuditLogSuite`."""
 

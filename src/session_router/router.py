@@ -20,6 +20,7 @@ from session_router.core.effects import (
     Learn,
     LoadSession,
     LookUpAnswer,
+    RewriteQuestion,
     ScoreNeed,
     VetoAnswer,
 )
@@ -33,6 +34,7 @@ from session_router.core.routes import specs_of
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 from session_router.recent import RecentDecisions
+from session_router.rewriting import Rewriting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
-    from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
 
 logger = logging.getLogger("session_router")
 alarms = logging.getLogger("session_router.alarms")
@@ -71,6 +73,8 @@ class Router:
         store: Where sessions live; in this process's memory unless given.
         scorer: Predicts need; the lexical estimate unless given.
         cache: Where answers may be replayed from, such as `SemanticCache()`; `None` for none.
+        rewriter: Makes the last question of a conversation stand alone, so that other conversations may share its answer; `None` for
+            none: then everything before the question must be equal. What it leaves out of a question, nobody is asked about.
         audit: Where decisions are recorded.
         observers: Watch decisions and outcomes.
         clock: The only source of time.
@@ -90,6 +94,7 @@ class Router:
         store: SessionStore | None = None,
         scorer: Scorer | None = None,
         cache: ResponseCache | None = None,
+        rewriter: QuestionRewriter | None = None,
         audit: AuditLog | None = None,
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
@@ -114,6 +119,7 @@ class Router:
         self.store: SessionStore = MemorySessionStore() if store is None else store
         self.scorer: Scorer = LexicalScorer() if scorer is None else scorer
         self.cache = cache
+        self.rewriter = None if rewriter is None else Rewriting(rewriter)
         self.audit = audit
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
@@ -286,10 +292,8 @@ class Router:
                 return self.store.commit(effect.session)
             case ScoreNeed():
                 return self.scorer.score(effect.question, effect.models)
-            case LookUpAnswer():
-                return None if self.cache is None else self.cache.look_up(effect.question)
-            case VetoAnswer():
-                return None if self.cache is None else self.cache.veto(effect.hit)
+            case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
+                return None if self.cache is None else self._stored(effect, self.cache)
             case _:
                 return self._perform_at_once(effect)
 
@@ -301,12 +305,29 @@ class Router:
                 return await self.store.acommit(effect.session)
             case ScoreNeed():
                 return await self.scorer.ascore(effect.question, effect.models)
-            case LookUpAnswer():
-                return None if self.cache is None else await self.cache.alook_up(effect.question)
-            case VetoAnswer():
-                return None if self.cache is None else await self.cache.aveto(effect.hit)
+            case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
+                return None if self.cache is None else await self._astored(effect, self.cache)
             case _:
                 return self._perform_at_once(effect)
+
+    def _stored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
+        """Perform an effect that is about stored answers."""
+        match effect:
+            case RewriteQuestion():
+                return None if self.rewriter is None else self.rewriter.ask(effect.conversation.said)
+            case LookUpAnswer():
+                return cache.look_up(effect.question)
+            case VetoAnswer():
+                return cache.veto(effect.hit)
+
+    async def _astored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
+        match effect:
+            case RewriteQuestion():
+                return None if self.rewriter is None else await self.rewriter.aask(effect.conversation.said)
+            case LookUpAnswer():
+                return await cache.alook_up(effect.question)
+            case VetoAnswer():
+                return await cache.aveto(effect.hit)
 
     def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
@@ -362,7 +383,7 @@ def _not_kept(error: Exception) -> str:
 
 
 def _failed(effect: Effect, error: Exception) -> Failed:
-    # What a cache was asked is the user's text, and its error may hold it.
-    said = "" if isinstance(effect, LookUpAnswer) else f": {error}"
+    # What a cache or a rewriter was asked is the user's text, and its error may hold it.
+    said = "" if isinstance(effect, LookUpAnswer | RewriteQuestion) else f": {error}"
     logger.warning("%s failed, routing goes on without it: %s%s", type(effect).__name__, type(error).__name__, said)
     return Failed(error)

@@ -33,6 +33,7 @@ PUBLIC = {
         "prices_from_litellm",
     },
     session_router_langchain: {
+        "ChatModelJudge",
         "SessionRouterCache",
         "SessionRouterCallbackHandler",
         "SessionRouterChatModel",

@@ -77,7 +77,8 @@ class Audits:
         self._rows, self._codec, self._strata, self._judge = rows, codec, strata, judge
         self._settings, self._background, self._counts = settings, background, counts
         self._pending: OrderedDict[bytes, WouldBeHit] = OrderedDict()
-        self._day, self._spent = 0, 0.0
+        self._day: int = 0
+        self._spent: float = 0.0
         self._guard = Lock()
 
     def expects(self, key: bytes, would_be: WouldBeHit) -> None:
@@ -132,7 +133,7 @@ class Audits:
 
     def _audit(self, would_be: WouldBeHit, fresh: CachedAnswer, *, unfit: bool, now: float) -> None:
         verdict = Verdict(wrong=1.0) if unfit else self._verdict(would_be, fresh)
-        self._affords(verdict.cost, now)
+        self._spend(verdict.cost, now)
         wrong = verdict.wrong > 0.5  # noqa: PLR2004 -- more wrong than right
         earlier = self._amend(would_be.entry.id, floor=would_be.score if wrong else 0.0, audited=True)
         if earlier is None:
@@ -169,10 +170,19 @@ class Audits:
     def _affords(self, dollars: float, now: float) -> bool:
         """Whether the budget of the day is not spent; take `dollars` from it if so."""
         with self._guard:
-            day = int(now // DAY)
-            if day != self._day:
-                self._day, self._spent = day, 0.0
+            self._begin_day(now)
             if self._spent + dollars > self._settings.audit_dollars_per_day and dollars > 0:
                 return False
             self._spent += dollars
             return self._spent <= self._settings.audit_dollars_per_day
+
+    def _spend(self, dollars: float, now: float) -> None:
+        """Take `dollars` from the budget of the day, which may be overdrawn: what was asked is paid."""
+        with self._guard:
+            self._begin_day(now)
+            self._spent += dollars
+
+    def _begin_day(self, now: float) -> None:
+        day = int(now // DAY)
+        if day != self._day:
+            self._day, self._spent = day, 0.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.rewritten import Conversation
 
 _UNGOVERNED = Clearance()
 """Of readers where governance is not in use: everything is public then."""
@@ -84,6 +85,7 @@ class CacheTerms:
         settings: Digest of sampling and of how the routes are set up.
         principal: Who asks; `None` when nobody said.
         tenant: Whose deployment; `None` when there is one.
+        conversation: What may be shown to a rewriter; `None` when the question stands alone as it is, or nobody may rewrite it.
     """
 
     text: str
@@ -93,6 +95,7 @@ class CacheTerms:
     settings: bytes
     principal: str | None = None
     tenant: str | None = None
+    conversation: Conversation | None = None
 
 
 def cache_question(

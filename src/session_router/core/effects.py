@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.population import Lesson
+    from session_router.core.rewritten import Conversation
     from session_router.core.session import Session, SessionId
 
 MAXIMUM_ATTEMPTS = 16
@@ -46,6 +47,13 @@ class LookUpAnswer:
     """Answered with `CacheHit | CacheMiss`, or `None` when there is no cache."""
 
     question: CacheQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteQuestion:
+    """Answered with `Rewritten`, or `None` when there is no rewriter or the question is to stay as it is."""
+
+    conversation: Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +95,6 @@ class Failed:
     error: Exception
 
 
-Effect: TypeAlias = LoadSession | CommitSession | ScoreNeed | LookUpAnswer | AbandonAnswer | VetoAnswer | AppendRecord | Learn
+Effect: TypeAlias = (
+    LoadSession | CommitSession | ScoreNeed | RewriteQuestion | LookUpAnswer | AbandonAnswer | VetoAnswer | AppendRecord | Learn
+)

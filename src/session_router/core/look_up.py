@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.cache_terms import cache_question
-from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion, MissReason
-from session_router.core.effects import Failed, LookUpAnswer
+from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion, MissReason, is_confined
+from session_router.core.effects import Failed, LookUpAnswer, RewriteQuestion
+from session_router.core.rewritten import Rewritten, standing_alone
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from session_router.core.effects import Effect
+    from session_router.core.rewritten import Conversation
     from session_router.core.situation import Situation
 
 
@@ -42,9 +44,22 @@ def look_up(situation: Situation) -> Generator[Effect, Any, LookedUp | None]:
     )
     if question is None:
         return None
+    question = yield from _standing_alone(question, call.terms.conversation)
     found = yield LookUpAnswer(question)
     if found is None:
         return None
     if isinstance(found, Failed):
         found = CacheMiss(reason=MissReason.FAILED, detail=type(found.error).__name__)
     return LookedUp(question, found)
+
+
+def _standing_alone(question: CacheQuestion, conversation: Conversation | None) -> Generator[Effect, Any, CacheQuestion]:
+    """Let a rewriter make `question` stand alone, where there is one; otherwise, and where it fails, the question stays as it is.
+
+    What is untrusted stays in its session, and nobody rewrites it: it could speak to the rewriter. Nor is one asked where nobody may
+    be answered from the cache.
+    """
+    if conversation is None or question.scope is None or is_confined(question.tag):
+        return question
+    rewritten = yield RewriteQuestion(conversation)
+    return standing_alone(question, conversation, rewritten) if isinstance(rewritten, Rewritten) else question

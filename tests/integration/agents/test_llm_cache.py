@@ -274,6 +274,18 @@ async def test_who_tries_again_does_not_wait_for_itself(astage: Stage, way: str)
     assert cache._parts.flights._flights == {}
 
 
+@pytest.mark.parametrize("streamed", ["stream", "astream"])
+async def test_langchain_asks_no_cache_for_a_stream_of_the_model_itself(astage: Stage, streamed: str) -> None:
+    """What our documentation says of it; within an agent that is streamed it asks."""
+    cache = SemanticCache()
+    chat = model(astage, CHAT, of(cache))
+    await chat.ainvoke(HOURS)
+    chunks = list(chat.stream(HOURS)) if streamed == "stream" else [one async for one in chat.astream(HOURS)]
+    assert len(chunks) > 1
+    assert len(astage.asked) == 2
+    assert not [name for name in cache.counts() if name.startswith("hit.")]
+
+
 async def test_a_wrong_answer_is_vetoed(astage: Stage) -> None:
     cache = of(SemanticCache())
     chat = model(astage, CHAT, cache)
