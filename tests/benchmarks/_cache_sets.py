@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SESSIONS = (
-    "sessions_mint_gsm8k_mmlu_mbpp_alfworld",
-    "sessions_sgd_train_sample",
-    "sessions_tau2_retail_telecom",
-    "sessions_taubench_v1_retail",
-)
+SESSIONS = {
+    "mint": "sessions_mint_gsm8k_mmlu_mbpp_alfworld",
+    "sgd": "sessions_sgd_train_sample",
+    "tau2": "sessions_tau2_retail_telecom",
+    "taubench": "sessions_taubench_v1_retail",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

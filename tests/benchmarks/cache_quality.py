@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,10 @@ from session_router.core.risk import lower_bound, upper_bound
 from session_router.embedders.static import StaticEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from benchmarks._cache_sets import LookUps
+    from session_router.fitting.logistic import Line
 
 LIMITS = {"1pct": 0.01, "0.1pct": 0.001}
 SETS = ("banking77", "clinc150", "qqp", "gptcache_mock", "mint", "sgd", "tau2", "taubench")
@@ -49,18 +51,26 @@ FIGURES = [
 ]
 
 
-def answers(*, quick: bool) -> Iterator[tuple[str, Answers]]:
+def answers(names: Sequence[str], *, quick: bool) -> Iterator[tuple[str, Answers]]:
     """Yield what each cache makes of each set."""
     data, embedder, limit = SHARED / "data", StaticEmbedder(), 1_200 if quick else 1_000_000
-    of_banking, of_clinc = (fitted(data, [f"intents_{name}"], every=8 if quick else 1) for name in ("banking77", "clinc150"))
-    yield "banking77", answers_of_look_ups(intents(data, "banking77", limit=limit), embedder, of_clinc)
-    yield "clinc150", answers_of_look_ups(intents(data, "clinc150", limit=limit), embedder, of_banking)
-    yield "qqp", answers_of_pairs(duplicates(data, limit=5_000 if quick else 64_660), embedder)
-    yield "gptcache_mock", answers_of_look_ups(mock(data), embedder, of_banking)
-    for name in SESSIONS:
-        found = sessions(data, name, limit=800 if quick else 10_000)
-        if found.asked:
-            yield found.name, answers_of_look_ups(found, embedder, of_banking)
+
+    @cache
+    def fitted_to(name: str) -> dict[int, Line]:
+        return fitted(data, [f"intents_{name}"], every=8 if quick else 1)
+
+    for name in names:
+        if name == "qqp":
+            yield name, answers_of_pairs(duplicates(data, limit=5_000 if quick else 64_660), embedder)
+            continue
+        found = (
+            intents(data, name, limit=limit)
+            if name in {"banking77", "clinc150"}
+            else mock(data)
+            if name == "gptcache_mock"
+            else sessions(data, SESSIONS[name], limit=800 if quick else 10_000)
+        )
+        yield name, answers_of_look_ups(found, embedder, fitted_to("clinc150" if name == "banking77" else "banking77"))
 
 
 def report(name: str, found: Answers) -> None:
@@ -181,12 +191,12 @@ def gptcache_figure(*, quick: bool) -> None:
     texts = [item.text for item in found.stored]
     cosines = embedder.embed(requests) @ embedder.embed(texts).T
     try:
-        cache = GPTCache(embedder)
+        theirs = GPTCache(embedder)
     except ImportError:
         figure("gptcache_as_its_rule", None, unit="of requests", n=0, note=GPTCACHE_MISSING)
         return
-    cache.fill(texts)
-    served = [cache.look_up(text) for text in requests]
+    theirs.fill(texts)
+    served = [theirs.look_up(text) for text in requests]
     nearest = np.where(cosines.max(axis=1) >= GPTCACHE_COSINE, cosines.argmax(axis=1), -1)
     same = [one == other or (one >= 0 and texts[one] == texts[int(other)]) for one, other in zip(served, nearest, strict=True)]
     figure(
@@ -248,17 +258,21 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer pairs and sessions")
-    quick = parser.parse_args().quick
-    isolation_figure(quick=quick)
-    print_certificates()
+    parser.add_argument("--only", choices=SETS, nargs="+", help="only the figures of these sets")
+    options = parser.parse_args()
+    quick: bool = options.quick
+    if options.only is None:
+        isolation_figure(quick=quick)
+        print_certificates()
     try:
-        for name, found in answers(quick=quick):
+        for name, found in answers(options.only or SETS, quick=quick):
             say(f"{name}: {int((found.tier < NONE).sum())} of {len(found.tier)} by form")
             report(name, found)
-        gptcache_figure(quick=quick)
+        if options.only is None:
+            gptcache_figure(quick=quick)
+            trap_figures()
     except OSError as error:
         missing(FIGURES, f"the data are not there: {error.filename}")
-    trap_figures()
 
 
 if __name__ == "__main__":

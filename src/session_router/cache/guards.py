@@ -7,13 +7,13 @@ same question: hence the certificate.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache import guard_words as known
 from session_router.cache.opposites import are_opposite
 from session_router.cache.readings import FUNCTION_WORDS, Reading, asking_of, reading_of, stem
+from session_router.cache.remembering import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ _QUOTED = re.compile("\"[^\"]*\"|`[^`]*`|(?<!\\w)'[^']*'(?!\\w)|[\u201c\u201e][^
 # Options of a command, "." and ".." by themselves, factorials.
 _COMMAND = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w-]*|\.{1,2})(?!\S)|\d!")
 _MOSTLY = 0.6
+_REMEMBERED: Final = 4_096
 
 
 def failing_guard(one: str, other: str) -> str | None:
@@ -58,7 +59,7 @@ def _same_code(one: Reading, other: Reading) -> bool:
     return _code_of(one) == _code_of(other)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _code_of(reading: Reading) -> tuple[str, ...]:
     marks = (token for token in reading.tokens if not token[0].isalnum() and token not in known.PLAIN_MARKS)
     odd = (token.rstrip(".,-") for token in reading.tokens if len(token) > 1 and _is_code(token))
@@ -77,7 +78,7 @@ def _same_numbers(one: Reading, other: Reading) -> bool:
     return _numbers_of(one) == _numbers_of(other)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _numbers_of(reading: Reading) -> tuple[str, ...]:
     found: list[str] = []
     for word in reading.words:
@@ -98,7 +99,7 @@ def _numbers_of(reading: Reading) -> tuple[str, ...]:
 def _groups(table: Mapping[str, str]) -> Callable[[Reading, Reading], bool]:
     """Return a guard: what `table` knows of the words of two texts must be the same."""
 
-    @lru_cache(maxsize=4_096)
+    @remembered(_REMEMBERED)
     def known_of(reading: Reading) -> frozenset[str]:
         return frozenset(table[word] for word in reading.words if word in table)
 
@@ -112,7 +113,7 @@ def _same_units(one: Reading, other: Reading) -> bool:
     return _units_of(one) == _units_of(other)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _units_of(reading: Reading) -> frozenset[str]:
     words = {known.UNITS[word] for word in reading.words if word in known.UNITS}
     signs = {known.UNITS[token] for token in reading.tokens if not token[0].isalnum() and token in known.UNITS}
@@ -127,7 +128,7 @@ def _same_negation(one: Reading, other: Reading) -> bool:
     return _negations(one) == _negations(other)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _negations(reading: Reading) -> tuple[bool, frozenset[str]]:
     words = reading.words
     limits = frozenset(known.LIMITS[word] for word in words if word in known.LIMITS)
@@ -146,12 +147,12 @@ def _same_names(one: Reading, other: Reading) -> bool:
     return _names_of(one) <= _may_name(other) and _names_of(other) <= _may_name(one)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _may_name(reading: Reading) -> set[str]:
     return {word.removesuffix("'s") for word in (*reading.words, *reading.tokens)}
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _names_of(reading: Reading) -> frozenset[str]:
     words = [token for token in reading.tokens if token[0].isalpha()]
     if not any(any(map(str.islower, word)) for word in words):
@@ -177,7 +178,7 @@ def _same_persons(one: Reading, other: Reading) -> bool:
     return not first or not second or first == second
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _persons_of(reading: Reading) -> frozenset[str]:
     return frozenset(known.PERSONS[word] for word in reading.words if word in known.PERSONS)
 
@@ -210,7 +211,7 @@ def _same_order(one: Reading, other: Reading) -> bool:
     return turned and all(first[word] == second[word] for word in shared)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(_REMEMBERED)
 def _roles_of(reading: Reading) -> Mapping[str, str]:
     """Return each word that says something and stands there once, in order, with the preposition that it stands behind."""
     found: dict[str, str] = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from session_router.cache.remembering import forget
 from session_router.cache.vectors import GRAPH_ABOVE, VectorIndex
 
 if TYPE_CHECKING:
@@ -157,6 +158,7 @@ class VectorIndexes:
 
     def _erased(self, partition: str, held: _Held, standing: Standing) -> _Held | None:
         """Remove what was erased from memory; a graph cannot, and is built anew."""
+        forget()
         gone = held.index.numbers() - frozenset(self._rows.numbers(partition))
         if not held.index.remove(gone):
             with self._guard:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
+
+from session_router.cache.remembering import remembered
 
 # Between two bars: the first word against each of the others.
 _GROUPS = (
@@ -144,7 +146,7 @@ def _table() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def are_opposite(one: str, other: str) -> bool:
     """Whether two words, in small letters, are opposites, by a list of some languages and by how they begin and end."""
     table = _table()
@@ -173,7 +175,7 @@ def _rest(word: str, *, begins: str = "", ends: str = "") -> str:
 _ENDINGS: Final = (("ies", "y"), ("ied", "y"), ("ing", ""), ("ing", "e"), ("es", ""), ("ed", ""), ("d", ""), ("s", ""), ("ly", ""))
 
 
-@lru_cache(maxsize=8_192)
+@remembered(8_192)
 def _forms(word: str) -> frozenset[str]:
     """Return `word`, and what it may be a form of in English."""
     found = {word}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from session_router.cache.guard_words import ASKING, HOW
+from session_router.cache.remembering import remembered
 from session_router.cache.text_forms import composed
 from session_router.cache.wordings import written_out
 
@@ -57,7 +57,7 @@ class Reading:
     content: tuple[str, ...]
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered(_REMEMBERED)
 def reading_of(text: str) -> Reading:
     """Take a text apart. Contractions are written out."""
     whole = composed(text)
@@ -80,7 +80,7 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("e") else word  # noqa: PLR2004 -- letters
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered(_REMEMBERED)
 def asking_of(reading: Reading) -> str | None:
     """Return what a text asks for: who, when, where, why, how, how many and the like; `None` when it does not say."""
     for word, after in zip(reading.words, [*reading.words[1:], ""], strict=False):

@@ -18,6 +18,7 @@ from session_router.cache.keeping import entry_of, is_broken, is_unfit, unkept
 from session_router.cache.memory_rows import MemoryEntryRows
 from session_router.cache.partition import Partitions
 from session_router.cache.parts import Foundations, parts_of
+from session_router.cache.remembering import forget
 from session_router.cache.settings import CacheSettings
 from session_router.cache.similar import hit_of, unit_vector
 from session_router.cache.steps import Embed, WaitFor, Work, adrive, drive
@@ -136,12 +137,15 @@ class SemanticCache:
     def erase(self, subject: str, *, now: float) -> int:
         """Remove rows, vectors and keys of everything about `subject`, and refuse writers in flight; return the number of entries.
 
+        What this process remembers of texts goes as well, and in others when their indexes notice the erasure.
+
         Raises:
             StoreError: It is not certain that all was removed: ask again.
         """
         removed = self._rows.erase(subject, at=now + self._settings.clock_skew_seconds)
         parts = self._here()
         parts.audits.forget_subject(subject)
+        forget()
         if parts.indexes is not None:
             parts.indexes.erased()
         self._counts.add("erased")

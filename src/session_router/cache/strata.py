@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.rows import Note
@@ -78,21 +79,31 @@ class Strata:
         return sum(name.startswith(self._prefix) for name in self._rows.notes()) < self._target.strata
 
     def _read(self, name: str, note: Note | None) -> Wager:
-        if note is None or not self._is_sealed(name, note):
-            return Wager(target=self._target)
-        try:
-            return Wager.from_plain(json.loads(note.payload)["wager"])
-        except (ValueError, KeyError, TypeError, ConfigurationError):
-            return Wager(target=self._target)
+        found = _wager_of(note.payload) if note is not None and self._is_sealed(name, note) else None
+        return found or Wager(target=self._target)
 
     def _name(self, stratum: Stratum) -> str:
-        return self._prefix + hashlib.sha256(_written(stratum.to_plain())).hexdigest()
+        return self._prefix + _digest(stratum)
 
     def _is_sealed(self, name: str, note: Note) -> bool:
         return self._codec.same(self._seal(name, note.payload), note.seal)
 
     def _seal(self, name: str, payload: bytes) -> bytes:
         return self._codec.seal(payload, name.encode("ascii"))
+
+
+# Every look-up that comes this far asks for one of a few strata, and most find it as the one before did.
+@lru_cache(maxsize=256)
+def _digest(stratum: Stratum) -> str:
+    return hashlib.sha256(_written(stratum.to_plain())).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _wager_of(payload: bytes) -> Wager | None:
+    try:
+        return Wager.from_plain(json.loads(payload)["wager"])
+    except (ValueError, KeyError, TypeError, ConfigurationError):
+        return None
 
 
 def _written(plain: object) -> bytes:

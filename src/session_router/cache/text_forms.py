@@ -7,11 +7,12 @@ where it knows less: in doubt the content form is the exact form, and the exact 
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 from unicodedata import decomposition, normalize
 
 from session_router.cache import wordings
+from session_router.cache.remembering import remembered
 
 _REMEMBERED: Final = 8_192
 """Words. Most words of a question stood in others before."""
@@ -129,7 +130,7 @@ def _small_loud_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- 
     return word.lower() if not behind_number and _PLAIN_WORD.fullmatch(word) else word
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered(_REMEMBERED)
 def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likewise
     found = None if behind_number else _PLAIN_WORD.fullmatch(word)
     if found is None:

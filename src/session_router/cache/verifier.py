@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import exp, log, log1p
 from typing import TYPE_CHECKING, Final, Protocol
 
 from session_router.cache.readings import asking_of, reading_of
+from session_router.cache.remembering import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
     ]
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered(_REMEMBERED)
 def _sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
     """Return content words and trigrams."""
     text = f" {' '.join(reading.words[:READ_WORDS])} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from session_router.cache.judge import CLOSED_WORDS, Verdict
 from session_router.cache.memory_rows import MemoryEntryRows
 from session_router.cache.neighbours import agreement
+from session_router.cache.readings import Reading
 from session_router.cache.rows import Note
 from session_router.cache.semantic import SemanticCache
 from session_router.cache.settings import CacheSettings
@@ -332,3 +334,15 @@ def test_work_does_not_grow_with_answers() -> None:
     started = time.process_time()
     cache.look_up(a_question("How 9 do I reset my password?"))
     assert time.process_time() - started < 30
+
+
+def test_an_erasure_forgets_what_was_read_of_texts() -> None:
+    cache = a_cache()
+    secret = a_question("How do I reset the password of Zebulon?", tag=Tag(subjects=frozenset({"s1"})))
+    cache.store(secret, an_answer())
+    cache.look_up(replace(secret, text="How can I reset the password of Zebulon?"))
+    gc.collect()
+    assert any("Zebulon" in reading.text for reading in gc.get_objects() if isinstance(reading, Reading))
+    cache.erase("s1", now=NOW)
+    gc.collect()
+    assert not any("Zebulon" in reading.text for reading in gc.get_objects() if isinstance(reading, Reading))

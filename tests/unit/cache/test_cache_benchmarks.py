@@ -1,0 +1,107 @@
+"""The arithmetic of the cache benchmarks: certificates, thresholds and what they are judged on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks._cache_answers import CONTENT, EXACT, NONE, Answers, Method
+from benchmarks._cache_certificates import ONE, certified_after, drawn
+from benchmarks._cache_judging import always, at_most, certified, in_hindsight
+from benchmarks._cache_peers import ExactCache
+from benchmarks._cache_sets import Item, LookUps
+from session_router.core.wager import Audit, Wager
+
+ENTRIES = 800
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    share=st.sampled_from([0.0, 0.002, 0.0101, 0.05]),
+    later=st.sampled_from([0, 3, 19]),
+    steady=st.sampled_from([1.0, 0.5, 0.1]),
+)
+def test_histories_of_bad_entries_are_wagers(seed: int, share: float, later: int, steady: float) -> None:
+    bad = drawn(share, entries=ENTRIES, seed=seed, later=later, steady=steady, runs=1)
+    places = {int(place): number for number, place in enumerate(bad.place[0])}
+    wager, after = Wager(target=ONE), 0
+    for entry in range(ENTRIES):
+        number = places.get(entry)
+        wager = wager.observed(Audit(wrong=float(number is not None and bad.first[0, number])))
+        if wager.certified:
+            after = entry + 1
+            break
+        for place in range(later):
+            found = number is not None and bad.later[0, number, place]
+            wager = wager.observed(Audit(wrong=float(found), earlier=place + 1))
+    assert certified_after(ONE, bad, entries=ENTRIES).tolist() == [after]
+
+
+def answers(score: list[float], right: list[bool], tier: list[int] | None = None) -> Answers:
+    method = Method(score=np.array(score), right=np.array(right), entry=np.arange(len(score)))
+    tiers = np.array(tier or [NONE] * len(score))
+    formed = Method(score=(tiers < NONE).astype(float), right=np.array(right), entry=np.arange(len(score)))
+    return Answers(
+        same_text=method,
+        tier=tiers,
+        formed=formed,
+        methods={"plain": method, "ours": method},
+        unlike=np.zeros((0, 2)),
+        within_reach=np.ones(len(score), dtype=bool),
+    )
+
+
+def test_a_threshold_is_chosen_on_the_other_half() -> None:
+    # Even places are right down to 0.5; odd ones only down to 0.9.
+    score = [0.95, 0.95, 0.6, 0.6, 0.55, 0.5]
+    right = [True, True, True, False, True, False]
+    found = answers(score, right)
+    judged = at_most(0.01, found.methods["plain"], found, forms=False)
+    # The half that is right is served by the strict threshold of the other, and the other by its lax one.
+    assert judged.thresholds == (0.95, 0.55)
+    assert (judged.hits, judged.wrong) == (1 + 2, 1)
+    best = in_hindsight(0.01, found.methods["plain"], found)
+    assert (best.hits, best.wrong) == (2, 0)
+    assert always(found.methods["plain"], found, threshold=0.6).hits == 4
+
+
+def test_equal_scores_are_served_together_or_not_at_all() -> None:
+    found = answers([0.9] * 6, [True, True, True, True, True, False])
+    assert in_hindsight(0.01, found.methods["plain"], found).hits == 0
+
+
+def test_forms_are_served_whatever_is_chosen() -> None:
+    found = answers([0.1, 0.1, 0.9, 0.9], [True, False, False, False], [EXACT, CONTENT, NONE, NONE])
+    judged = at_most(0.01, found.methods["ours"], found, forms=True)
+    assert judged.tiers == {"exact": (1, 0), "content": (1, 1), "similar": (0, 0)}
+    assert judged.bound == pytest.approx(0.9747, abs=1e-4)
+
+
+def test_requests_in_order_earn_a_certificate() -> None:
+    count = 1_000
+    judged, wagers = certified(0.01, (found := answers([0.999] * count, [True] * count)).methods["ours"], found)
+    assert [wager.certified for wager in wagers] == [False, False, False, True]
+    # All before it were audited, all after it served.
+    assert judged.hits == count - wagers[-1].entries
+    judged, _ = certified(0.01, (found := answers([0.999] * count, [number % 20 > 0 for number in range(count)])).methods["ours"], found)
+    assert judged.hits == 0
+
+
+def test_what_is_right() -> None:
+    stored = [Item(text="I need a car.", answer="1"), Item(text="I need a cab", answer="2")]
+    for same_text, expected in ((True, True), (False, False)):
+        found = LookUps(name="", stored=stored, asked=[], closed=True, same_text=same_text)
+        assert found.right(Item(text="i need a  car", answer="3"), 0) is expected
+        assert found.right(Item(text="Taxi!", answer="2"), 1)
+        assert not found.right(Item(text="Taxi!", answer="2"), -1)
+
+
+def test_the_exact_cache_compares_texts() -> None:
+    cache = ExactCache([Item(text="One?", answer="1"), Item(text="One?", answer="1", partition="p")])
+    found = [
+        cache.look_up(Item(text=text, answer=None, partition=partition)) for text, partition in (("One?", ""), ("One?", "p"), ("one?", ""))
+    ]
+    assert found == [0, 1, -1]
