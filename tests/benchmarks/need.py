@@ -123,7 +123,7 @@ def attacks(run: Run) -> None:
     from benchmarks._need_watch import upgrade_watch_figures
 
     if run.quick:
-        print_forced(prompts=20, queries=20, clean=400, limits_from=1_000, fitted=1_500)
+        print_forced(prompts=20, queries=20, clean=400, limits_on=1_000, fitted=1_500)
         upgrade_watch_figures(sessions=20)
     else:
         print_forced()
