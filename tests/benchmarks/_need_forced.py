@@ -23,6 +23,7 @@ from session_router.core.model import ModelName
 from session_router.embedders.static import StaticEmbedder
 from session_router.fitting import FitSettings, OutcomeFile, fit_outcomes
 from session_router.scorers.fitted import FittedScorer
+from session_router.scorers.guard_limits import limits_from
 from session_router.scorers.guarded import GuardedScorer
 from session_router.scorers.lexical import LexicalScorer
 
