@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+# The matrices are small. Threads that wait for one another take longer than the work, where others work on the same cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks._figure import SHARED, missing, say
 from benchmarks._need_certified import print_refusals
