@@ -23,6 +23,7 @@ from session_router.core.model import ModelName
 from session_router.embedders.static import StaticEmbedder
 from session_router.fitting import FitSettings, OutcomeFile, fit_outcomes
 from session_router.scorers.fitted import FittedScorer
+from session_router.scorers.guard_limits import limits_from
 from session_router.scorers.guarded import GuardedScorer
 from session_router.scorers.lexical import LexicalScorer
 
@@ -62,7 +63,7 @@ LONG_PROMPTS: Final = 50
 
 
 def print_forced(
-    *, prompts: int = PROMPTS, queries: int = 100, clean: int = CLEAN, limits_from: int = LIMITS_FROM, fitted: int = FITTED
+    *, prompts: int = PROMPTS, queries: int = 100, clean: int = CLEAN, limits_on: int = LIMITS_FROM, fitted: int = FITTED
 ) -> None:
     """Print what an attacker gets.
 
@@ -70,11 +71,11 @@ def print_forced(
         prompts: Questions that are attacked.
         queries: Texts that may be scored for each.
         clean: Questions that false alarms are counted on.
-        limits_from: Questions that the limits of the lexical scorer are set from.
+        limits_on: Questions that the limits of the lexical scorer are set from.
         fitted: Questions whose outcomes are fitted to.
     """
     texts = clean_prompts()
-    attacked, others, known, rest = _parts(texts, (prompts, clean, limits_from))
+    attacked, others, known, rest = _parts(texts, (prompts, clean, limits_on))
     lexical = LexicalScorer()
     scorers: dict[str, tuple[Scorer, Scorer]] = {
         "lexical": (lexical, GuardedScorer(lexical, limits=limits_from(lexical, MODELS, known))),

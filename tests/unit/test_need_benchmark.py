@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import partial
 from html.parser import HTMLParser
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from benchmarks import _need_sessions
 from benchmarks._need_attacks import Answer, HillClimb, Pair, Place
-from benchmarks._need_certified import NOWHERE, certified, share_under_served, split_and_judged, uncertified, violations
+from benchmarks._need_certified import (
+    NOWHERE,
+    Let,
+    certified,
+    print_refusals,
+    share_under_served,
+    split_and_judged,
+    uncertified,
+    violations,
+)
 from benchmarks._need_discrimination import Told, cross_fitted
 from benchmarks._need_families import CHEAP, STRONG, Family, joined, without_texts_of
 from benchmarks._need_frontier import Outcomes, shares
@@ -201,6 +211,20 @@ class Spy:
         assert len(family.texts) == len(fitted) + len(asked)
         self.seen.append((set(fitted.tolist()), set(asked.tolist())))
         return Said(ranks=np.zeros((len(asked), 2)), fails=np.zeros(len(asked)))
+
+
+def test_a_gate_that_lets_anything_through_misses_its_target(capsys: pytest.CaptureFixture[str]) -> None:
+    print_refusals(
+        "here", {"easy": Let(own=0.5, blind=0.05), "hard": Let(own=0.0, blind=0.3, foreign=0.2), "other": Let(own=0.0, blind=0.2)}
+    )
+    rows = {row["figure"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    found = {name: (row["value"], row["met"], row["n"]) for name, row in rows.items()}
+    assert found == {
+        "gate_downgrades_here": (0.5, False, 3),
+        "gate_downgrades_here_blind_breaks_alpha": (0.0, True, 2),
+        "gate_downgrades_here_foreign_certificate": (0.2, False, 1),
+    }
+    assert "easy 50.0% (blind 0.050 under-served)" in rows["gate_downgrades_here"]["note"]
 
 
 def test_nobody_is_fitted_to_a_question_like_the_one_they_are_asked_about() -> None:

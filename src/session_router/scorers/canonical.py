@@ -106,9 +106,14 @@ def _until(pieces: Iterable[str], enough: int) -> list[str]:
 
 
 def _few_marks(text: str) -> str:
-    marks = "".join(sorted(character for character in set(text) if combining(character) or character in _BECOME_MARKS))
+    marks = {character for character in set(text) if combining(character) or character in _BECOME_MARKS}
     if not marks:
         return text
-    mark = f"[{marks}]"
-    # Looking behind the first one says that it is the first: no run is read twice.
-    return re.sub(f"({mark}(?<!{mark}{mark}){mark}{{{MAXIMUM_MARKS - 1}}}){mark}+", r"\1", text)
+    # No expression: to compile one for the marks of each text would take longer than to read it.
+    kept: list[str] = []
+    run = 0
+    for character in text:
+        run = run + 1 if character in marks else 0
+        if run <= MAXIMUM_MARKS:
+            kept.append(character)
+    return "".join(kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from session_router.scorers.corrections import READ_CHARACTERS, is_correction
 from session_router.scorers.lexical import has_code, marks_of_work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,19 +46,23 @@ _SPOKEN_QUESTION = re.compile(
 _QUESTION_MARKS = "?\uff1f\u061f\u037e"
 
 
-def features_of(question: Question) -> NDArray[np.float64]:
-    """Describe `question` by numbers.
+def features_of(questions: Sequence[Question]) -> NDArray[np.float64]:
+    """Describe each of `questions` by numbers.
 
-    Equal questions give equal numbers, and nothing but the question counts: no clock, no tool output, no other session.
+    Equal questions give equal numbers, whoever else is asked about, and nothing but the question counts: no clock, no tool output, no
+    other session.
 
     Args:
-        question: In canonical form: that bounds the work. Of longer texts the beginning counts.
+        questions: In canonical form: that bounds the work. Of longer texts the beginning counts. What some have in common besides their
+            texts is looked at once.
 
     Returns:
-        Shape (len(FEATURES),), in the order of `FEATURES`; each in [0, 1].
+        Shape (len(questions), len(FEATURES)), in the order of `FEATURES`; each in [0, 1].
     """
-    found = {**_of_text(question.text[:MAXIMUM_CHARACTERS]), **_of_session(question)}
-    return np.array([found[name] for name in FEATURES], dtype=np.float64)
+    sessions = [replace(question, text="") for question in questions]
+    known = {session: _of_session(session) for session in set(sessions)}
+    rows = [_of_text(question.text[:MAXIMUM_CHARACTERS]) | known[session] for question, session in zip(questions, sessions, strict=True)]
+    return np.array([[row[name] for name in FEATURES] for row in rows], dtype=np.float64).reshape(len(rows), len(FEATURES))
 
 
 def _of_text(text: str) -> dict[str, float]:

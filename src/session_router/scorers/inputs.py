@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from session_router.scorers.canonical import canonical_text
 from session_router.scorers.corrections import READ_CHARACTERS
 from session_router.scorers.features import READ_TEXTS, features_of
@@ -14,6 +12,7 @@ from session_router.scorers.features import READ_TEXTS, features_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from session_router.core.need import Question
@@ -34,12 +33,17 @@ class Inputs:
 
 def inputs_of(questions: Sequence[Question]) -> Inputs:
     """Read `questions` in canonical form: how a text is encoded, and what nobody sees of it, does not count."""
-    read = [canonical_question(question) for question in questions]
-    return Inputs(texts=tuple(question.text for question in read), features=np.stack([features_of(question) for question in read]))
+    # The windows of one text have all but the text in common.
+    recent = {texts: _canonical_recent(texts) for texts in {question.recent for question in questions}}
+    read = [replace(question, text=canonical_text(question.text), recent=recent[question.recent]) for question in questions]
+    return Inputs(texts=tuple(question.text for question in read), features=features_of(read))
 
 
 def canonical_question(question: Question) -> Question:
     """Return `question` with its texts in canonical form: of the turns before the last eight, and of each its beginning."""
+    return replace(question, text=canonical_text(question.text), recent=_canonical_recent(question.recent))
+
+
+def _canonical_recent(texts: Sequence[str]) -> tuple[str, ...]:
     # Only who corrects, and how much was typed, counts of them.
-    recent = tuple(canonical_text(text, beginning=READ_CHARACTERS - 1, end=0) for text in question.recent[-READ_TEXTS:])
-    return replace(question, text=canonical_text(question.text), recent=recent)
+    return tuple(canonical_text(text, beginning=READ_CHARACTERS - 1, end=0) for text in texts[-READ_TEXTS:])

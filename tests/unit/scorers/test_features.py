@@ -34,12 +34,12 @@ QUESTIONS = st.builds(
 
 
 def feature(name: str, text: str = "hello", **context: Any) -> float:
-    return float(features_of(Question(text=text, **context))[FEATURES.index(name)])
+    return float(features_of([Question(text=text, **context)])[0, FEATURES.index(name)])
 
 
 @given(QUESTIONS)
 def test_whatever_is_asked_every_feature_is_a_share(question: Question) -> None:
-    found = features_of(question)
+    (found,) = features_of([question])
     assert found.shape == (len(FEATURES),)
     assert np.isfinite(found).all()
     assert ((found >= 0) & (found <= 1)).all()
@@ -47,14 +47,24 @@ def test_whatever_is_asked_every_feature_is_a_share(question: Question) -> None:
 
 @given(QUESTIONS)
 def test_equal_questions_have_equal_features(question: Question) -> None:
-    assert features_of(question).tobytes() == features_of(replace(question)).tobytes()
+    assert features_of([question]).tobytes() == features_of([replace(question)]).tobytes()
     assert inputs_of([question, question]).features[1].tobytes() == inputs_of([question]).features[0].tobytes()
+
+
+@given(st.lists(QUESTIONS, min_size=1, max_size=4), st.lists(TEXTS, max_size=3))
+def test_who_else_is_asked_about_changes_nothing(questions: list[Question], texts: list[str]) -> None:
+    every = [*questions, *(replace(questions[0], text=text) for text in texts)]
+    found = inputs_of(every)
+    for place, question in enumerate(every):
+        alone = inputs_of([question])
+        assert alone.texts[0] == found.texts[place]
+        assert alone.features[0].tobytes() == found.features[place].tobytes()
 
 
 def test_huge_numbers_are_bounded_too() -> None:
     huge = Question(text="x", turn=10**400, tools=10**400, tool_errors=10**400, turns_since_switch=10**400)
-    assert ((features_of(huge) >= 0) & (features_of(huge) <= 1)).all()
-    assert np.isfinite(features_of(Question(text="x", segment_calls=math.inf))).all()
+    assert ((features_of([huge]) >= 0) & (features_of([huge]) <= 1)).all()
+    assert np.isfinite(features_of([Question(text="x", segment_calls=math.inf)])).all()
 
 
 def test_every_field_of_the_question_counts() -> None:
@@ -66,7 +76,7 @@ def test_every_field_of_the_question_counts() -> None:
     }  # fmt: skip
     assert set(others) == {field.name for field in fields(Question)}
     for name, value in others.items():
-        assert features_of(plain).tobytes() != features_of(replace(plain, **{name: value})).tobytes(), name
+        assert features_of([plain]).tobytes() != features_of([replace(plain, **{name: value})]).tobytes(), name
 
 
 @pytest.mark.parametrize(
@@ -164,7 +174,7 @@ def test_what_nobody_sees_does_not_count() -> None:
     plain, hidden = Question(text="debug this", recent=("still not",)), Question(text="de\u200bbug\u202e this", recent=("st\u200bill not",))
     assert canonical_question(plain) == canonical_question(hidden)
     assert inputs_of([plain]).features.tobytes() == inputs_of([hidden]).features.tobytes()
-    assert features_of(plain).tobytes() != features_of(hidden).tobytes()
+    assert features_of([plain]).tobytes() != features_of([hidden]).tobytes()
 
 
 @pytest.mark.parametrize("character", ["a", "é", "漢", "\ufdfa", "😀", "a\u0301", "a ", "क\u093c"])

@@ -14,6 +14,8 @@ from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Need, Question, alarm_in
 from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
+from session_router.scorers import features
+from session_router.scorers.features import READ_TEXTS
 from session_router.scorers.fitted import FittedScorer
 from session_router.scorers.guard_limits import Guard, GuardLimits
 from session_router.scorers.guarded import GuardedScorer
@@ -71,6 +73,19 @@ async def test_sync_is_async_in_one_batch() -> None:
     question = Question(text=ATTACKED, turn=1)
     assert await scorer.ascore(question, MODELS) == scorer.score(question, MODELS)
     assert len(embedder.asked) == 2 * (1 + len(WINDOWS)) + 1
+
+
+def test_the_turns_before_are_looked_at_once_and_not_for_each_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def look(text: str) -> bool:
+        looked.append(text)
+        return False
+
+    monkeypatch.setattr(features, "is_correction", look)
+    before = tuple(f"no, that's wrong {number}" for number in range(20))
+    FittedScorer(FIT, WordEmbedder()).score(Question(text=ATTACKED, recent=before, turn=1), MODELS)
+    assert len(looked) == 1 + len(WINDOWS) + READ_TEXTS
 
 
 def test_who_else_is_a_candidate_changes_no_score() -> None:
