@@ -141,6 +141,7 @@ def ratio_figure(name: str, found: Answers, judged: dict[str, Judged]) -> None:
     forms = ours.tiers["exact"][0] + ours.tiers["content"][0]
     reachable, needed = int(found.within_reach.sum()), 2 * max(1, plain.hits)
     of = reachable - forms
+    too_often = lower_bound(ours.wrong, ours.hits, delta=DELTA) > LIMITS["1pct"]
     missing_ones = (
         "which they reach alone"
         if needed <= forms
@@ -150,7 +151,7 @@ def ratio_figure(name: str, found: Answers, judged: dict[str, Judged]) -> None:
     )
     figure(
         f"over_plain_threshold_{name}",
-        round(ours.hits / max(1, plain.hits), 3),
+        None if too_often else round(ours.hits / max(1, plain.hits), 3),
         unit="ratio of hit rates",
         n=ours.requests,
         target=">= 2",
@@ -159,7 +160,8 @@ def ratio_figure(name: str, found: Answers, judged: dict[str, Judged]) -> None:
             "plain": round(plain.rate, 4),
             "ours over plain in hindsight": round(ours.hits / max(1, hindsight.hits), 3),
         },
-        note=f"at <= 1 % wrong; ours: {ours.told()}; plain: {plain.told()}"
+        note=("not the same error: ours is wrong too often; " if too_often else "")
+        + f"at <= 1 % wrong; ours: {ours.told()}; plain: {plain.told()}"
         + ("; no hit counts as one" if not plain.hits else "")
         + f"; twice plain are {needed} hits: {forms} are alike by form, and there are {max(0, of)} more requests with a right answer among "
         f"their neighbours, {missing_ones}",

@@ -67,6 +67,7 @@ def reading_of(text: str) -> Reading:
     return Reading(text=whole, tokens=tokens, words=words, content=content)
 
 
+@remembered(2 * _REMEMBERED)
 def stem(word: str) -> str:
     """Return `word` without the commonest endings of English: the same for most forms of one word."""
     if not word.isalpha():

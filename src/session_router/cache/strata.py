@@ -33,6 +33,7 @@ class Strata:
 
     def __init__(self, rows: EntryRows, codec: EntryCodec, target: Target) -> None:
         self._rows, self._codec, self._target = rows, codec, target
+        self._unaudited = Wager(target=target)
         self._prefix = "stratum " + hashlib.sha256(_written(target.to_plain())).hexdigest()[:16] + " "
 
     def wager(self, stratum: Stratum) -> Wager:
@@ -80,7 +81,7 @@ class Strata:
 
     def _read(self, name: str, note: Note | None) -> Wager:
         found = _wager_of(note.payload) if note is not None and self._is_sealed(name, note) else None
-        return found or Wager(target=self._target)
+        return found or self._unaudited
 
     def _name(self, stratum: Stratum) -> str:
         return self._prefix + _digest(stratum)
