@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from session_router.stores import redis_calls
 from session_router.stores.redis import RedisSessionStore
+from session_router.stores.redis_rows import COMMIT
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing import SharedSessionStoreSuite
 from support.redis_servers import MASTER, cluster, sentinel_set, standalone
@@ -69,3 +72,16 @@ class TestCluster(RedisSuite):
     @pytest.fixture
     def servers(self, nodes: RedisServers) -> RedisServers:
         return nodes
+
+
+WITHOUT_A_CHECK = COMMIT.replace("elseif head ~= expected then", "elseif head == 'never' then")
+
+
+@pytest.mark.xdist_group("redis-standalone")
+@pytest.mark.parametrize("law", ["test_stale_commit_is_refused", "test_threads_race_and_one_wins_each_version"])
+def test_the_suite_fails_for_a_script_that_does_not_compare(server: RedisServers, monkeypatch: pytest.MonkeyPatch, law: str) -> None:
+    assert WITHOUT_A_CHECK != COMMIT
+    monkeypatch.setattr(redis_calls, "COMMIT", WITHOUT_A_CHECK)
+    monkeypatch.setattr(redis_calls, "COMMIT_DIGEST", hashlib.sha1(WITHOUT_A_CHECK.encode()).hexdigest())  # noqa: S324 -- as Redis does
+    with RedisSessionStore(server, key=KEY, budget_seconds=PATIENT_SECONDS) as store, pytest.raises(AssertionError):
+        getattr(RedisSuite(), law)(store)

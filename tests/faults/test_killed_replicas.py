@@ -25,6 +25,7 @@ def test_a_thousand_kill_points(tmp_path: Path) -> None:
     # There was something that could have gone wrong.
     assert min(counts["killed_in_mid_loop"], counts["killed_between_a_tool_and_its_result"], counts["switches"], counts["degraded"]) > 20
     assert counts["decisions"] > KILLS
+    assert counts["decisions"] - counts["degraded"] > 100
     assert (counts["wrong"], counts["invented_results"], counts["without_audit_record"]) == (0, 0, 0)
 
 
