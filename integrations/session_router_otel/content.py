@@ -26,7 +26,7 @@ def wanted() -> bool:
 
 def as_json(messages: Sequence[BaseMessage]) -> str:
     """Return messages in the form of the conventions; what is no text is named by its kind only."""
-    return json.dumps([_plain(message) for message in messages], ensure_ascii=False)
+    return json.dumps([_plain(message) for message in messages], ensure_ascii=False, default=str)
 
 
 def _plain(message: BaseMessage) -> dict[str, Any]:

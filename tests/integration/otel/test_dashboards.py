@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from session_router import Router
 
+pytestmark = pytest.mark.xdist_group("prometheus")
+
 QUERIES: Final = [query.expression for panel in PANELS for query in panel.queries]
 
 

@@ -22,9 +22,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterMiddleware
 from session_router_otel import exporting, instrument, uninstrument
+from session_router_otel.conventions import CAPTURE_CONTENT
 from support.agents import TOOLS, RestlessScorer, Stage, asks, call, staged
 
 sys.path.append(str(Path(__file__).parents[3] / "tools"))
+from trace_demo.__main__ import PROJECT as PROJECT_OF_THE_DEMO
+from trace_demo.__main__ import pages, play
 from trace_demo.server import PROGRAM, phoenix
 
 if TYPE_CHECKING:
@@ -167,3 +170,14 @@ def graphql(seen: Seen, condition: str) -> list[str]:
 def test_a_saved_query_finds_something(seen: Seen, saved: dict[str, str]) -> None:
     found, everything = graphql(seen, saved["filter"]), graphql(seen, "")
     assert 0 < len(found) < len(everything)
+
+
+def test_the_demo_finds_its_sessions_again(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CAPTURE_CONTENT, "")
+    address = str(seen.client.base_url).rstrip("/")
+    play(address)
+    found = pages(address)
+    assert sorted(found) == ["order-and-fault", "race-condition", "refund"]
+    assert {seen.client.get(page).status_code for page in found.values()} == {200}
+    sessions = seen.client.get(f"/v1/projects/{PROJECT_OF_THE_DEMO}/sessions").json()["data"]
+    assert sorted(len(one["traces"]) for one in sessions) == [3, 4, 4]

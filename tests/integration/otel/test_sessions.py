@@ -189,3 +189,19 @@ print(one.route(call_of(human("a"))).action.value, "langgraph" in sys.modules)
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})  # noqa: S603 -- ours
     assert ran.stdout.split() == ["keep", "False"]
+
+
+def test_what_was_patched_is_put_back() -> None:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.pregel import Pregel
+
+    before = Pregel.stream, Pregel.astream, BaseChatModel.agenerate
+    one, two = router(), router()
+    exported = Exported()
+    with exported.of(one):
+        with exported.of(two):
+            assert Pregel.stream is not before[0]
+        assert Pregel.stream is not before[0]
+    assert (Pregel.stream, Pregel.astream, BaseChatModel.agenerate) == before
+    with exported.of(one, agent_spans=False):
+        assert (Pregel.stream, Pregel.astream, BaseChatModel.agenerate) == before
