@@ -13,7 +13,9 @@ from session_router.cache.judge import Verdict
 from session_router.cache.text_forms import exact_form
 from session_router.core.checking import check_kind, check_number
 from session_router.core.pricing import USD, Prices, Usage, call_cost
+from session_router.errors import ConfigurationError
 from session_router_langchain.messages import BYTES_PER_TOKEN, canonical
+from session_router_langchain.models import chat_model_of
 from session_router_langchain.outcomes import usage_of
 from session_router_langchain.prompts import tells_all
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from session_router.core.cached import CachedAnswer
+    from session_router.core.model import ModelName, ModelSpec
 
 logger = logging.getLogger("session_router.cache")
 
@@ -114,6 +117,18 @@ class ChatModelJudge:
             read = sum(len(str(message.content).encode("utf-8", "surrogatepass")) for message in prompt)
             usage = Usage(input=-(-read // BYTES_PER_TOKEN), output=-(-len(said.text) // BYTES_PER_TOKEN))
         return call_cost(self._prices, usage)
+
+
+def judge_of(name: ModelName, spec: ModelSpec) -> ChatModelJudge:
+    """Make a judge of one route, for a configuration that names it.
+
+    Raises:
+        ConfigurationError: No chat model can be built of it, or it has no price.
+        MissingExtra: A provider string needs `langchain`, which is not installed.
+    """
+    if spec.prices is None:
+        raise ConfigurationError(key=f"prices.{name}", value=None, rule="give the judge's prices: what an audit costs is limited.")
+    return ChatModelJudge(chat_model_of(name, spec, {}), prices=spec.prices)
 
 
 def _asked(fence: str, question: str, answers: tuple[tuple[str, str], ...]) -> str:

@@ -63,7 +63,7 @@ class ChatModels:
             specs: dict[ModelName, ModelSpec] = {}
             for name, spec in self._router.models.items():
                 if name not in self._built:
-                    self._built[name] = _build(name, spec, self._defaults)
+                    self._built[name] = chat_model_of(name, spec, self._defaults)
                 specs[name] = found_out(name, spec, self._built[name])
             self._router.describe(specs)
             self._complete = True
@@ -74,7 +74,18 @@ class ChatModels:
         return self._router.models
 
 
-def _build(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> BaseChatModel:
+def chat_model_of(name: ModelName, spec: ModelSpec, defaults: Mapping[str, Any]) -> BaseChatModel:
+    """Build the chat model of one route.
+
+    Args:
+        name: The route.
+        spec: What it is; a chat model is returned as it is.
+        defaults: Settings for building from a provider string; those of `spec` win.
+
+    Raises:
+        ConfigurationError: It is neither a chat model nor a string that a provider answers to.
+        MissingExtra: A provider string needs `langchain`, which is not installed.
+    """
     if isinstance(spec.model, BaseChatModel):
         return spec.model
     if not isinstance(spec.model, str):

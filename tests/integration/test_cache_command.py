@@ -114,6 +114,13 @@ def test_purge_and_erase(config: Path) -> None:
     assert command("cache", "purge", "--all", "--config", config) == (0, "1 entry removed, 0 kept\n")
 
 
+def test_a_model_of_the_configuration_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    judged = load_router(configured(tmp_path / "a.toml", '[cache]\njudge = "fast"\n')).cache
+    plain = load_router(configured(tmp_path / "b.toml", "[cache]\n")).cache
+    assert [type(cache._foundations.judge).__name__ for cache in (judged, plain)] == ["ChatModelJudge", "ClosedAnswerJudge"]  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("text", ["", "[cache]\n"])
 def test_without_a_cache_that_outlives_the_process_it_says_what_to_do(tmp_path: Path, text: str) -> None:
     code, output = command("cache", "status", "--config", configured(tmp_path / "a.toml", text))
@@ -150,6 +157,7 @@ def test_a_configured_cache_serves_two_routers_on_one_file(config: Path) -> None
         ('[cache]\nsharing = "world"\n', "cache.sharing", ""),
         ("[cache.categories]\nprices = 0\n", "cache.categories.prices", ""),
         ("[cache]\nttl = 5\n", "cache.ttl", ""),
+        ('[cache]\njudge = "fats"\n', "cache.judge", "fast"),
     ],
 )
 def test_a_wrong_setting_names_the_file_the_key_and_the_rule(tmp_path: Path, text: str, key: str, rule: str) -> None:

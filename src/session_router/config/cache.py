@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -9,20 +10,25 @@ from typing import TYPE_CHECKING
 from session_router.cache.settings import CacheSettings
 from session_router.config.environment import dotted
 from session_router.config.files import beside
+from session_router.config.problems import did_you_mean
 from session_router.config.scorer import built_in_embedder
 from session_router.core.cache_terms import CacheRules
 from session_router.core.governance import Clearance
+from session_router.core.model import ModelName
 from session_router.core.pricing import USD
-from session_router.errors import ConfigurationError
+from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import key_from_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from session_router.cache.judge import AnswerJudge
     from session_router.cache.rows import EntryRows
     from session_router.cache.semantic import SemanticCache
     from session_router.config.environment import Layers
     from session_router.config.schema import CacheSection, Settings
+    from session_router.core.model import ModelSpec
 
 
 def build_cache_rules(section: CacheSection | None) -> CacheRules:
@@ -40,7 +46,13 @@ def build_cache_rules(section: CacheSection | None) -> CacheRules:
 
 
 def build_cache(
-    settings: Settings, key: bytes | None, layers: Layers, *, rows: EntryRows | None = None, certificates: EntryRows | None = None
+    settings: Settings,
+    key: bytes | None,
+    layers: Layers,
+    *,
+    rows: EntryRows | None = None,
+    certificates: EntryRows | None = None,
+    specs: Mapping[str, ModelSpec] | None = None,
 ) -> SemanticCache | None:
     """Make the cache; `None` where the configuration has none.
 
@@ -50,9 +62,10 @@ def build_cache(
         layers: Where the configuration came from.
         rows: Where entries lie instead.
         certificates: Where audits are counted instead.
+        specs: The routes, of which one may be the judge; without them, answers are compared word by word.
 
     Raises:
-        ConfigurationError: The file has no directory, or a setting is wrong.
+        ConfigurationError: The file has no directory, a setting is wrong, or the judge is no route.
         MissingExtra: There is an embedder, and FAISS is not installed.
     """
     section = settings.cache
@@ -66,7 +79,22 @@ def build_cache(
         rows = opened if rows is None else rows
         key = key_from_file(path.with_name(path.name + ".key")) if key is None else key
     embedder = built_in_embedder(section.embedder)
-    return SemanticCache(rows, key=key, embedder=embedder, settings=_settings(section), certificates=certificates)
+    judge = None if section.judge is None or specs is None else _judge(section.judge, specs, layers)
+    return SemanticCache(rows, key=key, embedder=embedder, judge=judge, settings=_settings(section), certificates=certificates)
+
+
+def _judge(name: str, specs: Mapping[str, ModelSpec], layers: Layers) -> AnswerJudge:
+    if name not in specs:
+        at = ("cache", "judge")
+        rule = f"there is no model of this name; {did_you_mean(name, specs)}"
+        raise ConfigurationError(key=dotted(at), value=name, rule=rule, source=layers.source_of(at))
+    try:
+        # By name: this package must not depend on the integrations that depend on it.
+        integration = importlib.import_module("session_router_langchain.judge")
+    except ImportError as error:
+        raise MissingExtra(extra="langchain", package="langchain", feature="cache.judge") from error
+    judge: AnswerJudge = integration.judge_of(ModelName(name), specs[name])
+    return judge
 
 
 def _opened(path: Path, section: CacheSection, layers: Layers) -> EntryRows:

@@ -284,6 +284,7 @@ class CacheSection(Section):
     categories: dict[Name, Annotated[Number, Field(gt=0, description="seconds")]] = Field(
         default_factory=dict[str, float], description="a table: seconds to live by category, such as prices = 600"
     )
+    judge: Name | None = None
     wrong: Annotated[Number, Field(gt=0, lt=1, description="a share of hits in (0, 1)")] = _STORED.wrong
     mistakes: Annotated[Number, Field(gt=0, lt=1, description="a chance in (0, 1)")] = _STORED.mistakes
     judge_error: Annotated[Number, Field(ge=0, lt=1, description="a share in [0, 1)")] = _STORED.judge_error
