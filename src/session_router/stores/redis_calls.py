@@ -216,7 +216,7 @@ class RedisCalls:
 
     def _locate(self, slot: int) -> Generator[Exchange, list[Any] | Lost, Address]:
         for inquiry in self.topology.inquiries(self._clock()):
-            answer = yield from self._exchange(inquiry.informant, (inquiry.command,), answers_count=False)
+            answer = yield from self._exchange(inquiry.informant, (inquiry.command,), is_inquiry=True)
             try:
                 if self.topology.learn(inquiry, None if isinstance(answer, Lost) else answer[0]):
                     break
@@ -226,17 +226,17 @@ class RedisCalls:
         address = self.topology.address_of(slot)
         if address is None:
             self.count("not_located")
-            msg = "no Redis server says where this session lives; see that the Sentinels, or the nodes of the cluster, can be reached."
+            msg = "no Redis server says where this session lives; see that the Sentinels, or nodes, are some and can be reached."
             raise StoreUnavailable(msg)
         return address
 
     def _exchange(
-        self, address: Address, commands: tuple[Command, ...], *, reconnect: bool = False, answers_count: bool = True
+        self, address: Address, commands: tuple[Command, ...], *, reconnect: bool = False, is_inquiry: bool = False
     ) -> Generator[Exchange, list[Any] | Lost, list[Any] | Lost]:
         breaker = self._breaker(address)
         if not breaker.admits(self._clock()):
             self.count("breaker_open")
-            if not answers_count:
+            if is_inquiry:
                 return Lost(ConnectionError(f"{address} is not asked"))
             # Where a cluster moved the slots of a dead node is found out by asking the others.
             self.topology.doubt()
