@@ -22,16 +22,13 @@ from session_router.core.checking import check_kind
 from session_router.core.model import ModelName
 from session_router.errors import ConfigurationError
 from session_router.router import Router
+from session_router_langchain.asking import aanswer, achunks, aevents, answer, chunks, events
 from session_router_langchain.calls import Calls
 from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream
 from session_router_langchain.generation import child_config, configs_and_options, result_of
-from session_router_langchain.passage import adrive, drive, itself, marked
 from session_router_langchain.profiles import common_profile
-from session_router_langchain.relay import EventRelay, MessageRelay, as_chunk
+from session_router_langchain.relay import as_chunk
 from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
-from session_router_langchain.stored_answers import as_chunks, as_events
-from session_router_langchain.streamed_passage import astream as astream_passage
-from session_router_langchain.streamed_passage import stream as stream_passage
 from session_router_langchain.structured import RoutedStructuredOutput
 from session_router_langchain.token_count import count_tokens
 
@@ -200,9 +197,7 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the model that the router chooses."""
-        request = self._request(input, config, kwargs, stop=stop)
-
-        return marked(drive(self.router, request.call, request.invoke, itself, response_of=itself))
+        return answer(self.router, self._request(input, config, kwargs, stop=stop))
 
     async def ainvoke(
         self,
@@ -213,9 +208,7 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the model that the router chooses, without blocking the event loop."""
-        request = self._request(input, config, kwargs, stop=stop)
-
-        return marked(await adrive(self.router, request.call, request.ainvoke, itself, response_of=itself))
+        return await aanswer(self.router, self._request(input, config, kwargs, stop=stop))
 
     def stream(
         self,
@@ -229,8 +222,7 @@ class SessionRouterChatModel(BaseChatModel):
         if self._streams_nothing(kwargs):
             yield as_chunk(self.invoke(input, config, stop=stop, **kwargs))
             return
-        request = self._request(input, config, kwargs, stop=stop)
-        yield from stream_passage(self.router, request.call, request.stream, lambda _: MessageRelay(), replay=as_chunks)
+        yield from chunks(self.router, self._request(input, config, kwargs, stop=stop))
 
     async def astream(
         self,
@@ -244,11 +236,8 @@ class SessionRouterChatModel(BaseChatModel):
         if self._streams_nothing(kwargs):
             yield as_chunk(await self.ainvoke(input, config, stop=stop, **kwargs))
             return
-        request = self._request(input, config, kwargs, stop=stop)
-        async with aclosing(
-            astream_passage(self.router, request.call, request.astream, lambda _: MessageRelay(), replay=as_chunks)
-        ) as chunks:
-            async for chunk in chunks:
+        async with aclosing(achunks(self.router, self._request(input, config, kwargs, stop=stop))) as streamed:
+            async for chunk in streamed:
                 yield chunk
 
     def _streams_nothing(self, kwargs: Mapping[str, Any]) -> bool:
@@ -284,8 +273,7 @@ class SessionRouterChatModel(BaseChatModel):
         """Stream events; of version v3, those of the model that the router chooses when the first one is read."""
         if version != "v3":
             return super().stream_events(input, config, version=version, stop=stop, **kwargs)
-        request = self._request(input, config, kwargs, stop=stop)
-        return RoutedEventStream(stream_passage(self.router, request.call, request.events, lambda _: EventRelay(), replay=as_events))
+        return RoutedEventStream(events(self.router, self._request(input, config, kwargs, stop=stop)))
 
     @overload
     def astream_events(
@@ -318,7 +306,7 @@ class SessionRouterChatModel(BaseChatModel):
         return self._astream_events_v3(self._request(input, config, kwargs, stop=stop))
 
     async def _astream_events_v3(self, request: Request) -> AsyncChatModelStream:
-        return AsyncRoutedEventStream(astream_passage(self.router, request.call, request.aevents, lambda _: EventRelay(), replay=as_events))
+        return AsyncRoutedEventStream(aevents(self.router, request))
 
     def generate(
         self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Callbacks = None, **kwargs: Any

@@ -23,6 +23,7 @@ from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.names import context_label, current_config, names_of
+from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.same_words import same_words
@@ -49,10 +50,11 @@ class SessionRouterState(AgentState[Any]):
 
 @dataclass(slots=True)
 class _Pass:
-    """One pass through the middleware: the request as it came, the call made of it, and the request as it was handed on."""
+    """One pass through the middleware: the request as it came, the call made of it, smaller ones if need be, and what was handed on."""
 
     request: ModelRequest[Any]
     call: Call
+    narrowing: Narrowing
     sent: ModelRequest[Any] | None = None
 
     def is_altered(self, probe: DeliveryProbe) -> bool:
@@ -103,7 +105,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with attached(probe):
                 return handler(here.sent)
 
-        return self._finish(drive(self.router, here.call, attempt, _answer, response_of=_response, altered=here.is_altered), probes)
+        return self._finish(drive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -119,8 +121,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with attached(probe):
                 return await handler(here.sent)
 
-        passed = await adrive(self.router, here.call, attempt, _answer, response_of=_response, altered=here.is_altered)
-        return self._finish(passed, probes)
+        return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -156,7 +157,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),
         )
-        return _Pass(request, call)
+        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools))
 
     def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
         return self.calls.terms(
@@ -173,7 +174,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         """Return the request for the chosen model."""
         name = decision.chosen()
         request = here.request
-        messages = self.calls.prepare(request.messages, here.call, decision)
+        messages = self.calls.prepare(here.narrowing.messages, here.narrowing.call, decision)
         overrides: dict[str, Any] = {"model": self.calls.models[name]}
         if messages is not request.messages:
             overrides["messages"] = list(messages)
@@ -202,6 +203,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
+
+
+def _ways(here: _Pass) -> dict[str, Any]:
+    return {"response_of": _response, "altered": here.is_altered, "narrowing": here.narrowing}
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
+from session_router.core.decision import Reason
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
 from session_router_langchain.stored_answers import answer_of, replayed
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.core.session import Session
     from session_router.router import Router
+    from session_router_langchain.narrowing import Narrowing
 
 Response = TypeVar("Response")
 Item = TypeVar("Item")
@@ -104,12 +106,15 @@ class Passed(Generic[Response]):
     session: Session | None
 
 
-def passage(router: Router, call: Call, *, artificial: bool = False) -> Generator[Effect, Any, Passed[Any]]:
+def passage(
+    router: Router, call: Call, *, narrowing: Narrowing | None = None, artificial: bool = False
+) -> Generator[Effect, Any, Passed[Any]]:
     """Route `call`, let the chosen model answer, fall back where that is safe, and say what came of it.
 
     Args:
         router: Who decides.
         call: What to route.
+        narrowing: Makes smaller requests of one that no model may see; `None` where nothing does.
         artificial: Whether the answer's tool calls only carry structured output: nobody will ever answer them.
 
     Yields:
@@ -124,7 +129,7 @@ def passage(router: Router, call: Call, *, artificial: bool = False) -> Generato
     """
     missed = _Missed(router)
     try:
-        return (yield from _passage(router, call, missed, artificial=artificial))
+        return (yield from _passage(router, call, missed, narrowing=narrowing, artificial=artificial))
     finally:
         # Whatever happened, and though nobody may be waited for here any more: nobody waits for an answer that will not come.
         missed.abandon()
@@ -150,10 +155,23 @@ class _Missed:
             self._router.abandon(decision)
 
 
-def _passage(router: Router, call: Call, missed: _Missed, *, artificial: bool) -> Generator[Effect, Any, Passed[Any]]:
+def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, tuple[Decision, Call]]:
+    """Route `call`; where no model may see it, route smaller ones until a model may see one of them."""
+    decision: Decision = yield Route(call)
+    if narrowing is not None and decision.reason is Reason.NOT_CLEARED:
+        for smaller in narrowing.tries(decision):
+            tried: Decision = yield Route(smaller)
+            if not tried.refused:
+                return tried, smaller
+    return decision, call
+
+
+def _passage(
+    router: Router, call: Call, missed: _Missed, *, narrowing: Narrowing | None, artificial: bool
+) -> Generator[Effect, Any, Passed[Any]]:
     first: BaseException | None = None
     while True:
-        decision: Decision = yield Route(call)
+        decision, call = yield from _routed(call, narrowing)
         if decision.model is None and first is not None:
             raise first
         if decision.hit is not None:
@@ -190,6 +208,7 @@ def drive(
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
     altered: Callable[[DeliveryProbe], bool] | None = None,
+    narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
@@ -200,10 +219,11 @@ def drive(
         attempt: Asks the chosen model, with the probe among its callbacks, and returns what the framework gets.
         answer_in: Finds the answer in what `attempt` returned.
         response_of: Makes what the framework gets of a stored answer; needed where the call has terms for one.
+        narrowing: As for `passage`.
         altered: Says whether the last attempt reached its model as it was sent; where nobody can alter it, leave it out.
         artificial: As for `passage`.
     """
-    steps = passage(router, call, artificial=artificial)
+    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
     effect = next(steps)
     try:
         while True:
@@ -230,10 +250,11 @@ async def adrive(
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
     altered: Callable[[DeliveryProbe], bool] | None = None,
+    narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
-    steps = passage(router, call, artificial=artificial)
+    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
     effect = next(steps)
     try:
         while True:

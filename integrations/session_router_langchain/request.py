@@ -13,6 +13,7 @@ from session_router.core.model import Capability
 from session_router_langchain.authors import STAMP
 from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.names import context_label, names_of
+from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
 
@@ -73,6 +74,7 @@ class Request:
         calls: The chat models, and what prepares requests for them.
         messages: The history.
         call: What is routed.
+        narrowing: Makes it smaller where no model may see all of it.
         config: The application's config.
         tools: What was bound, raw.
         tool_options: What else the chosen model's `bind_tools` gets; `None` when it need not be called.
@@ -82,6 +84,7 @@ class Request:
     calls: Calls
     messages: Sequence[BaseMessage]
     call: Call
+    narrowing: Narrowing
     config: RunnableConfig
     tools: Sequence[Any] = ()
     tool_options: Mapping[str, Any] | None = None
@@ -93,7 +96,7 @@ class Request:
 
     def prepared(self, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it."""
-        return self.calls.prepare(self.messages, self.call, decision)
+        return self.calls.prepare(self.narrowing.messages, self.narrowing.call, decision)
 
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
         """Return the chosen model with the tools as it takes them."""
@@ -182,6 +185,7 @@ def read_request(
         calls=calls,
         messages=messages,
         call=call,
+        narrowing=Narrowing(calls, messages, call, tools=tools),
         config=complete,
         tools=tools,
         tool_options=tool_options,
@@ -200,7 +204,7 @@ def as_structured(request: Request, *, method: str | None) -> Request:
     question = replace(request.call.question, structured=True)
     # A stored answer is a text, and no value of a schema.
     call = replace(request.call, question=question, requires=request.call.requires | ({needed} if needed else set()), terms=None)
-    return replace(request, call=call)
+    return replace(request, call=call, narrowing=Narrowing(request.calls, request.messages, call, tools=request.tools))
 
 
 def _call(

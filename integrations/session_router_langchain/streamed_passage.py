@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.router import Router
+    from session_router_langchain.narrowing import Narrowing
     from session_router_langchain.passage import Effect, Passed
 
 Item = TypeVar("Item")
@@ -54,6 +55,7 @@ def stream(
     relay_of: Callable[[Decision], Relay[Item]],
     *,
     replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Generator[Item]:
     """Pump a passage whose attempts are streams.
@@ -67,12 +69,13 @@ def stream(
         start: Begins the chosen model's stream.
         relay_of: Makes the relay of one attempt.
         replay: Makes a stream of a stored answer; needed where the call has terms for one.
+        narrowing: As for `passage`.
         artificial: As for `passage`.
 
     Yields:
         What the relays pass on.
     """
-    with closing(passage(router, call, artificial=artificial)) as steps:
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         found = _advanced(router, steps, next(steps))
         while isinstance(found, Attempt):
             relay = relay_of(found.decision)
@@ -131,10 +134,11 @@ async def astream(
     relay_of: Callable[[Decision], Relay[Item]],
     *,
     replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> AsyncGenerator[Item]:
     """Do what `stream` does without blocking the event loop."""
-    with closing(passage(router, call, artificial=artificial)) as steps:
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         found = await _aadvanced(router, steps, next(steps))
         while isinstance(found, Attempt):
             relay = relay_of(found.decision)

@@ -75,7 +75,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
             response: dict[str, Any] = bound.invoke(request.prepared(decision), request.config_for(decision, probe))
             return response
 
-        return self._result(drive(self._router, request.call, attempt, _raw, artificial=True))
+        return self._result(drive(self._router, request.call, attempt, _raw, narrowing=request.narrowing, artificial=True))
 
     async def ainvoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 -- as in LangChain
         """Ask the model that the router chooses, without blocking the event loop."""
@@ -86,7 +86,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
             response: dict[str, Any] = await bound.ainvoke(request.prepared(decision), request.config_for(decision, probe))
             return response
 
-        return self._result(await adrive(self._router, request.call, attempt, _raw, artificial=True))
+        return self._result(await adrive(self._router, request.call, attempt, _raw, narrowing=request.narrowing, artificial=True))
 
     def stream(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002 -- as in LangChain
         """Stream from the model that the router chooses."""
@@ -97,7 +97,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
             bound = self._bound(request, decision, raw=self._include_raw)
             yield from bound.stream(request.prepared(decision), request.config_for(decision, witness))
 
-        yield from stream(self._router, request.call, start, lambda _: ValueRelay(witness), artificial=True)
+        yield from stream(self._router, request.call, start, lambda _: ValueRelay(witness), narrowing=request.narrowing, artificial=True)
 
     async def astream(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002 -- as in LangChain
         """Do what `stream` does without blocking the event loop."""
@@ -109,7 +109,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
             async for value in bound.astream(request.prepared(decision), request.config_for(decision, witness)):
                 yield value
 
-        passing = astream(self._router, request.call, start, lambda _: ValueRelay(witness), artificial=True)
+        passing = astream(self._router, request.call, start, lambda _: ValueRelay(witness), narrowing=request.narrowing, artificial=True)
         async with aclosing(passing) as values:
             async for value in values:
                 yield value

@@ -134,6 +134,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
     evidence = Evidence(
         candidates=(full,),
         tag="t",
+        narrowed="withhold",
         blocked_by=("b",),
         degraded=("d",),
         forecast=forecast,

@@ -58,6 +58,7 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
         output_tokens=section.output_tokens,
         on_unportable=section.on_unportable,
         cache=build_cache_rules(settings.cache),
+        on_denied=section.on_denied,
         recorded_from=section.recorded_from,
         tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
         sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},

@@ -16,7 +16,7 @@ from session_router.cache.settings import CacheSettings
 from session_router.core.cache_terms import CacheRules, Sharing
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability
-from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnUnportable, Policy
+from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnDenied, OnUnportable, Policy
 from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
 from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
@@ -199,6 +199,7 @@ class PolicySection(Section):
     explore: Annotated[Number, Field(ge=0, le=MOST_EXPLORATION, description="a share of boundaries")] = _POLICY.explore
     explore_dollars: Dollars = _POLICY.explore_dollars
     upgrades: UpgradesSection | None = None
+    on_denied: Annotated[tuple[OnDenied, ...], BeforeValidator(_names)] = _POLICY.on_denied
     recorded_from: LevelName = _POLICY.recorded_from
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
     tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])

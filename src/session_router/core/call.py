@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from session_router.core.governance import Tag
     from session_router.core.model import Capability, ModelName
     from session_router.core.need import Question
+    from session_router.core.policy import OnDenied
     from session_router.core.pricing import Usage
     from session_router.core.session import Session, SessionId
     from session_router.core.step import Ask
@@ -51,6 +52,7 @@ class Call:
         only: The one model that the caller insists on.
         failed: Models that have just failed this call.
         internal: Whether a middleware, not the agent, makes this call.
+        narrowed: How the request was made smaller, because no model may see all of it; `None` where it was not.
         terms: On which terms a stored answer may stand for a new one; `None` when none may.
         principal: Under which id the store keeps what is known of the principal over all sessions; `None` for not known.
     """
@@ -69,6 +71,7 @@ class Call:
     only: ModelName | None = None
     failed: tuple[ModelName, ...] = ()
     internal: bool = False
+    narrowed: OnDenied | None = None
     terms: CacheTerms | None = None
     principal: SessionId | None = None
 

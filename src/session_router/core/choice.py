@@ -149,6 +149,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         spent=None if reckoning is None else reckoning.account.spent,
         cache=found,
         tag="" if tag is None else tag.describe(),
+        narrowed="" if call.narrowed is None else call.narrowed.value,
         blocked_by=blocked,
     )
     decision_id = _decision_id(situation, prefix, number, name)

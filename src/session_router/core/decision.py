@@ -138,6 +138,7 @@ class Evidence:
             when they were not asked for.
         cache: What came of a look-up in the response cache; `None` when nobody looked.
         tag: The label of the payload, as text; empty when governance is not in use.
+        narrowed: How the request was made smaller, because no model may see all of it; empty where it was not.
         blocked_by: What the chosen model cannot take of this history and the integration must convert; what
             stood in the way, when refused.
         degraded: What was unavailable: `store`, `scorer`, `audit`.
@@ -156,6 +157,7 @@ class Evidence:
     spent: tuple[USD, USD] | None = None
     cache: CacheHit | CacheMiss | None = None
     tag: str = ""
+    narrowed: str = ""
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
 
@@ -174,6 +176,7 @@ class Evidence:
             "alarm": None if self.alarm is None else self.alarm.to_plain(),
             "upgrades": None if self.upgrades is None else self.upgrades.to_plain(),
             "cache": None if self.cache is None else self.cache.to_plain(),
+            "narrowed": self.narrowed,
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,

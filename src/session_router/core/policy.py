@@ -28,6 +28,16 @@ class OnUnportable(StrEnum):
 SOURCES = ("system", "human", "ai", "tool", "schemas")
 """Where data comes from: messages by who speaks, and the schemas of tools and answers."""
 
+
+class OnDenied(StrEnum):
+    """What is tried where no model may see the whole request, before it is refused."""
+
+    WITHHOLD = "withhold"
+    """Each message that the model may not see is replaced by a notice, for the request only."""
+    FRESH = "fresh"
+    """The model is sent what was said last and what followed it, behind the system messages that it may see."""
+
+
 LEAST_DELTA = 1e-9
 """Chances below are no statement about the world."""
 
@@ -65,6 +75,7 @@ class Policy:
         unlabelled: The tag of data that nobody labelled, once governance is in use.
         tools: The tags of what tools return, by the tool's name.
         sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
+        on_denied: What is tried, in this order, where no model may see the whole request; nothing for a refusal.
         recorded_from: Data of this level and above goes to no model, and is replayed to nobody, while the audit log cannot be written.
         version: Twelve hex digits over all other settings.
 
@@ -92,6 +103,7 @@ class Policy:
     unlabelled: Tag = TOP
     tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
+    on_denied: tuple[OnDenied, ...] = ()
     recorded_from: Level = Level.CONFIDENTIAL
     version: str = field(default="", init=False)
 
@@ -114,6 +126,12 @@ class Policy:
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.cache, CacheRules, key="policy.cache", rule="give `CacheRules(...)`.")
         check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
+        try:
+            object.__setattr__(self, "on_denied", tuple(map(OnDenied, self.on_denied)))
+        except (TypeError, ValueError):
+            allowed = ", ".join(repr(option.value) for option in OnDenied)
+            rule = f"give a list of {allowed}, in the order in which they are tried."
+            raise ConfigurationError(key="policy.on_denied", value=self.on_denied, rule=rule) from None
         check_kind(self.recorded_from, Level, key="policy.recorded_from", rule="give a `Level`.")
         for name in ("tools", "sources"):
             check_kind(getattr(self, name), Mapping, key=f"policy.{name}", rule="give a mapping of names to `Tag`s.")

@@ -40,7 +40,9 @@ def opening_hours() -> str:
     return "8 to 18"
 
 
-def governed(stage: Stage, *, sources: Any = None, chat: Clearance = OPEN, **settings: Any) -> AnyRouter:
+def governed(
+    stage: Stage, *, sources: Any = None, chat: Clearance = OPEN, only: Any = (CHAT, CLAUDE), on_denied: Any = (), **settings: Any
+) -> AnyRouter:
     """The cheap model sees public data only, unless told otherwise; the scorer always wants another model."""
     prices = Prices(input=1.0, output=4.0)
     routes = {
@@ -48,7 +50,9 @@ def governed(stage: Stage, *, sources: Any = None, chat: Clearance = OPEN, **set
         CLAUDE: ModelSpec(model=stage.claude(thinking=None), prices=prices, clearance=CLEARED),
     }
     rules = CacheRules(sharing="tenant", reader=CLEARED)
-    policy = Policy(stake=1.0, margin=0.0, sources=SOURCES if sources is None else sources, tools={"opening_hours": Tag()}, cache=rules)
+    labels: Any = {"sources": SOURCES if sources is None else sources, "tools": {"opening_hours": Tag()}}
+    policy = Policy(stake=1.0, margin=0.0, cache=rules, on_denied=on_denied, **labels)
+    routes = {name: route for name, route in routes.items() if name in only}
     return Router(routes, policy=policy, **{"scorer": RestlessScorer(), "store": MemorySessionStore(), **settings})
 
 
@@ -167,3 +171,45 @@ async def test_confidential_answers_are_not_kept_by_a_cache_that_may_not_see_the
         await model.ainvoke([question])
     assert len(astage.asked) == 2
     assert "stored" not in cache.counts()
+
+
+class TestNobodyIsCleared:
+    """The session has read what the one model that is left may not see."""
+
+    async def after_the_file(self, stage: Stage, on_denied: Any, *texts: str) -> list[Any]:
+        memory = InMemorySaver()
+        first, later = governed(stage), governed(stage, only=(CHAT,), on_denied=on_denied)
+        for router, said in ((first, ["the file please"]), (later, texts)):
+            middleware = SessionRouterMiddleware(router, principal="ada")
+            subject = agent_of(stage, router=middleware, tools=[read_patient, opening_hours], checkpointer=memory)
+            messages = await talk(subject, stage, *said)
+        return messages
+
+    async def test_it_is_refused_unless_the_policy_says_otherwise(self, astage: Stage) -> None:
+        with pytest.raises(NoClearedModel):
+            await self.after_the_file(astage, (), "the hours please")
+        assert leaks(astage) == 0
+
+    @pytest.mark.parametrize("way", ["withhold", "fresh"])
+    async def test_a_smaller_request_is_answered_and_the_history_stays(self, astage: Stage, way: str) -> None:
+        history = await self.after_the_file(astage, (way,), "the hours please", "the hours again")
+        assert leaks(astage) == 0
+        assert astage.refused == []
+        assert history[-1].text == "From 8 to 18."
+        assert [one.text for one in history if one.type == "tool" and MARK in one.text]
+        asked = [prompt for prompt in astage.witness.prompts if prompt.model == "sim-chat"]
+        assert any("withheld" in repr(prompt.turns) for prompt in asked) == (way == "withhold")
+        # What was said of public data alone is public.
+        assert own_label(history[-1]) == Tag()
+
+    async def test_what_comes_in_mid_loop_is_withheld_from_the_model_that_asked(self, astage: Stage) -> None:
+        router = governed(astage, only=(CHAT,), on_denied=("withhold",))
+        history = await talk(agent(astage, router), astage, "the file please", "the hours please")
+        assert leaks(astage) == 0
+        assert history[-1].text == "From 8 to 18."
+
+    async def test_what_was_said_last_is_never_withheld(self, astage: Stage) -> None:
+        model = SessionRouterChatModel(router=governed(astage, only=(CHAT,), on_denied=("withhold", "fresh")), principal="ada")
+        with pytest.raises(NoClearedModel):
+            await model.ainvoke([labelled(HumanMessage(MARK), SECRET)])
+        assert astage.witness.prompts == []

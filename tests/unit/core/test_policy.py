@@ -10,7 +10,7 @@ import pytest
 from session_router.core.cache_terms import CacheRules
 from session_router.core.experience import Experience, Mark
 from session_router.core.governance import Clearance, Level, Tag
-from session_router.core.policy import OnUnportable, Policy
+from session_router.core.policy import OnDenied, OnUnportable, Policy
 from session_router.core.pricing import USD
 from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
@@ -36,6 +36,7 @@ CHANGES: dict[str, object] = {
     "upgrades": UpgradeWatch(expected=0.1, excessive=0.5),
     "cache": CacheRules(reader=Clearance(categories=frozenset({"pii", "phi"}))),
     "recorded_from": Level.INTERNAL,
+    "on_denied": (OnDenied.FRESH,),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
     "tools": {"read_order": Tag(level=Level.INTERNAL)},
     "sources": {"system": Tag(level=Level.INTERNAL)},
