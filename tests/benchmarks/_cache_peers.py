@@ -21,6 +21,9 @@ GPTCACHE_COSINE: Final = 0.6
 
 GPTCACHE_MISSING: Final = "GPTCache is not installed: its rule stands for it (the nearest entry, cosine >= 0.6)"
 
+_folders: list[TemporaryDirectory[str]] = []
+"""GPTCache writes its files at the end of the program: its folders must last as long."""
+
 
 class ExactCache:
     """langchain-core's `InMemoryCache`, filled: the prompt must be the same, and what describes the model."""
@@ -56,9 +59,8 @@ class GPTCache:
         from gptcache.processor.pre import get_prompt
         from gptcache.similarity_evaluation import SearchDistanceEvaluation
 
-        # It writes its files at the end of the program: the folder must last as long.
-        self._folder = TemporaryDirectory(ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
+        _folders.append(TemporaryDirectory(ignore_cleanup_errors=True))
+        folder = Path(_folders[-1].name)
         self._cache: Any = Cache()
         vectors = VectorBase("faiss", dimension=embedder.dimension, index_path=str(folder / "vectors.index"))
         rows = CacheBase("sqlite", sql_url=f"sqlite:///{folder / 'rows.db'}")
