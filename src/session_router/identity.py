@@ -103,7 +103,7 @@ def subject_id(key: bytes, name: str, *, tenant: str | None = None) -> str:
     """Derive what stands for a person in `Tag.subjects` and in audit records: 64 hex digits, from which no name can be read.
 
     Args:
-        key: The router's.
+        key: The audit log's, so that its command line can find the person by name; with `SESSION_ROUTER_KEY` it is the router's too.
         name: By which the application knows the person, always the same.
         tenant: Whose deployment; `None` when there is one.
     """

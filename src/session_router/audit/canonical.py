@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _KEPT_SHAPES: Final = 1_024
+_digits: Final = float.__repr__
 _MOST_DIGITS_BEFORE_THE_POINT: Final = 21
 _MOST_ZEROS_AFTER_THE_POINT: Final = 6
 
@@ -83,10 +84,12 @@ def number(value: float) -> str:
     Raises:
         ValueError: It is not finite.
     """
-    text = float.__repr__(value)
+    text = _digits(value)
     if "e" not in text and "n" not in text:
         # Both write the shortest digits that lead back to the value.
-        return text if text[-2:] != ".0" else "0" if text == "-0.0" else text[:-2]
+        if text[-1] != "0" or text[-2] != ".":
+            return text
+        return "0" if text == "-0.0" else text[:-2]
     if not isfinite(value):
         msg = f"{value!r} has no place in JSON"
         raise ValueError(msg)

@@ -93,7 +93,8 @@ def erase(
     *,
     subject: Annotated[str | None, typer.Option(help="As in its tag; or the id of a session or a principal, as records have it.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="By which the application knows the person, where `subject_id` made the tag's subject of it.")
+        str | None,
+        typer.Option(help="By which the application knows the person, where `subject_id` made the tag's subject of it with the log's key."),
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="With --name: whose deployment.")] = None,
     why: Annotated[str, typer.Option(help="Kept in the log; it must not name the person.")] = "",
