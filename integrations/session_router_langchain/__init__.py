@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router_langchain.middleware import SessionRouterMiddleware
     from session_router_langchain.portability import convert, portability_report
     from session_router_langchain.repairing import repair
+    from session_router_langchain.tagging import labelled, tagged_tool
     from session_router_langchain.target import target_of
 
 _HOME = {
@@ -23,8 +24,10 @@ _HOME = {
     "SessionRouterMiddleware": "middleware",
     "Sighting": "callback",
     "convert": "portability",
+    "labelled": "tagging",
     "portability_report": "portability",
     "repair": "repairing",
+    "tagged_tool": "tagging",
     "target_of": "target",
 }
 
@@ -36,8 +39,10 @@ __all__ = [
     "SessionRouterMiddleware",
     "Sighting",
     "convert",
+    "labelled",
     "portability_report",
     "repair",
+    "tagged_tool",
     "target_of",
 ]
 

@@ -8,6 +8,7 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from session_router.core.audit_row import decision_row
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
@@ -364,7 +365,8 @@ class Router:
                 alarm.limit,
             )
         if self.audit is not None:
-            self.audit.append(decision.to_plain())
+            clearance = None if decision.model is None else self.models[decision.model].clearance
+            self.audit.append(decision_row(decision, tag=decision.tag, clearance=clearance))
 
     def _tell(self, event: str, *facts: object) -> None:
         for observer in self.observers:

@@ -57,7 +57,7 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
 def type_in_words(annotation: Any) -> str:
     """Tell a type in the words of a configuration file."""
     for one in _unwrapped(annotation):
-        if get_origin(one) is frozenset:
+        if get_origin(one) in {frozenset, tuple}:
             return f"list of {type_in_words(get_args(one)[0])}"
         if get_origin(one) is Literal:
             return ", ".join(f"`{value}`" for value in get_args(one))
@@ -108,7 +108,7 @@ def _default(field: FieldInfo) -> str:
     assert value is not PydanticUndefined
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if value is None or value in ("", frozenset(), {}):
+    if value is None or value in ("", frozenset(), (), {}):
         return "none"
     if isinstance(value, Enum):
         return f"`{_spelt(value)}`"

@@ -40,8 +40,10 @@ PUBLIC = {
         "SessionRouterMiddleware",
         "Sighting",
         "convert",
+        "labelled",
         "portability_report",
         "repair",
+        "tagged_tool",
         "target_of",
     },
     session_router_otel: {

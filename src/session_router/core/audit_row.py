@@ -9,7 +9,7 @@ from session_router.core.label_row import tag_to_plain
 
 if TYPE_CHECKING:
     from session_router.core.call import Outcome
-    from session_router.core.decision import Candidate, Decision
+    from session_router.core.decision import Candidate, Decision, Evidence
     from session_router.core.governance import Clearance, Tag
     from session_router.core.session import SessionId
 
@@ -65,7 +65,16 @@ def _without_dollars(decision: Decision) -> dict[str, Any]:
             "candidates": [_rule_of(candidate) for candidate in evidence.candidates],
             "blocked_by": list(evidence.blocked_by),
             "degraded": list(evidence.degraded),
+            **{key: value for key, value in _seldom(evidence).items() if value},
         },
+    }
+
+
+def _seldom(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "cache": None if evidence.cache is None else evidence.cache.to_plain(),
+        "alarm": None if evidence.alarm is None else evidence.alarm.to_plain(),
+        "narrowed": evidence.narrowed,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from session_router.core.audit_row import decision_row
 from session_router.core.decision import Action, Decision, Reason
 from session_router.core.effects import MAXIMUM_ATTEMPTS
 from session_router.core.model import ModelName
@@ -160,7 +161,8 @@ class TestAudit:
     def test_every_decision_is_recorded_as_it_was_made(self) -> None:
         log = Recorder()
         decision = router(audit=log).route(call_of(human()))
-        assert log.records == [decision.to_plain()]
+        assert log.records == [decision_row(decision)]
+        assert log.records[0]["decision_id"] == decision.id
 
     def test_a_full_disk_is_named(self) -> None:
         decision = router(audit=Recorder(full=True)).route(call_of(human()))
