@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "import sys; sys.argv[0] = 'session-router'; {before}; from session_router.cli import main; main()"
+PROGRAM = "import sys; sys.argv[0] = 'session-router'; {before}; from session_router.cli import run; run()"
 CONFIG = str(ROOT / "examples" / "router.toml")
 TAU2 = "sessions_tau2_retail_telecom.jsonl.gz"
 

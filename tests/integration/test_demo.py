@@ -217,7 +217,7 @@ def test_colour_is_for_terminals_only(runs: dict[str, Totals], monkeypatch: pyte
 
 
 def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from session_router.cli import main; main()", "demo", *arguments]
+    return [sys.executable, "-c", "from session_router.cli import run; run()", "demo", *arguments]
 
 
 def _environment() -> dict[str, str]:
@@ -238,16 +238,16 @@ def test_interrupting_ends_with_130_and_one_line() -> None:
 
 STUCK = """
 import sys, threading
-from session_router.cli import demo, main
+from session_router.cli import demo, run
 
-def run(*rest, **named):
+def stuck(*rest, **named):
     threading.Thread(target=threading.Event().wait).start()
     print("a row")
     raise KeyboardInterrupt
 
-demo._run = run
+demo._run = stuck
 sys.argv = ["session-router", "demo"]
-main()
+run()
 """
 
 

@@ -37,12 +37,14 @@ class Memory:
         answered: Who answered last.
         switches: How often that changed.
         closed: The message at which the agent's last run ended.
+        secret: Whether the stored session has a model that was sent a secret.
     """
 
     known: bool = True
     answered: str | None = None
     switches: int = 0
     closed: dict[str, Any] | None = None
+    secret: bool = False
 
     def answer(self, model: str) -> None:
         self.switches += self.answered not in (None, model)

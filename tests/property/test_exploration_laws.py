@@ -93,17 +93,20 @@ class TestTheBudget:
 
     @pytest.mark.parametrize("dollars", [0.0, 0.01, 0.02, 1.0])
     def test_a_session_is_charged_what_it_explored_for_and_no_more(self, dollars: float) -> None:
-        charged, met = 0.0, 0
-        for decision in boundaries(replace(EAGER, explore_dollars=dollars)):
-            if decision.reason is Reason.EXPLORED:
-                met += 1
-                expected = {one.model: one.expected for one in decision.evidence.candidates if one.expected is not None}
-                # Never more than over the best; less where the policy's own choice was not that.
-                assert explored(decision) - charged <= expected[decision.chosen()] - min(expected.values()) + 1e-12
-            else:
-                assert explored(decision) == charged
-            charged = explored(decision)
-            assert charged <= dollars
+        met = 0
+        # In which of them something is tried is drawn.
+        for number in range(12):
+            charged = 0.0
+            for decision in boundaries(replace(EAGER, explore_dollars=dollars), session=SessionId(f"{number:064x}")):
+                if decision.reason is Reason.EXPLORED:
+                    met += 1
+                    expected = {one.model: one.expected for one in decision.evidence.candidates if one.expected is not None}
+                    # Never more than over the best; less where the policy's own choice was not that.
+                    assert explored(decision) - charged <= expected[decision.chosen()] - min(expected.values()) + 1e-12
+                else:
+                    assert explored(decision) == charged
+                charged = explored(decision)
+                assert charged <= dollars
         assert (met > 0) == (dollars > 0)
 
     def test_without_a_memory_of_it_a_session_is_charged_more(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.store.committed = {one for one in self.store.committed if one[0] != SESSIONS[agent]}
         self.memories[agent].known = False
         self.memories[agent].closed = None
+        self.memories[agent].secret = False
 
     # Model calls
 
@@ -178,7 +179,7 @@ class SessionMachine(RuleBasedStateMachine):
             assert decision.reason is Reason.FALLBACK
             model = decision.model
         if fate == "elsewhere" and decision.lock is None:
-            model = next(name for name in reversed(MODELS) if name != model and self.may_see(name))
+            model = next(name for name in reversed(MODELS) if name != model and self.may_see(name, agent))
         self.answer(agent, model, shape)
         memory.answer(model)
         if fate == "untold":
@@ -241,10 +242,11 @@ class SessionMachine(RuleBasedStateMachine):
 
     def check(self, decision: Decision, call: Call, agent: str) -> None:
         memory, lock = self.memories[agent], decision.lock
+        memory.secret |= decision.model is not None and self.holds_a_secret()
         ended = bool(self.messages) and memory.closed == self.messages[-1]
         why = None if ended else danger(self.messages, agent=agent)
         assert (lock is None) is (why is None), (why, lock)
-        assert decision.model is None or self.may_see(decision.model)
+        assert decision.model is None or self.may_see(decision.model, agent)
         if why is None:
             assert decision.action is not Action.FORCED_SWITCH
             return
@@ -253,7 +255,7 @@ class SessionMachine(RuleBasedStateMachine):
         if asker is None or decision.model == asker:
             return
         # A holder that may not see the payload, or has just failed, is the only reason not to stay.
-        assert not self.may_see(asker) or asker in call.failed
+        assert not self.may_see(asker, agent) or asker in call.failed
         assert decision.action in {Action.FORCED_SWITCH, Action.REFUSE}
 
     def asker(self, agent: str) -> str | None:
@@ -288,9 +290,15 @@ class SessionMachine(RuleBasedStateMachine):
         question = Question(text="", turn=history.turn)
         return Call(transcript=history, question=question, now=self.tick(), session=SESSIONS[agent], agent=agent, tag=tag)
 
-    def may_see(self, model: str) -> bool:
-        secret = any(LABELS[message.get("label")] not in (None, PUBLIC) for message in self.messages)
-        return not (self.governed and secret and model == FAST)
+    def may_see(self, model: str, agent: str) -> bool:
+        """Say whether `model` is cleared: who has read a secret may repeat it in what bears no label."""
+        repeated = self.memories[agent].secret and any(
+            message["role"] == "assistant" or message.get("injected") for message in self.messages if not message.get("label")
+        )
+        return not (self.governed and (repeated or self.holds_a_secret()) and model == FAST)
+
+    def holds_a_secret(self) -> bool:
+        return any(LABELS[message.get("label")] not in (None, PUBLIC) for message in self.messages)
 
     def tick(self) -> float:
         self.now += 1.0

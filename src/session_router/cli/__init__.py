@@ -14,7 +14,7 @@ from session_router.errors import MissingExtra, SessionRouterError
 
 
 def main() -> None:
-    """Run the command line; the entry point of the script.
+    """Run the command line.
 
     Exit codes: 0 for success, 1 when some input was bad, 2 when the command could not start, 130 when interrupted.
     """
@@ -38,6 +38,12 @@ def main() -> None:
         _forget_output()
         _print_error(f"standard output cannot be written ({error.strerror or error}).")
         raise SystemExit(WRONG_USE) from None
+
+
+def run() -> None:
+    """Be the whole process: the script's entry point."""
+    try:
+        main()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             _wait_for_no_thread()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -154,11 +155,12 @@ class ResponseCacheSuite(AtTheSameTime):
     )
     def test_nothing_crosses_by_a_little(self, cache: ResponseCache, of: dict[str, Any], to: dict[str, Any], text: str) -> None:
         """Values that read alike, one after the other, in another field, or cut off, are not equal."""
-        stored, asked = a_question(**of), a_question(text, **{**of, **to})
+        # With a word of its own: what an earlier example stored must not decide over this one.
+        word = uuid4().hex
+        stored, asked = a_question(f"{word} Where is my order?", **of), a_question(f"{word} {text}", **{**of, **to})
         cache.store(stored, an_answer(str(apart_by(stored))))
         found = cache.look_up(asked)
         if isinstance(found, CacheHit):
-            # Whatever was stored earlier is there as well: the answer says for whom it was.
             assert found.answer.content == str(apart_by(asked)), f"{to} has the answer of {of}"
         else:
             cache.abandon(asked)

@@ -251,12 +251,24 @@ class TestWhoLeadsDies:
 
         rows = Stuck()
         cache = SemanticCache(rows, key=KEY, settings=CacheSettings(wait_seconds=600.0))
+        flights, joined = cache._parts.flights, list[object]()
+        join = flights.joined
+
+        def noted(key: bytes) -> object:
+            flight = join(key)
+            if flight is not None:
+                joined.append(flight)
+            return flight
 
         async def main() -> None:
             assert isinstance(await cache.alook_up(OTHER), CacheMiss)
+            flights.joined = noted  # type: ignore[assignment, method-assign]
             storing = asyncio.create_task(cache.astore(OTHER, an_answer("Lima.")))
             waiting = [asyncio.create_task(cache.alook_up(OTHER)) for _ in range(3)]
             await asyncio.to_thread(rows.inside.wait, 60)
+            while len(joined) < len(waiting):  # noqa: ASYNC110 -- what joins has no event
+                # One that came later would lead, and the others would wait for it.
+                await asyncio.sleep(0.001)
             storing.cancel()
             found = await asyncio.gather(*waiting)
             rows.go_on.set()
