@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
@@ -223,23 +224,23 @@ def drive(
         altered: Says whether the last attempt reached its model as it was sent; where nobody can alter it, leave it out.
         artificial: As for `passage`.
     """
-    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
-    effect = next(steps)
-    try:
-        while True:
-            if not isinstance(effect, Attempt):
-                effect = steps.send(perform(router, effect))
-                continue
-            probe = DeliveryProbe()
-            result: Answered[Response] | Broken
-            try:
-                response = attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response), altered is not None and altered(probe))
-            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, probe.delivered)
-            effect = steps.send(result)
-    except StopIteration as stop:
-        return _responded(cast("Passed[Response]", stop.value), response_of)
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
+        effect = next(steps)
+        try:
+            while True:
+                if not isinstance(effect, Attempt):
+                    effect = steps.send(perform(router, effect))
+                    continue
+                probe = DeliveryProbe()
+                result: Answered[Response] | Broken
+                try:
+                    response = attempt(effect.decision, probe)
+                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, probe.delivered)
+                effect = steps.send(result)
+        except StopIteration as stop:
+            return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
 async def adrive(
@@ -254,23 +255,23 @@ async def adrive(
     artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
-    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
-    effect = next(steps)
-    try:
-        while True:
-            if not isinstance(effect, Attempt):
-                effect = steps.send(await aperform(router, effect))
-                continue
-            probe = DeliveryProbe()
-            result: Answered[Response] | Broken
-            try:
-                response = await attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response), altered is not None and altered(probe))
-            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, probe.delivered)
-            effect = steps.send(result)
-    except StopIteration as stop:
-        return _responded(cast("Passed[Response]", stop.value), response_of)
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
+        effect = next(steps)
+        try:
+            while True:
+                if not isinstance(effect, Attempt):
+                    effect = steps.send(await aperform(router, effect))
+                    continue
+                probe = DeliveryProbe()
+                result: Answered[Response] | Broken
+                try:
+                    response = await attempt(effect.decision, probe)
+                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, probe.delivered)
+                effect = steps.send(result)
+        except StopIteration as stop:
+            return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
 def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:
