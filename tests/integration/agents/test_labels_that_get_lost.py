@@ -1,0 +1,72 @@
+"""Labels that an application or a framework drops on the way: what they are about still reaches cleared models only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from integration.agents.test_labels import CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient
+from session_router import Tag
+from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
+from session_router_langchain.tagging import labelled
+from support.agents import CHAT, RestlessScorer, agent_of
+
+if TYPE_CHECKING:
+    from support.agents import Stage
+
+TOOLS_ARE_PUBLIC = {**SOURCES, "tool": Tag()}
+"""What tools return that nobody declared."""
+
+
+def loop(said: str, **fields: Any) -> list[Any]:
+    """Return a history in which a tool has answered; the model that asked had read nothing but public data."""
+    asked = AIMessage("", tool_calls=[{"name": "read_patient", "args": {"number": 7}, "id": "c1"}])
+    return [HumanMessage(said), labelled(asked, Tag()), ToolMessage(MARK, tool_call_id="c1", **fields)]
+
+
+async def test_a_label_on_the_system_prompt_counts(astage: Stage) -> None:
+    router = governed(astage, scorer=RestlessScorer(start=0))
+    prompt = labelled(SystemMessage(f"You know this: {MARK}"), SECRET)
+    subject = agent_of(
+        astage,
+        router=SessionRouterMiddleware(router, principal="ada"),
+        tools=[opening_hours],
+        checkpointer=InMemorySaver(),
+        system_prompt=prompt,
+    )
+    for number in range(3):
+        await subject.ainvoke({"messages": [HumanMessage(f"hello {number}")]}, CONFIG)
+    assert {prompt.model for prompt in astage.witness.prompts} == {"sim-claude"}
+
+
+@pytest.mark.parametrize("name", [None, "opening_hours"])
+async def test_a_result_without_its_name_bears_the_label_of_the_tool_that_was_called(astage: Stage, name: str | None) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=0))
+    model = SessionRouterChatModel(router=router, principal="ada").bind_tools([read_patient, opening_hours])
+    for number in range(3):
+        await model.ainvoke(loop(f"the file, {number}", name=name))
+    assert leaks(astage) == 0
+
+
+async def test_a_result_bears_the_label_of_a_tool_that_is_not_on_offer_any_more(astage: Stage) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=0))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    await model.bind_tools([read_patient]).ainvoke([HumanMessage("the file")])
+    for number in range(3):
+        await model.ainvoke(loop(f"the file, {number}", name="read_patient"))
+    assert leaks(astage) == 0
+
+
+async def test_what_a_tool_gives_back_of_its_arguments_is_withheld_as_they_are(astage: Stage) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, only=(CHAT,), on_denied=("withhold",))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    asked = AIMessage(MARK, tool_calls=[{"name": "echo", "args": {"text": MARK}, "id": "c1"}])
+    result = ToolMessage(MARK, tool_call_id="c1", name="echo")
+    await model.ainvoke(
+        [HumanMessage("hello"), labelled(asked, SECRET), result, labelled(AIMessage("done"), SECRET), HumanMessage("go on")]
+    )
+    assert leaks(astage) == 0
+    assert len(astage.witness.prompts) == 1
