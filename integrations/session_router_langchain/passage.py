@@ -167,6 +167,12 @@ def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, t
     return decision, call
 
 
+def _risen(call: Call, decision: Decision) -> Session | None:
+    """Return the session that a framework must carry on after a hit: the one whose label has risen by what was replayed."""
+    before, after = call.carried, decision.session
+    return after if before is not None and after is not None and after.version > before.version else None
+
+
 def _passage(
     router: Router, call: Call, missed: _Missed, *, narrowing: Narrowing | None, artificial: bool
 ) -> Generator[Effect, Any, Passed[Any]]:
@@ -176,7 +182,7 @@ def _passage(
         if decision.model is None and first is not None:
             raise first
         if decision.hit is not None:
-            return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), None)
+            return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()
         missed.note(decision)
         result: Answered[Any] | Broken = yield Attempt(decision)

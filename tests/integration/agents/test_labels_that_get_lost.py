@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from integration.agents.test_labels import CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient
-from session_router import Tag
+from integration.agents.test_labels import CLEARED, CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient
+from session_router import SemanticCache, Tag
+from session_router.cache.settings import CacheSettings
+from session_router.core.governance import Level
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
 from session_router_langchain.tagging import labelled
-from support.agents import CHAT, RestlessScorer, agent_of
+from support.agents import CHAT, RestlessScorer, agent_of, session_in
 
 if TYPE_CHECKING:
     from support.agents import Stage
@@ -70,3 +73,43 @@ async def test_what_a_tool_gives_back_of_its_arguments_is_withheld_as_they_are(a
     )
     assert leaks(astage) == 0
     assert len(astage.witness.prompts) == 1
+
+
+async def test_a_stored_answer_raises_the_label_of_its_reader_s_session(astage: Stage) -> None:
+    """It is in the history now: a summary of that is as secret as the answer."""
+    cache = SemanticCache(settings=CacheSettings(clearance=CLEARED))
+    router = governed(astage, cache=cache, scorer=RestlessScorer(start=1))
+    subject = agent_of(astage, router=SessionRouterMiddleware(router, principal="ada"), tools=(), checkpointer=InMemorySaver())
+    tags: list[str] = []
+    for name in ("a", "b"):
+        config: Any = {"configurable": {"thread_id": name}}
+        for text in (HumanMessage("Hello there, good people."), labelled(HumanMessage(f"What does {MARK} mean?"), SECRET)):
+            await subject.ainvoke({"messages": [text]}, config)
+        tags.append(session_in(subject, config)["tag"]["level"])
+    assert tags == ["confidential", "confidential"]
+    assert cache.counts()["hit.exact"] >= 1
+    summary = HumanMessage(f"Summary: {MARK}", additional_kwargs={"lc_source": "summarization"})
+    subject.update_state(config, {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), summary]})
+    for number in range(3):
+        await subject.ainvoke({"messages": [HumanMessage(f"and now, {number}")]}, config)
+    assert leaks(astage) == 0
+    assert any("Summary" in repr(prompt.turns) for prompt in astage.witness.prompts)
+
+
+async def test_a_stored_answer_raises_the_label_of_a_session_in_the_store(astage: Stage) -> None:
+    cache = SemanticCache(settings=CacheSettings(clearance=CLEARED))
+    router = governed(astage, cache=cache)
+    model = SessionRouterChatModel(router=router, principal="ada")
+    levels: list[Any] = []
+
+    class Watch:
+        def on_decision(self, decision: Any) -> None:
+            stored = router.store.load(decision.session_id)
+            levels.append((decision.hit is not None, None if stored is None or stored.tag is None else stored.tag.level))
+
+        def on_outcome(self, *_: Any) -> None: ...
+
+    router.observers = (Watch(),)
+    for name in ("a", "b"):
+        await model.ainvoke([labelled(HumanMessage("What are your opening hours?"), SECRET)], {"configurable": {"thread_id": name}})
+    assert levels == [(False, Level.CONFIDENTIAL), (True, Level.CONFIDENTIAL)]
