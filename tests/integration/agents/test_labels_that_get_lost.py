@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from integration.agents.test_labels import CLEARED, CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient
+from integration.agents.test_labels import CLEARED, CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient, talk
 from session_router import SemanticCache, Tag
 from session_router.cache.settings import CacheSettings
 from session_router.core.governance import Level
+from session_router.core.label_row import tag_to_plain
+from session_router.errors import NoClearedModel
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
-from session_router_langchain.tagging import labelled
+from session_router_langchain.tagging import TAG_KEY, labelled
 from support.agents import CHAT, RestlessScorer, agent_of, session_in
 
 if TYPE_CHECKING:
@@ -113,3 +117,32 @@ async def test_a_stored_answer_raises_the_label_of_a_session_in_the_store(astage
     for name in ("a", "b"):
         await model.ainvoke([labelled(HumanMessage("What are your opening hours?"), SECRET)], {"configurable": {"thread_id": name}})
     assert levels == [(False, Level.CONFIDENTIAL), (True, Level.CONFIDENTIAL)]
+
+
+def summing_agent(stage: Stage, **metadata: Any) -> Any:
+    """Return an agent whose history is summed up by a routed model."""
+    summing = SessionRouterChatModel(router=governed(stage), principal="ada", metadata=metadata)
+    return create_agent(
+        model=stage.chat(),
+        tools=[read_patient, opening_hours],
+        middleware=[
+            SummarizationMiddleware(model=summing, trigger=("messages", 4), keep=("messages", 1)),
+            SessionRouterMiddleware(governed(stage, scorer=RestlessScorer(start=1)), principal="ada"),
+        ],
+        checkpointer=InMemorySaver(),
+    )
+
+
+async def test_what_is_to_be_summed_up_is_unlabelled_though_it_stands_in_a_text_of_a_human(astage: Stage) -> None:
+    """What humans type is public here. The one text that a summary is asked for with holds the whole history."""
+    with pytest.raises(NoClearedModel):
+        await talk(summing_agent(astage), astage, "the file please", "the hours please")
+    assert leaks(astage) == 0
+
+
+async def test_what_is_to_be_summed_up_has_the_label_that_its_call_is_given(astage: Stage) -> None:
+    subject = summing_agent(astage, **{TAG_KEY: tag_to_plain(SECRET)})
+    history = await talk(subject, astage, "the file please", "the hours please")
+    assert {prompt.model for prompt in astage.witness.prompts if "Context Extraction" in repr(prompt.turns)} == {"sim-claude"}
+    assert leaks(astage) == 0
+    assert history[-1].text
