@@ -27,7 +27,7 @@ from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
-from session_router_langchain.tagging import tool_tags
+from session_router_langchain.tagging import own_label, tool_tags
 from session_router_langchain.target import Target, origin_in, target_of
 from session_router_langchain.terms import terms_of
 
@@ -71,11 +71,19 @@ class Calls:
         self.sessions = CarriedSessions()
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
+        self._declared: dict[str, Tag] = {}
 
     def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Transcript:
         """Read a history; only what is new since it was last read is looked at."""
         self.models.build()
-        return self.reader.read(messages, head=self.heads.read(system, tools), labels=tool_tags(tools, self.router.policy))
+        return self.reader.read(messages, head=self.heads.read(system, tools), labels=self.tool_labels(tools))
+
+    def tool_labels(self, tools: Sequence[Any]) -> Mapping[str, Tag]:
+        """Return the labels of what tools return, by name; a tool that is not on offer any more keeps what it was said to return."""
+        declared = tool_tags(tools, self.router.policy)
+        for name, tag in declared.items():
+            self._declared[name] = join(tag, self._declared.get(name, tag))
+        return {**self._declared, **declared}
 
     def identify(self, names: SessionNames, transcript: Transcript) -> SessionId | None:
         """Derive the session's id, or `None` when the caller cannot be told from others."""
@@ -129,6 +137,7 @@ class Calls:
         requires: frozenset[Capability] = frozenset(),
         settings: Mapping[str, Any] = NO_SETTINGS,
         tag: Tag | None = None,
+        system: BaseMessage | None = None,
         purpose: str | None = None,
         only: ModelName | None = None,
         internal: bool = False,
@@ -154,6 +163,7 @@ class Calls:
             requires=requires | {Capability.TOOLS} if tools else requires,
             bindings=self._state.bindings(settings, messages, transcript, carried),
             tag=tag,
+            system=None if system is None else own_label(system),
             offered=self._offered(tools),
             purpose=purpose,
             only=only,

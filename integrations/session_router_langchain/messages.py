@@ -26,7 +26,7 @@ from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 from session_router_langchain.cache_markers import MARKER
-from session_router_langchain.tagging import label_of, own_label
+from session_router_langchain.tagging import asked_for_in, label_of, own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
@@ -98,13 +98,12 @@ class MessageReader:
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
-            asker = _asker_before(messages, known)
             for index in range(known, len(messages)):
                 message = messages[index]
                 before = steps[-1] if steps else transcript.steps[-1] if known else None
                 step = step_of(message, specs, before=before, last=index == len(messages) - 1)
-                asker = own_label(message) if isinstance(message, AIMessage) else asker
-                tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asker=asker)
+                asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
+                tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
                 steps.append(step if tag is None else replace(step, tag=tag))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
@@ -150,14 +149,6 @@ class MessageReader:
             read.pop(key, None)
 
         read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare, labels)
-
-
-def _asker_before(messages: list[BaseMessage], count: int) -> Tag | None:
-    """Return the label of the message that asked for what stands at `count`: a result carries what its arguments carried."""
-    for message in reversed(messages[max(0, count - _LOOK_BACK) : count]):
-        if isinstance(message, AIMessage):
-            return own_label(message)
-    return None
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:

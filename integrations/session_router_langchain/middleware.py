@@ -153,6 +153,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             settings=request.model_settings,
             structured=request.response_format is not None,
             tag=context_label(request.runtime),
+            system=request.system_message,
             terms=None if request.response_format is not None else self._terms(request, transcript, names),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),

@@ -9,7 +9,7 @@ from langchain_core.messages import ToolMessage
 
 from session_router.core.governance import PUBLIC, permits
 from session_router.core.policy import OnDenied
-from session_router_langchain.tagging import labelled, tool_tags
+from session_router_langchain.tagging import labelled
 from session_router_langchain.withholding import begun_anew, withheld
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ class Narrowing:
         return [message if id(message) in given else _notice(message) for message in smaller]
 
     def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied) -> Call:
-        transcript = self._calls.reader.read(
-            messages, head=self._first.transcript.head, labels=tool_tags(self._tools, self._calls.router.policy)
-        )
+        transcript = self._calls.reader.read(messages, head=self._first.transcript.head, labels=self._calls.tool_labels(self._tools))
         question = replace(self._first.question, recent=(), turn=transcript.turn)
         return replace(self._first, transcript=transcript, question=question, narrowed=way, terms=None)
 

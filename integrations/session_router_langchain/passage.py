@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
@@ -166,6 +167,12 @@ def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, t
     return decision, call
 
 
+def _risen(call: Call, decision: Decision) -> Session | None:
+    """Return the session that a framework must carry on after a hit: the one whose label has risen by what was replayed."""
+    before, after = call.carried, decision.session
+    return after if before is not None and after is not None and after.version > before.version else None
+
+
 def _passage(
     router: Router, call: Call, missed: _Missed, *, narrowing: Narrowing | None, artificial: bool
 ) -> Generator[Effect, Any, Passed[Any]]:
@@ -175,7 +182,7 @@ def _passage(
         if decision.model is None and first is not None:
             raise first
         if decision.hit is not None:
-            return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), None)
+            return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()
         missed.note(decision)
         result: Answered[Any] | Broken = yield Attempt(decision)
@@ -223,23 +230,23 @@ def drive(
         altered: Says whether the last attempt reached its model as it was sent; where nobody can alter it, leave it out.
         artificial: As for `passage`.
     """
-    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
-    effect = next(steps)
-    try:
-        while True:
-            if not isinstance(effect, Attempt):
-                effect = steps.send(perform(router, effect))
-                continue
-            probe = DeliveryProbe()
-            result: Answered[Response] | Broken
-            try:
-                response = attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response), altered is not None and altered(probe))
-            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, probe.delivered)
-            effect = steps.send(result)
-    except StopIteration as stop:
-        return _responded(cast("Passed[Response]", stop.value), response_of)
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
+        effect = next(steps)
+        try:
+            while True:
+                if not isinstance(effect, Attempt):
+                    effect = steps.send(perform(router, effect))
+                    continue
+                probe = DeliveryProbe()
+                result: Answered[Response] | Broken
+                try:
+                    response = attempt(effect.decision, probe)
+                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, probe.delivered)
+                effect = steps.send(result)
+        except StopIteration as stop:
+            return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
 async def adrive(
@@ -254,23 +261,23 @@ async def adrive(
     artificial: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
-    steps = passage(router, call, narrowing=narrowing, artificial=artificial)
-    effect = next(steps)
-    try:
-        while True:
-            if not isinstance(effect, Attempt):
-                effect = steps.send(await aperform(router, effect))
-                continue
-            probe = DeliveryProbe()
-            result: Answered[Response] | Broken
-            try:
-                response = await attempt(effect.decision, probe)
-                result = Answered(response, answer_in(response), altered is not None and altered(probe))
-            except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
-                result = Broken(error, probe.delivered)
-            effect = steps.send(result)
-    except StopIteration as stop:
-        return _responded(cast("Passed[Response]", stop.value), response_of)
+    with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
+        effect = next(steps)
+        try:
+            while True:
+                if not isinstance(effect, Attempt):
+                    effect = steps.send(await aperform(router, effect))
+                    continue
+                probe = DeliveryProbe()
+                result: Answered[Response] | Broken
+                try:
+                    response = await attempt(effect.decision, probe)
+                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
+                    result = Broken(error, probe.delivered)
+                effect = steps.send(result)
+        except StopIteration as stop:
+            return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
 def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 TOOL_OPTIONS = "session_router_tool_options"
 """Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
 
+_PASSED_ON = "tool_selection"
+"""Middleware whose own calls pass on what a human has said, as it is; others write texts of what they were given to read."""
+
 NEEDED_BY_METHOD = {"json_schema": Capability.STRUCTURED_OUTPUT, "function_calling": Capability.TOOLS}
 """What a method of structured output needs; without a method, every model has one that it can do."""
 
@@ -218,7 +221,11 @@ def _call(
     only: ModelName | None,
     structured: bool,
 ) -> Call:
-    transcript = calls.read(messages, tools=tools)
+    transcript, metadata = calls.read(messages, tools=tools), config.get("metadata") or {}
+    internal = INTERNAL_CALL in metadata
+    if internal and metadata.get("lc_source") != _PASSED_ON:
+        # A summary is asked for with the history in one text of a human, who wrote none of it: it is as good as what models say.
+        transcript = replace(transcript, tags=transcript.tags | {calls.router.policy.sources.get("ai")})
     names = names_of(config, tenant=standing.tenant, principal=standing.principal)
     return calls.call(
         messages,
@@ -230,7 +237,7 @@ def _call(
         structured=structured,
         requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
         only=only,
-        internal=INTERNAL_CALL in (config.get("metadata") or {}),
+        internal=internal,
         tag=context_label(config=config),
         terms=None if structured else calls.terms(messages, transcript, names, tools=tools, settings=settings),
         principal=calls.principal(names),

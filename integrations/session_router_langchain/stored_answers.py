@@ -28,6 +28,9 @@ _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 _ENDINGS = ("finish_reason", "stop_reason", "status")
 """Keys under which providers say how an answer ended: Chat Completions and Gemini, Anthropic, Responses."""
 
+_SOURCES = ("annotations", "citations", "grounding_metadata", "search_results", "executed_tools", "url_context_metadata")
+"""Keys under which providers name what they have searched: in blocks, or beside a text (Gemini, Perplexity, Groq)."""
+
 _PIECE = 64
 """Characters of a replayed chunk, about: a reader that streams is shown a stream."""
 
@@ -62,13 +65,13 @@ def answer_in(
         finish_reason=finish,
         complete=not isinstance(message, AIMessageChunk) or message.chunk_position == "last",
         tool_calls=bool(message.tool_calls or message.invalid_tool_calls or asks_of(message)),
-        tool_derived=any(map(_cites, message.content)),
+        tool_derived=any(map(_cites, (*message.content, message.additional_kwargs, message.response_metadata))),
     )
 
 
 def _cites(block: object) -> bool:
-    """Whether a block names sources: its provider has searched for them."""
-    return is_block(block) and any(block.get(key) for key in ("annotations", "citations"))
+    """Whether a block, or what stands beside the content, names sources: its provider has searched for them."""
+    return is_block(block) and any(block.get(key) for key in _SOURCES)
 
 
 def _said(message: AIMessage) -> Content:

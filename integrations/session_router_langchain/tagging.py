@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, tool
 
 from session_router.core.governance import Tag, join, join_labels
 from session_router.core.label_row import tag_of, tag_to_plain
+from session_router_langchain.withholding import WITHHELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 TAG_KEY: Final = "session_router_tag"
 """Where a label stands: in a message's `additional_kwargs`, a tool's or a document's `metadata`, a graph's `context`."""
+
+_LOOK_BACK: Final = 256
+"""Messages before a result among which its call is looked for."""
 
 Message = TypeVar("Message", bound="BaseMessage")
 
@@ -115,29 +119,70 @@ def own_label(message: BaseMessage) -> Tag | None:
     return tag_of(message.additional_kwargs[TAG_KEY]) if TAG_KEY in message.additional_kwargs else None
 
 
-def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, asker: Tag | None = None) -> Tag | None:
+class AskedFor(NamedTuple):
+    """The call that a tool's result answers.
+
+    Attributes:
+        name: Of the tool, as the call says; `None` where the call is not known.
+        tag: The label of the message that made it: what its arguments carried.
+    """
+
+    name: str | None
+    tag: Tag | None
+
+
+def asked_for_in(messages: Sequence[BaseMessage], index: int) -> AskedFor | None:
+    """Return what the result at `index` was asked for by; where its call is not found, by whatever message comes closest."""
+    call_id, closest = getattr(messages[index], "tool_call_id", None), None
+    for message in reversed(messages[max(0, index - _LOOK_BACK) : index]):
+        if isinstance(message, AIMessage):
+            closest = message if closest is None else closest
+            for call in (*message.tool_calls, *message.invalid_tool_calls):
+                if call["id"] == call_id:
+                    return AskedFor(call["name"], own_label(message))
+    return None if closest is None else AskedFor(None, own_label(closest))
+
+
+def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, asked_for: AskedFor | None = None) -> Tag | None:
     """Return the label of a message that is about to be sent.
 
     Args:
         message: The message.
         policy: Knows what nobody labelled.
         tools: The labels of what tools return, by name (`tool_tags`).
-        asker: The label of the message that asked for a tool's result: what its arguments carried.
+        asked_for: What a tool's result was asked for by, if that is known.
 
     Returns:
-        Its own label. A tool's result carries what its tool is declared to return as well, and what its arguments carried. `None`
-        when nobody says anything: then it is unlabelled.
+        Its own label. A tool's result carries what its tool is declared to return as well, and what its arguments carried; where
+        it goes by another name than the call, what both are declared to return. `None` when nobody says anything: then it is
+        unlabelled.
     """
-    found = [own_label(message)]
+    own = own_label(message)
     if isinstance(message, ToolMessage):
-        declared = tools.get(message.name) if message.name else None
-        found.append(declared)
-        if declared is not None or found[0] is not None:
-            found.append(asker)
-    known = [tag for tag in found if tag is not None]
-    if known:
-        return join(*known)
+        return _label_of_result(message, own, policy, tools, asked_for)
+    if own is not None:
+        return own
     return policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
+
+
+def _label_of_result(
+    message: ToolMessage, own: Tag | None, policy: Policy, tools: Mapping[str, Tag], asked_for: AskedFor | None
+) -> Tag | None:
+    if own is not None and not message.name and message.content == WITHHELD:
+        # It says no more than that, whatever its tool returns.
+        return own
+    names = {name for name in (message.name, None if asked_for is None else asked_for.name) if name}
+    known = [tools[name] for name in names if name in tools]
+    if own is not None:
+        known.append(own)
+    elif not names or len(known) < len(names):
+        otherwise = policy.sources.get("tool")
+        # A tool that nobody declared is not known to be harmless because of what it was asked.
+        if otherwise is None:
+            return None
+        known.append(otherwise)
+    carried = None if asked_for is None else asked_for.tag
+    return join(*known, *(() if carried is None else (carried,)))
 
 
 def label_of_documents(documents: Sequence[Document], *, unlabelled: Tag) -> Tag:

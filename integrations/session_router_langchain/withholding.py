@@ -25,7 +25,7 @@ def withheld(
     """Return the history with everything withheld that a model may not see.
 
     What stays of a message that is withheld is who spoke, and, of calls and results, which belongs to which: no text, no arguments,
-    no artifacts, no thoughts. The messages that are given are not changed.
+    no artifacts, no thoughts, no name of a person. The messages that are given are not changed.
 
     Args:
         messages: The history.
@@ -95,4 +95,5 @@ def _without_content(message: BaseMessage) -> BaseMessage:
         return ToolMessage(content=WITHHELD, tool_call_id=message.tool_call_id, status=message.status, **who)
     if isinstance(message, SystemMessage):
         return SystemMessage(content=WITHHELD, **who)
-    return HumanMessage(content=WITHHELD, **who)
+    # A person's name says who is spoken of.
+    return HumanMessage(content=WITHHELD, id=message.id)

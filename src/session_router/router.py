@@ -34,6 +34,7 @@ from session_router.core.population import are_due
 from session_router.core.routes import specs_of
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
+from session_router.misses import Misses
 from session_router.recent import RecentDecisions
 from session_router.rewriting import Rewriting
 
@@ -258,20 +259,22 @@ class Router:
         return selector
 
     def _drive(self, flow: Generator[Effect, Any, Result]) -> Result:
-        try:
-            effect = next(flow)
-            while True:
-                effect = flow.send(self._perform(effect))
-        except StopIteration as stop:
-            return cast("Result", stop.value)
+        with Misses(self._abandon) as misses:
+            try:
+                effect = next(flow)
+                while True:
+                    effect = flow.send(misses.noted(effect, self._perform(effect)))
+            except StopIteration as stop:
+                return cast("Result", stop.value)
 
     async def _adrive(self, flow: Generator[Effect, Any, Result]) -> Result:
-        try:
-            effect = next(flow)
-            while True:
-                effect = flow.send(await self._aperform(effect))
-        except StopIteration as stop:
-            return cast("Result", stop.value)
+        with Misses(self._abandon) as misses:
+            try:
+                effect = next(flow)
+                while True:
+                    effect = flow.send(misses.noted(effect, await self._aperform(effect)))
+            except StopIteration as stop:
+                return cast("Result", stop.value)
 
     def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
         try:

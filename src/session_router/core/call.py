@@ -47,6 +47,7 @@ class Call:
         bindings: What ties the request, rather than a message, to a provider (`previous_response_id`). An account that
             is not named is that of the current model.
         tag: Label of everything that carries no label of its own.
+        system: Label that the system prompt itself bears; `None` for none.
         offered: Label of whatever the tools on offer may return; `None` when one of them says nothing.
         purpose: What the call is for.
         only: The one model that the caller insists on.
@@ -66,6 +67,7 @@ class Call:
     requires: frozenset[Capability] = frozenset()
     bindings: frozenset[Binding] = frozenset()
     tag: Tag | None = None
+    system: Tag | None = None
     offered: Tag | None = None
     purpose: str | None = None
     only: ModelName | None = None

@@ -96,8 +96,16 @@ def refuse(
 
 
 def replay(situation: Situation, hit: CacheHit) -> Decision:
-    """Let a stored answer stand for a new one: nobody reads the request, and the session stays as it was."""
-    return _decision(situation, Action.CACHE_HIT, None, Reason.ANSWERED_BEFORE, found=hit)
+    """Let a stored answer stand for a new one: no model reads the request, and the session stays where it was.
+
+    Only its label rises: what was replayed is in the history, and a summary of that says what it says.
+    """
+    decision = _decision(situation, Action.CACHE_HIT, None, Reason.ANSWERED_BEFORE, found=hit)
+    session = decision.session
+    tag = None if session is None else _tag_after(session, decision.tag)
+    if session is None or tag == session.tag:
+        return decision
+    return replace(decision, session=replace(session.committed(), tag=tag))
 
 
 def unrecorded(decision: Decision) -> Decision:

@@ -58,16 +58,22 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
     It is in use as soon as one model has a clearance or one label exists. What the provider keeps of the history bears no label of
-    its own. The system prompt and the tools have those that the policy gives both of them, if it does.
+    its own. Tools have the one that the policy gives them, if it does; the system prompt too, unless it bears one.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
-    if call.tag is None and known is None and labels <= {None} and all(spec.clearance is None for spec in specs.values()):
+    if (
+        call.tag is None
+        and call.system is None
+        and known is None
+        and labels <= {None}
+        and all(spec.clearance is None for spec in specs.values())
+    ):
         return None
     unlabelled = policy.unlabelled if call.tag is None else call.tag
     if not (labels or call.transcript.derived) or any(not binding.convertible for binding in call.bindings):
         labels |= {None}
     if call.transcript.head != NO_HEAD:
-        labels |= {policy.sources.get("system"), policy.sources.get("schemas")}
+        labels |= {policy.sources.get("system") if call.system is None else call.system, policy.sources.get("schemas")}
     if call.transcript.derived:
         labels |= _derived(call, policy, known)
     return join_labels(labels, unlabelled=unlabelled)

@@ -80,7 +80,7 @@ def route(
             # Once only: whoever missed is the one for whom others wait.
             looked = yield from look_up(situation)
         decision, lesson = yield from _decide(situation, lock, looked, population, degraded)
-        committed = yield from _commit(call, decision, degraded)
+        committed = yield from _commit(situation, decision, degraded)
         if committed:
             break
         if attempts > MAXIMUM_ATTEMPTS:
@@ -177,9 +177,8 @@ def _load(call: Call, degraded: set[str]) -> Generator[Effect, Any, Session | No
     return loaded or Session(id=call.session)
 
 
-def _commit(call: Call, decision: Decision, degraded: set[str]) -> Generator[Effect, Any, bool]:
-    unchanged = decision.session is None or decision.model is None or call.internal
-    if unchanged or call.carried is not None or decision.session is None:
+def _commit(situation: Situation, decision: Decision, degraded: set[str]) -> Generator[Effect, Any, bool]:
+    if decision.session is None or decision.session is situation.session or situation.call.carried is not None:
         return True
     committed = yield CommitSession(decision.session)
     if isinstance(committed, Failed):

@@ -16,6 +16,7 @@ from session_router.core.policy import Policy
 from session_router.errors import ConfigurationError
 from session_router_langchain.tagging import (
     TAG_KEY,
+    AskedFor,
     label_in,
     label_of,
     label_of_documents,
@@ -96,10 +97,24 @@ def test_a_result_carries_what_its_tool_declares_and_what_its_arguments_carried(
     result = ToolMessage("file", tool_call_id="1", name="read")
     europe = Tag(regions=frozenset({"eu"}))
     assert label_of(result, Policy(), {"read": INTERNAL}) == INTERNAL
-    assert label_of(result, Policy(), {"read": INTERNAL}, asker=PII) == join(INTERNAL, PII)
-    assert label_of(labelled(result, europe), Policy(), {"read": INTERNAL}, asker=PII) == join(INTERNAL, PII, europe)
+    assert label_of(result, Policy(), {"read": INTERNAL}, asked_for=AskedFor("read", PII)) == join(INTERNAL, PII)
+    assert label_of(labelled(result, europe), Policy(), {"read": INTERNAL}, asked_for=AskedFor("read", PII)) == join(INTERNAL, PII, europe)
     # A tool that nobody declared is not known to be harmless because of what it was asked.
-    assert label_of(result, Policy(), {}, asker=PUBLIC) is None
+    assert label_of(result, Policy(), {}, asked_for=AskedFor("read", PUBLIC)) is None
+
+
+def test_what_a_tool_that_nobody_declared_was_asked_counts_beside_what_the_policy_says_of_tools() -> None:
+    result = ToolMessage("file", tool_call_id="1", name="echo")
+    assert label_of(result, Policy(sources={"tool": PUBLIC}), {}, asked_for=AskedFor("echo", PII)) == PII
+
+
+def test_a_result_without_a_name_or_with_another_one_is_that_of_the_tool_that_was_called() -> None:
+    policy, tools = Policy(sources={"tool": PUBLIC}), {"read": PII, "hours": PUBLIC}
+    for name in (None, "hours", "never declared", "read"):
+        result = ToolMessage("file", tool_call_id="1", name=name)
+        assert label_of(result, policy, tools, asked_for=AskedFor("read", PUBLIC)) == PII
+    result = ToolMessage("file", tool_call_id="1", name="hours")
+    assert label_of(result, Policy(), tools, asked_for=AskedFor("never declared", PUBLIC)) is None
 
 
 def test_the_policy_knows_what_nobody_labelled_by_where_it_comes_from() -> None:

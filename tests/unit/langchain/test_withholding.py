@@ -28,7 +28,7 @@ def spoken(number: int) -> list[BaseMessage]:
     mark = [f"mark-{number}-{at}" for at in range(4)]
     call: Any = {"name": "read", "args": {"what": mark[1]}, "id": f"call-{number}", "type": "tool_call"}
     return [
-        HumanMessage(mark[0], id=f"h{number}"),
+        HumanMessage(mark[0], name=mark[0], id=f"h{number}"),
         AIMessage(
             [{"type": "text", "text": mark[1]}, {"type": "reasoning", "reasoning": mark[1]}],
             tool_calls=[call],

@@ -1,0 +1,148 @@
+"""Labels that an application or a framework drops on the way: what they are about still reaches cleared models only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
+
+from integration.agents.test_labels import CLEARED, CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient, talk
+from session_router import SemanticCache, Tag
+from session_router.cache.settings import CacheSettings
+from session_router.core.governance import Level
+from session_router.core.label_row import tag_to_plain
+from session_router.errors import NoClearedModel
+from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
+from session_router_langchain.tagging import TAG_KEY, labelled
+from support.agents import CHAT, RestlessScorer, agent_of, session_in
+
+if TYPE_CHECKING:
+    from support.agents import Stage
+
+TOOLS_ARE_PUBLIC = {**SOURCES, "tool": Tag()}
+"""What tools return that nobody declared."""
+
+
+def loop(said: str, **fields: Any) -> list[Any]:
+    """Return a history in which a tool has answered; the model that asked had read nothing but public data."""
+    asked = AIMessage("", tool_calls=[{"name": "read_patient", "args": {"number": 7}, "id": "c1"}])
+    return [HumanMessage(said), labelled(asked, Tag()), ToolMessage(MARK, tool_call_id="c1", **fields)]
+
+
+async def test_a_label_on_the_system_prompt_counts(astage: Stage) -> None:
+    router = governed(astage, scorer=RestlessScorer(start=0))
+    prompt = labelled(SystemMessage(f"You know this: {MARK}"), SECRET)
+    subject = agent_of(
+        astage,
+        router=SessionRouterMiddleware(router, principal="ada"),
+        tools=[opening_hours],
+        checkpointer=InMemorySaver(),
+        system_prompt=prompt,
+    )
+    for number in range(3):
+        await subject.ainvoke({"messages": [HumanMessage(f"hello {number}")]}, CONFIG)
+    assert {prompt.model for prompt in astage.witness.prompts} == {"sim-claude"}
+
+
+@pytest.mark.parametrize("name", [None, "opening_hours"])
+async def test_a_result_without_its_name_bears_the_label_of_the_tool_that_was_called(astage: Stage, name: str | None) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=0))
+    model = SessionRouterChatModel(router=router, principal="ada").bind_tools([read_patient, opening_hours])
+    for number in range(3):
+        await model.ainvoke(loop(f"the file, {number}", name=name))
+    assert leaks(astage) == 0
+
+
+async def test_a_result_bears_the_label_of_a_tool_that_is_not_on_offer_any_more(astage: Stage) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=0))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    await model.bind_tools([read_patient]).ainvoke([HumanMessage("the file")])
+    for number in range(3):
+        await model.ainvoke(loop(f"the file, {number}", name="read_patient"))
+    assert leaks(astage) == 0
+
+
+async def test_what_a_tool_gives_back_of_its_arguments_is_withheld_as_they_are(astage: Stage) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, only=(CHAT,), on_denied=("withhold",))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    asked = AIMessage(MARK, tool_calls=[{"name": "echo", "args": {"text": MARK}, "id": "c1"}])
+    result = ToolMessage(MARK, tool_call_id="c1", name="echo")
+    await model.ainvoke(
+        [HumanMessage("hello"), labelled(asked, SECRET), result, labelled(AIMessage("done"), SECRET), HumanMessage("go on")]
+    )
+    assert leaks(astage) == 0
+    assert len(astage.witness.prompts) == 1
+
+
+async def test_a_stored_answer_raises_the_label_of_its_reader_s_session(astage: Stage) -> None:
+    """It is in the history now: a summary of that is as secret as the answer."""
+    cache = SemanticCache(settings=CacheSettings(clearance=CLEARED))
+    router = governed(astage, cache=cache, scorer=RestlessScorer(start=1))
+    subject = agent_of(astage, router=SessionRouterMiddleware(router, principal="ada"), tools=(), checkpointer=InMemorySaver())
+    tags: list[str] = []
+    for name in ("a", "b"):
+        config: Any = {"configurable": {"thread_id": name}}
+        for text in (HumanMessage("Hello there, good people."), labelled(HumanMessage(f"What does {MARK} mean?"), SECRET)):
+            await subject.ainvoke({"messages": [text]}, config)
+        tags.append(session_in(subject, config)["tag"]["level"])
+    assert tags == ["confidential", "confidential"]
+    assert cache.counts()["hit.exact"] >= 1
+    summary = HumanMessage(f"Summary: {MARK}", additional_kwargs={"lc_source": "summarization"})
+    subject.update_state(config, {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), summary]})
+    for number in range(3):
+        await subject.ainvoke({"messages": [HumanMessage(f"and now, {number}")]}, config)
+    assert leaks(astage) == 0
+    assert any("Summary" in repr(prompt.turns) for prompt in astage.witness.prompts)
+
+
+async def test_a_stored_answer_raises_the_label_of_a_session_in_the_store(astage: Stage) -> None:
+    cache = SemanticCache(settings=CacheSettings(clearance=CLEARED))
+    router = governed(astage, cache=cache)
+    model = SessionRouterChatModel(router=router, principal="ada")
+    levels: list[Any] = []
+
+    class Watch:
+        def on_decision(self, decision: Any) -> None:
+            stored = router.store.load(decision.session_id)
+            levels.append((decision.hit is not None, None if stored is None or stored.tag is None else stored.tag.level))
+
+        def on_outcome(self, *_: Any) -> None: ...
+
+    router.observers = (Watch(),)
+    for name in ("a", "b"):
+        await model.ainvoke([labelled(HumanMessage("What are your opening hours?"), SECRET)], {"configurable": {"thread_id": name}})
+    assert levels == [(False, Level.CONFIDENTIAL), (True, Level.CONFIDENTIAL)]
+
+
+def summing_agent(stage: Stage, **metadata: Any) -> Any:
+    """Return an agent whose history is summed up by a routed model."""
+    summing = SessionRouterChatModel(router=governed(stage), principal="ada", metadata=metadata)
+    return create_agent(
+        model=stage.chat(),
+        tools=[read_patient, opening_hours],
+        middleware=[
+            SummarizationMiddleware(model=summing, trigger=("messages", 4), keep=("messages", 1)),
+            SessionRouterMiddleware(governed(stage, scorer=RestlessScorer(start=1)), principal="ada"),
+        ],
+        checkpointer=InMemorySaver(),
+    )
+
+
+async def test_what_is_to_be_summed_up_is_unlabelled_though_it_stands_in_a_text_of_a_human(astage: Stage) -> None:
+    """What humans type is public here. The one text that a summary is asked for with holds the whole history."""
+    with pytest.raises(NoClearedModel):
+        await talk(summing_agent(astage), astage, "the file please", "the hours please")
+    assert leaks(astage) == 0
+
+
+async def test_what_is_to_be_summed_up_has_the_label_that_its_call_is_given(astage: Stage) -> None:
+    subject = summing_agent(astage, **{TAG_KEY: tag_to_plain(SECRET)})
+    history = await talk(subject, astage, "the file please", "the hours please")
+    assert {prompt.model for prompt in astage.witness.prompts if "Context Extraction" in repr(prompt.turns)} == {"sim-claude"}
+    assert leaks(astage) == 0
+    assert history[-1].text
