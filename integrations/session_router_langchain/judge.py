@@ -14,7 +14,7 @@ from session_router.cache.text_forms import exact_form
 from session_router.core.checking import check_kind, check_number
 from session_router.core.pricing import USD, Prices, Usage, call_cost
 from session_router.errors import ConfigurationError
-from session_router_langchain.messages import BYTES_PER_TOKEN, canonical
+from session_router_langchain.fingerprints import BYTES_PER_TOKEN, canonical
 from session_router_langchain.models import chat_model_of
 from session_router_langchain.outcomes import usage_of
 from session_router_langchain.prompts import tells_all

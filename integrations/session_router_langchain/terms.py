@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage
 from session_router.core.cache_terms import CacheTerms
 from session_router.core.step import DIGEST_BYTES
 from session_router.core.transcript import EMPTY_DIGEST
-from session_router_langchain.messages import canonical
+from session_router_langchain.fingerprints import canonical
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:

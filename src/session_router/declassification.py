@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router.core.governance import PUBLIC, Integrity, Level, Tag
-from session_router.core.label_row import tag_to_plain
+from session_router.core.label_row import facts_to_plain
 from session_router.errors import ConfigurationError, UnregisteredAct
 
 if TYPE_CHECKING:
@@ -119,10 +119,5 @@ class Declassifier:
             raise UnregisteredAct(act=act, who=who, known=sorted(self._acts))
         left = registered.lowered(tag)
         subjects = sorted(tag.subjects)
-        self._audit.append({**told, "from": _facts(tag), "to": _facts(left), "subjects": subjects})
+        self._audit.append({**told, "from": facts_to_plain(tag), "to": facts_to_plain(left), "subjects": subjects})
         return left
-
-
-def _facts(tag: Tag) -> dict[str, Any]:
-    # Whom it is about lies apart: it can be erased.
-    return {name: value for name, value in tag_to_plain(tag).items() if name != "subjects"}

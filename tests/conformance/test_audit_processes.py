@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 from session_router.audit.file import AuditFile
+from support.processes import output_of, start, start_together
+
+if TYPE_CHECKING:
+    import subprocess
 
 KEY = b"k" * 32
 WRITER = Path(__file__).with_name("appending_process.py")
@@ -44,24 +45,8 @@ log.close()
 """
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "error", *arguments]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- ours
-
-
 def writers(path: Path, *records: int) -> list[subprocess.Popen[str]]:
-    processes = [start(str(WRITER), str(path), KEY.hex(), f"writer {index}", str(number)) for index, number in enumerate(records)]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    return processes
-
-
-def output_of(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None
-    return process.stdout
+    return start_together([(str(WRITER), str(path), KEY.hex(), f"writer {index}", str(number)) for index, number in enumerate(records)])
 
 
 def found(path: Path) -> dict[str, list[int]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 from session_router.core.session import Session, SessionId
 from session_router.stores.sqlite import SQLiteSessionStore
+from support.processes import output_of, start, start_together
+
+if TYPE_CHECKING:
+    import subprocess
 
 KEY = b"k" * 32
 SESSION = SessionId("5e" * 32)
@@ -67,25 +68,9 @@ print(codes)
 """
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "error", *arguments]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- ours
-
-
 def replicas(path: Path, *wins: int) -> list[subprocess.Popen[str]]:
     """Start replicas that begin together, and race to make the file as well."""
-    processes = [start(str(REPLICA), str(path), KEY.hex(), SESSION, str(number)) for number in wins]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.stdin = None
-    return processes
-
-
-def output_of(process: subprocess.Popen[str]) -> IO[str]:
-    assert process.stdout is not None
-    return process.stdout
+    return start_together([(str(REPLICA), str(path), KEY.hex(), SESSION, str(number)) for number in wins])
 
 
 def finish(process: subprocess.Popen[str]) -> list[int]:

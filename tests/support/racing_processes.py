@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from support.processes import output_of, start_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,17 +35,8 @@ class Race:
 def racing(kind: str, addresses: Sequence[str], session: str, *, processes: int = 3, wins: int = 200) -> Iterator[Race]:
     """Let processes race while the block runs, and until each has won its share."""
     race = Race()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-W", "error", str(PROGRAM), kind, ",".join(addresses), session, str(wins)]
-    started = [
-        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- ours
-        for _ in range(processes)
-    ]
+    started = start_together([(str(PROGRAM), kind, ",".join(addresses), session, str(wins))] * processes)
     try:
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.stdin = None
         yield race
         for process in started:
             printed, _ = process.communicate(timeout=60)
@@ -56,5 +46,4 @@ def racing(kind: str, addresses: Sequence[str], session: str, *, processes: int 
         for process in started:
             process.kill()
             process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            output_of(process).close()

@@ -121,10 +121,6 @@ def assert_conforms(kind: str, name: str, attributes: Mapping[str, Any]) -> None
     assert problems == [], f"{name}: {problems}"
 
 
-def parent_of(span: ReadableSpan) -> int | None:
-    return None if span.parent is None else span.parent.span_id
-
-
 def facts(span: ReadableSpan) -> dict[str, Any]:
     """Return the attributes of ours, without the prefix."""
     return {key.removeprefix("session_router."): value for key, value in (span.attributes or {}).items()}

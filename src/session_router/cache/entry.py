@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router.cache.plain_answers import answer_from_plain, answer_to_plain, finite
-from session_router.errors import ConfigurationError, StoreCorrupt
+from session_router.errors import ConfigurationError, StoreCorrupt, UnreadableLabel
 from session_router.identity import checked_key
 
 if TYPE_CHECKING:
     from session_router.core.cached import CachedAnswer
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 _PURPOSE: Final = b"session_router.cache.entry"
 _TEXTS: Final = ("id", "partition", "text", "category", "policy_epoch", "knowledge_epoch", "model_class")
 
@@ -145,7 +145,7 @@ class EntryCodec:
         try:
             plain: Any = json.loads(row.payload.decode("ascii"))
             entry = _entry(plain, row.vector)
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError, ConfigurationError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError, ConfigurationError, UnreadableLabel) as error:
             msg = f"an entry of the cache is not of schema {SCHEMA} ({type(error).__name__}); it is evicted."
             raise StoreCorrupt(msg) from error
         # The columns are what it was found by; a row that was moved says so here.

@@ -1,18 +1,15 @@
-"""Answers and tags as plain values, and back."""
+"""Answers as plain values, and back."""
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import isfinite
 from typing import Any, Final, cast
 
 from session_router.core.cached import CachedAnswer, portable, unreplayable
-from session_router.core.governance import PUBLIC, Integrity, Level, Tag
+from session_router.core.label_row import tag_from_plain, tag_to_plain
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD, Usage
 
-_SETS: Final = ("categories", "tenants", "subjects")
-_RESTRICTIONS: Final = ("regions", "purposes")
-_PLAIN_PUBLIC: Final = {"level": 0}
 _COUNTS: Final = ("input", "cached", "written", "output")
 
 
@@ -36,7 +33,7 @@ def answer_from_plain(plain: dict[str, Any]) -> CachedAnswer:
     """Read back what `answer_to_plain` wrote.
 
     Raises:
-        ValueError: It is something else, as are `KeyError`, `TypeError` and `ConfigurationError`.
+        ValueError: It is something else, as are `KeyError`, `TypeError`, `ConfigurationError` and `UnreadableLabel`.
     """
     content, reason, expires = plain["content"], plain["finish_reason"], plain["expires_at"]
     answer = CachedAnswer(
@@ -53,36 +50,6 @@ def answer_from_plain(plain: dict[str, Any]) -> CachedAnswer:
     if unreplayable(answer) is not None:
         raise ValueError
     return answer
-
-
-def tag_to_plain(tag: Tag) -> dict[str, Any]:
-    """Return JSON-ready values: what is not its default."""
-    plain: dict[str, Any] = {"level": int(tag.level)}
-    plain |= {name: sorted(getattr(tag, name)) for name in _SETS if getattr(tag, name)}
-    plain |= {name: sorted(getattr(tag, name)) for name in _RESTRICTIONS if getattr(tag, name) is not None}
-    plain |= {name: True for name in ("no_train", "zero_retention") if getattr(tag, name)}
-    if tag.integrity is not Integrity.TRUSTED:
-        plain["integrity"] = tag.integrity.value
-    if tag.expires_at is not None and tag.expires_at != inf:
-        # JSON has no infinities; what has passed at all times has passed at 0 as well.
-        plain["expires_at"] = 0.0 if tag.expires_at == -inf else tag.expires_at
-    return plain
-
-
-def tag_from_plain(plain: dict[str, Any]) -> Tag:
-    """Read back what `tag_to_plain` wrote.
-
-    Raises:
-        ValueError: It is something else, as are `KeyError`, `TypeError` and `ConfigurationError`.
-    """
-    if plain == _PLAIN_PUBLIC:
-        return PUBLIC
-    fields: dict[str, Any] = {"level": Level(plain["level"]), "integrity": Integrity(plain.get("integrity", "trusted"))}
-    fields |= {name: frozenset(map(_text, plain[name])) for name in (*_SETS, *_RESTRICTIONS) if name in plain}
-    fields |= {name: plain[name] is True for name in ("no_train", "zero_retention") if name in plain}
-    if "expires_at" in plain:
-        fields["expires_at"] = finite(plain["expires_at"])
-    return Tag(**fields)
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.decision import Action
-from session_router.core.label_row import tag_to_plain
+from session_router.core.label_row import facts_to_plain
 
 if TYPE_CHECKING:
     from session_router.core.call import Outcome
@@ -36,8 +36,7 @@ def decision_row(
     if principal is not None:
         row["principal"] = str(principal)
     if tag is not None:
-        # Whom it is about lies apart: it can be erased.
-        row["tag"] = {name: value for name, value in tag_to_plain(tag).items() if name != "subjects"}
+        row["tag"] = facts_to_plain(tag)
         row["subjects"] = sorted(tag.subjects)
     if decision.model is not None and decision.action is not Action.CACHE_HIT:
         row["exposure"] = exposure(clearance, at=decision.at)

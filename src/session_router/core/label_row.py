@@ -64,6 +64,13 @@ def tag_to_plain(tag: Tag) -> dict[str, Any]:
     }
 
 
+def facts_to_plain(tag: Tag) -> dict[str, Any]:
+    """Return `tag_to_plain` without whom it is about: an audit log keeps that apart, where it can be erased."""
+    plain = tag_to_plain(tag)
+    del plain["subjects"]
+    return plain
+
+
 def tag_from_plain(plain: object) -> Tag:
     """Read back what `tag_to_plain` wrote.
 

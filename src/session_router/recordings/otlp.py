@@ -35,7 +35,6 @@ REASON: Final = "session_router.reason"
 INTERNAL: Final = "session_router.internal"
 CANDIDATES: Final = "session_router.candidates"
 SCORES: Final = "session_router.scores"
-OPERATION: Final = "gen_ai.operation.name"
 MESSAGES: Final = "gen_ai.input.messages"
 ERROR: Final = "error.type"
 COUNTED: Final = (

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from session_router.testing.providers import count_tokens
-from session_router_langchain.messages import TOKENS_OF_ENVELOPE, step_of
+from session_router_langchain.fingerprints import TOKENS_OF_ENVELOPE
+from session_router_langchain.messages import step_of
 
 ARGUMENTS = {"path": "ferryline/seats.py", "text": "with self._lock:\n    chosen = self._free[:count]\n" * 40}
 SAID, THOUGHT = "I take the lock before I choose the seats.", "reserve() checks the seats before it takes the lock. " * 4
