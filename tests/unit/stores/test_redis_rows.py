@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from session_router.core.session import Session, SessionId
+from session_router.core.session_row import SCHEMA
 from session_router.errors import StoreCorrupt
 from session_router.stores.redis_rows import FENCE_BYTES, RedisRows, fenced_head_of, head_of, key_of, new_fence
 from session_router.stores.seen_rows import SeenRows
@@ -76,7 +77,7 @@ def test_a_row_is_another_session_s_or_another_version_s_only_if_it_says_so() ->
 
 
 def test_a_key_has_the_id_alone_in_braces() -> None:
-    assert key_of("mine", ID) == b"mine:3:{" + ID.encode() + b"}"
+    assert key_of("mine", ID) == f"mine:{SCHEMA}:{{{ID}}}".encode()
 
 
 def test_the_row_that_was_seen_last_is_known_by_its_fence_and_its_bytes() -> None:
