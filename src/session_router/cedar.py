@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ACTION: Final = 'Action::"see"'
 PRINCIPAL, RESOURCE = "Model", "Data"
 _PAYLOAD: Final = "payload"
+_LARGEST: Final = 2**63 - 1
 
 
 class CedarRules:
@@ -110,7 +111,7 @@ def _tag(tag: Tag) -> dict[str, Any]:
 
 
 def _clearance(clearance: Clearance) -> dict[str, Any]:
-    # Cedar knows whole numbers only; what is kept for a part of a second is kept for one.
+    # Cedar knows whole numbers of 64 bits only; what is kept for a part of a second is kept for one.
     kept = clearance.retention_seconds
     return _known(
         {
@@ -120,7 +121,7 @@ def _clearance(clearance: Clearance) -> dict[str, Any]:
             "purposes": None if clearance.purposes is None else sorted(clearance.purposes),
             "tenants": None if clearance.tenants is None else sorted(clearance.tenants),
             "trains": clearance.trains,
-            "retention_seconds": None if kept is None or not isfinite(kept) else -int(-kept // 1),
+            "retention_seconds": None if kept is None or not isfinite(kept) else min(-int(-kept // 1), _LARGEST),
             "endpoint": clearance.endpoint,
             "version": clearance.version,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import cedarpy
@@ -33,6 +34,14 @@ def test_a_policy_that_permits_everything_permits_what_the_clearance_does(
     rules = CedarRules(ANYTHING)
     expected = failing_rule(tag, clearance, now=1.7e9, purpose=purpose)
     assert rules.failing_rule(tag, clearance, model="fast", now=1.7e9, purpose=purpose) == expected
+
+
+@pytest.mark.parametrize("kept", [2.0**63, 1e300])
+def test_what_is_kept_for_longer_than_cedar_can_count_is_kept_for_as_long_as_it_can(kept: float) -> None:
+    clearance = replace(EUROPE, retention_seconds=kept)
+    assert ruled(ANYTHING, clearance=clearance) is None
+    forbidden = "forbid (principal, action, resource) when { principal.retention_seconds > 1000000 };"
+    assert "forbidden by Cedar" in (ruled(ANYTHING + forbidden, clearance=clearance) or "")
 
 
 @pytest.mark.parametrize(
