@@ -125,7 +125,8 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
 
     def _route(self, messages: list[BaseMessage], metadata: dict[str, Any], params: dict[str, Any]) -> Decision:
         tools = params.get("tools") or ()
-        transcript = self._calls.read(messages, tools=tools)
+        found = self._calls.inspect(messages, tools=tools)
+        transcript = self._calls.read(messages, tools=tools, found=found)
         # Of its config, a call's callbacks are told the metadata only; the rest is that of the run around it.
         config = {**current_config(), "metadata": metadata}
         names = names_of(cast("RunnableConfig", config), tenant=self._tenant, principal=self._principal)
@@ -136,6 +137,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
             agent=names.agent,
             tools=tools,
             settings=params,
+            found=found.head,
             internal=INTERNAL_CALL in metadata,
             principal=self._calls.principal(names),
         )

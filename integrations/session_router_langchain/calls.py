@@ -21,6 +21,7 @@ from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.conversations import conversation_of
 from session_router_langchain.dialects import ANTHROPIC
+from session_router_langchain.inspecting import NOTHING, UNSEEN, Found, Inspection
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
@@ -73,10 +74,46 @@ class Calls:
         self._targets: dict[ModelName, Target] = {}
         self._declared: dict[str, Tag] = {}
 
-    def read(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Transcript:
-        """Read a history; only what is new since it was last read is looked at."""
+    def inspect(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Found:
+        """Let detectors look at what is new of a request, before it is read."""
+        detecting = self.router.detecting
+        if detecting is None:
+            return NOTHING
+        inspection = self._inspection(messages, system, tools)
+        return inspection.found(detecting.detect(inspection.texts))
+
+    async def ainspect(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Found:
+        """Do what `inspect` does without blocking the event loop."""
+        detecting = self.router.detecting
+        if detecting is None:
+            return NOTHING
+        inspection = self._inspection(messages, system, tools)
+        return inspection.found(await detecting.adetect(inspection.texts))
+
+    def _inspection(self, messages: Sequence[BaseMessage], system: SystemMessage | None, tools: Sequence[Any]) -> Inspection:
+        new = self.reader.unread(messages, labels=self.tool_labels(tools))
+        return Inspection(new, system, tools, undetected=self.router.policy.undetected)
+
+    def read(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        system: SystemMessage | None = None,
+        tools: Sequence[Any] = (),
+        found: Found | None = None,
+    ) -> Transcript:
+        """Read a history; only what is new since it was last read is looked at.
+
+        Args:
+            messages: The history.
+            system: The system prompt, if it is not among the messages.
+            tools: What is bound.
+            found: What detectors found in what is new; `None` where nobody asked them, as for what will not be sent.
+        """
         self.models.build()
-        return self.reader.read(messages, head=self.heads.read(system, tools), labels=self.tool_labels(tools))
+        if found is None:
+            found = NOTHING if self.router.detecting is None else UNSEEN
+        return self.reader.read(messages, head=self.heads.read(system, tools), labels=self.tool_labels(tools), found=found)
 
     def tool_labels(self, tools: Sequence[Any]) -> Mapping[str, Tag]:
         """Return the labels of what tools return, by name; a tool that is not on offer any more keeps what it was said to return."""
@@ -138,13 +175,14 @@ class Calls:
         settings: Mapping[str, Any] = NO_SETTINGS,
         tag: Tag | None = None,
         system: BaseMessage | None = None,
+        found: Tag | None = None,
         purpose: str | None = None,
         only: ModelName | None = None,
         internal: bool = False,
         terms: CacheTerms | None = None,
         principal: SessionId | None = None,
     ) -> Call:
-        """Build the call; `settings` are those that the chosen model will get with it."""
+        """Build the call; `settings` are those that the chosen model will get with it, `found` what is in what goes before the messages."""
         *recent, text = typed_texts(messages, transcript) or ("",)
         return Call(
             transcript=transcript,
@@ -164,6 +202,7 @@ class Calls:
             bindings=self._state.bindings(settings, messages, transcript, carried),
             tag=tag,
             system=None if system is None else own_label(system),
+            found=found,
             offered=self._offered(tools),
             purpose=purpose,
             only=only,

@@ -175,9 +175,24 @@ class SessionRouterChatModel(BaseChatModel):
     def _request(
         self, value: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any], *, stop: list[str] | None = None
     ) -> Request:
+        messages, options, only = self._asked(value, kwargs, stop)
+        found = self._calls.inspect(messages, tools=options.get("tools") or ())
+        return read_request(self._calls, self._standing, messages, config, options, found=found, only=only)
+
+    async def _arequest(
+        self, value: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any], *, stop: list[str] | None = None
+    ) -> Request:
+        messages, options, only = self._asked(value, kwargs, stop)
+        found = await self._calls.ainspect(messages, tools=options.get("tools") or ())
+        return read_request(self._calls, self._standing, messages, config, options, found=found, only=only)
+
+    def _asked(
+        self, value: LanguageModelInput, kwargs: Mapping[str, Any], stop: list[str] | None
+    ) -> tuple[list[BaseMessage], dict[str, Any], ModelName | None]:
+        """Return the history, the keyword arguments, and the one model that the call insists on."""
         options = {**kwargs, **({"stop": stop} if stop is not None else {})}
         only = self._pinned(str(options.pop("model", None) or self.model))
-        return read_request(self._calls, self._standing, self._convert_input(value).to_messages(), config, options, only=only)
+        return self._convert_input(value).to_messages(), options, only
 
     def _pinned(self, name: str) -> ModelName | None:
         if name == AUTO:
@@ -208,7 +223,7 @@ class SessionRouterChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the model that the router chooses, without blocking the event loop."""
-        return await aanswer(self.router, self._request(input, config, kwargs, stop=stop))
+        return await aanswer(self.router, await self._arequest(input, config, kwargs, stop=stop))
 
     def stream(
         self,
@@ -236,7 +251,7 @@ class SessionRouterChatModel(BaseChatModel):
         if self._streams_nothing(kwargs):
             yield as_chunk(await self.ainvoke(input, config, stop=stop, **kwargs))
             return
-        async with aclosing(achunks(self.router, self._request(input, config, kwargs, stop=stop))) as streamed:
+        async with aclosing(achunks(self.router, await self._arequest(input, config, kwargs, stop=stop))) as streamed:
             async for chunk in streamed:
                 yield chunk
 
@@ -303,10 +318,10 @@ class SessionRouterChatModel(BaseChatModel):
         """Do what `stream_events` does without blocking the event loop."""
         if version != "v3":
             return super().astream_events(input, config, version=version, stop=stop, **kwargs)
-        return self._astream_events_v3(self._request(input, config, kwargs, stop=stop))
+        return self._astream_events_v3(self._arequest(input, config, kwargs, stop=stop))
 
-    async def _astream_events_v3(self, request: Request) -> AsyncChatModelStream:
-        return AsyncRoutedEventStream(aevents(self.router, request))
+    async def _astream_events_v3(self, request: Awaitable[Request]) -> AsyncChatModelStream:
+        return AsyncRoutedEventStream(aevents(self.router, await request))
 
     def generate(
         self, messages: list[list[BaseMessage]], stop: list[str] | None = None, callbacks: Callbacks = None, **kwargs: Any
@@ -362,7 +377,10 @@ class SessionRouterChatModel(BaseChatModel):
         def read(value: LanguageModelInput, config: RunnableConfig | None, options: Mapping[str, Any]) -> Request:
             return as_structured(self._request(value, config, options), method=kwargs.get("method"))
 
-        return RoutedStructuredOutput(self.router, read, schema, include_raw=include_raw, options=kwargs)
+        async def aread(value: LanguageModelInput, config: RunnableConfig | None, options: Mapping[str, Any]) -> Request:
+            return as_structured(await self._arequest(value, config, options), method=kwargs.get("method"))
+
+        return RoutedStructuredOutput(self.router, read, aread, schema, include_raw=include_raw, options=kwargs)
 
     # Tokens: the base class would download a tokenizer
 

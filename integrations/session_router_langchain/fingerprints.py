@@ -77,13 +77,13 @@ def _length(value: object) -> int:
     if isinstance(value, str):
         return len(_bytes(value))
     if is_block(value):
-        return sum(_length(inner) for key, inner in value.items() if key not in _UNREAD)
+        return sum(_length(inner) for key, inner in value.items() if key not in UNREAD)
     if isinstance(value, list | tuple):
         return sum(map(_length, cast("Sequence[object]", value)))
     return len(str(value)) if isinstance(value, int | float) else 0
 
 
-_UNREAD = frozenset(
+UNREAD = frozenset(
     {
         "annotations",
         "cache_control",
@@ -137,11 +137,11 @@ def canonical(value: object, *, stands_for: object = None) -> bytes:
 
 def fingerprint_of_tool(tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
     """Digest and estimated tokens of what a provider would read of `tool`."""
-    raw = canonical(_schema_of(tool))
+    raw = canonical(schema_of(tool))
     return hashlib.blake2b(raw, digest_size=DIGEST_BYTES).digest(), -(-len(raw) // BYTES_PER_TOKEN)
 
 
-def _schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
+def schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
     if isinstance(tool, dict):
         return tool  # pyright: ignore[reportUnknownVariableType] -- tools come untyped
     from langchain_core.utils.function_calling import convert_to_openai_tool

@@ -24,6 +24,7 @@ from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 from session_router_langchain.fingerprints import fingerprint, fingerprint_of_tool
+from session_router_langchain.inspecting import NOTHING, Found
 from session_router_langchain.tagging import asked_for_in, label_of, own_label
 
 if TYPE_CHECKING:
@@ -76,18 +77,31 @@ class MessageReader:
         """Return the number of transcripts that are remembered: one or two of each history."""
         return len(self._read)
 
-    def read(self, messages: Sequence[BaseMessage], *, head: Prefix | None = None, labels: Mapping[str, Tag] = NO_LABELS) -> Transcript:
+    def unread(self, messages: Sequence[BaseMessage], *, labels: Mapping[str, Tag] = NO_LABELS) -> Sequence[BaseMessage]:
+        """Return the end of `messages` that `read` would look at."""
+        messages = messages if isinstance(messages, list) else list(messages)
+        return messages[self._longest_known(messages, labels)[0] :]
+
+    def read(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        head: Prefix | None = None,
+        labels: Mapping[str, Tag] = NO_LABELS,
+        found: Found = NOTHING,
+    ) -> Transcript:
         """Read `messages`.
 
         Args:
             messages: The history as it will be sent, oldest first.
             head: Digest and tokens of what is sent before it: system prompt and tools.
             labels: Of what tools return, by name.
+            found: What detectors found in what is new. What is not certain is read again next time.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        known, found = self._longest_known(messages, labels)
+        known, entry = self._longest_known(messages, labels)
         head = NO_HEAD if head is None else head
-        transcript = found.transcript.headed(head) if found else Transcript(head=head)
+        transcript = entry.transcript.headed(head) if entry else Transcript(head=head)
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
@@ -97,13 +111,14 @@ class MessageReader:
                 step = step_of(message, specs, before=before, last=index == len(messages) - 1)
                 asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
                 tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
-                steps.append(step if tag is None else replace(step, tag=tag))
+                beside = found.messages.get(id(message))
+                steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
+            spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (entry is None or entry.spare) else None
             transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
-            if not steps[-1].partial:
-                self._remember(messages, transcript, spare=spare, superseded=found, labels=labels)
+            if found.certain and not steps[-1].partial:
+                self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels)
         return transcript
 
     def _longest_known(self, messages: list[BaseMessage], labels: Mapping[str, Tag]) -> tuple[int, _Remembered | None]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
     from session_router.router import Router
+    from session_router_langchain.inspecting import Found
 
 
 class SessionRouterState(AgentState[Any]):
@@ -97,7 +98,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], ModelResponse[Any]],
     ) -> ExtendedModelResponse[Any]:
         """Route the call, apply the decision, and remember what came of it."""
-        here, probes = self._begin(request), list[DeliveryProbe]()
+        found = self.calls.inspect(request.messages, system=request.system_message, tools=request.tools)
+        here, probes = self._begin(request, found), list[DeliveryProbe]()
 
         def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
@@ -113,7 +115,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ExtendedModelResponse[Any]:
         """Do what `wrap_model_call` does without blocking the event loop."""
-        here, probes = self._begin(request), list[DeliveryProbe]()
+        found = await self.calls.ainspect(request.messages, system=request.system_message, tools=request.tools)
+        here, probes = self._begin(request, found), list[DeliveryProbe]()
 
         async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
@@ -139,8 +142,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         """Do what `after_agent` does; there is nothing to wait for."""
         return self.after_agent(state, runtime)
 
-    def _begin(self, request: ModelRequest[Any]) -> _Pass:
-        transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
+    def _begin(self, request: ModelRequest[Any], found: Found) -> _Pass:
+        transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools, found=found)
         names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self.calls, request.state, request.runtime, transcript, names)
         call = self.calls.call(
@@ -154,6 +157,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             structured=request.response_format is not None,
             tag=context_label(request.runtime),
             system=request.system_message,
+            found=found.head,
             terms=None if request.response_format is not None else self._terms(request, transcript, names),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),

@@ -9,6 +9,7 @@ from langchain_core.messages import ToolMessage
 
 from session_router.core.governance import PUBLIC, permits
 from session_router.core.policy import OnDenied
+from session_router_langchain.inspecting import Found
 from session_router_langchain.tagging import labelled
 from session_router_langchain.withholding import begun_anew, withheld
 
@@ -63,8 +64,8 @@ class Narrowing:
 
     def _narrowed(self, way: OnDenied, clearance: Clearance) -> Sequence[BaseMessage] | None:
         call, policy = self._first, self._calls.router.policy
-        labels = [step.tag for step in call.transcript.steps]
         unlabelled = policy.unlabelled if call.tag is None else call.tag
+        labels = [step.label(unlabelled=unlabelled) for step in call.transcript.steps]
 
         def may_see(tag: Tag) -> bool:
             return permits(tag, clearance, now=call.now, purpose=call.purpose)
@@ -76,7 +77,10 @@ class Narrowing:
         return [message if id(message) in given else _notice(message) for message in smaller]
 
     def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied) -> Call:
-        transcript = self._calls.reader.read(messages, head=self._first.transcript.head, labels=self._calls.tool_labels(self._tools))
+        whole = zip(self._whole, self._first.transcript.steps, strict=True)
+        found = Found({id(message): step.found for message, step in whole if step.found is not None}, certain=False)
+        labels = self._calls.tool_labels(self._tools)
+        transcript = self._calls.reader.read(messages, head=self._first.transcript.head, labels=labels, found=found)
         question = replace(self._first.question, recent=(), turn=transcript.turn)
         return replace(self._first, transcript=transcript, question=question, narrowed=way, terms=None)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
     from session_router_langchain.calls import Calls
     from session_router_langchain.delivery import DeliveryProbe
+    from session_router_langchain.inspecting import Found
 
 TOOL_OPTIONS = "session_router_tool_options"
 """Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
@@ -161,6 +162,7 @@ def read_request(
     config: RunnableConfig | None,
     options: Mapping[str, Any],
     *,
+    found: Found,
     only: ModelName | None = None,
 ) -> Request:
     """Read a call.
@@ -171,6 +173,7 @@ def read_request(
         messages: The history.
         config: As for `invoke`.
         options: Keyword arguments of the call: what was bound, and what the chosen model gets.
+        found: What detectors found in what is new.
         only: The one model that this call insists on.
     """
     given = {key: value for key, value in options.items() if value is not None or key not in standing.options}
@@ -183,7 +186,7 @@ def read_request(
     native = "response_format" in given or "response_format" in (tool_options or {})
     complete = standing.config_of(config)
     settings = {**(tool_options or {}), **given}
-    call = _call(calls, standing, messages, complete, tools=tools, settings=settings, only=only, structured=native)
+    call = _call(calls, standing, messages, complete, tools=tools, settings=settings, found=found, only=only, structured=native)
     return Request(
         calls=calls,
         messages=messages,
@@ -210,7 +213,7 @@ def as_structured(request: Request, *, method: str | None) -> Request:
     return replace(request, call=call, narrowing=Narrowing(request.calls, request.messages, call, tools=request.tools))
 
 
-def _call(
+def _call(  # noqa: PLR0913 -- one argument a fact
     calls: Calls,
     standing: Standing,
     messages: Sequence[BaseMessage],
@@ -218,10 +221,11 @@ def _call(
     *,
     tools: Sequence[Any],
     settings: Mapping[str, Any],
+    found: Found,
     only: ModelName | None,
     structured: bool,
 ) -> Call:
-    transcript, metadata = calls.read(messages, tools=tools), config.get("metadata") or {}
+    transcript, metadata = calls.read(messages, tools=tools, found=found), config.get("metadata") or {}
     internal = INTERNAL_CALL in metadata
     if internal and metadata.get("lc_source") != _PASSED_ON:
         # A summary is asked for with the history in one text of a human, who wrote none of it: it is as good as what models say.
@@ -239,6 +243,7 @@ def _call(
         only=only,
         internal=internal,
         tag=context_label(config=config),
+        found=found.head,
         terms=None if structured else calls.terms(messages, transcript, names, tools=tools, settings=settings),
         principal=calls.principal(names),
     )

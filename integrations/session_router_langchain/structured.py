@@ -16,7 +16,7 @@ from session_router_langchain.streamed_passage import astream, stream
 from session_router_langchain.witness import AnswerWitness
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage
@@ -34,6 +34,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
     Args:
         router: Who decides.
         read: Reads a call: input, config, keyword arguments.
+        aread: Does so without blocking the event loop.
         schema: As for `with_structured_output`.
         include_raw: As for `with_structured_output`.
         options: Further options of `with_structured_output`.
@@ -43,13 +44,14 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
         self,
         router: Router,
         read: Callable[[LanguageModelInput, RunnableConfig | None, Mapping[str, Any]], Request],
+        aread: Callable[[LanguageModelInput, RunnableConfig | None, Mapping[str, Any]], Awaitable[Request]],
         schema: Any,
         *,
         include_raw: bool,
         options: Mapping[str, Any],
     ) -> None:
         self._router = router
-        self._read = read
+        self._read, self._aread = read, aread
         self._schema = schema
         self._include_raw = include_raw
         self._options = options
@@ -79,7 +81,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
 
     async def ainvoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 -- as in LangChain
         """Ask the model that the router chooses, without blocking the event loop."""
-        request = self._read(input, config, kwargs)
+        request = await self._aread(input, config, kwargs)
 
         async def attempt(decision: Decision, probe: DeliveryProbe) -> dict[str, Any]:
             bound = self._bound(request, decision, raw=True)
@@ -101,7 +103,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
 
     async def astream(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002 -- as in LangChain
         """Do what `stream` does without blocking the event loop."""
-        request = self._read(input, config, kwargs)
+        request = await self._aread(input, config, kwargs)
         witness = AnswerWitness()
 
         async def start(decision: Decision) -> AsyncGenerator[Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.router import Router
+    from session_router_langchain.inspecting import Found
 
 
 def create_router_node(
@@ -81,15 +82,21 @@ class _RouterNode:
         self._principal = principal
 
     def decide(self, state: Any) -> Command[Any]:  # noqa: ANN401 -- the graph's state
-        return self._command(self._router.route(self._call(state)))
+        messages, values = self._read(state)
+        found = self._calls.inspect(messages, tools=self._tools)
+        return self._command(self._router.route(self._call(messages, values, found)))
 
     async def adecide(self, state: Any) -> Command[Any]:  # noqa: ANN401 -- as above
-        return self._command(await self._router.aroute(self._call(state)))
+        messages, values = self._read(state)
+        found = await self._calls.ainspect(messages, tools=self._tools)
+        return self._command(await self._router.aroute(self._call(messages, values, found)))
 
-    def _call(self, state: Any) -> Call:  # noqa: ANN401 -- as above
+    def _read(self, state: Any) -> tuple[Sequence[BaseMessage], Mapping[str, Any]]:  # noqa: ANN401 -- as above
         values = cast("Mapping[str, Any]", state if isinstance(state, dict) else vars(state))
-        messages = self._messages(values)
-        transcript = self._calls.read(messages, tools=self._tools)
+        return self._messages(values), values
+
+    def _call(self, messages: Sequence[BaseMessage], values: Mapping[str, Any], found: Found) -> Call:
+        transcript = self._calls.read(messages, tools=self._tools, found=found)
         try:
             runtime: Any = get_runtime()
         except RuntimeError:
@@ -105,6 +112,7 @@ class _RouterNode:
             agent=names.agent,
             tools=self._tools,
             tag=context_label(runtime),
+            found=found.head,
             principal=principal,
         )
 

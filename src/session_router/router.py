@@ -32,6 +32,7 @@ from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.population import are_due
 from session_router.core.routes import specs_of
+from session_router.detectors.detecting import Detecting
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
-    from session_router.ports import AuditLog, Clock, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Detector, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
 
 logger = logging.getLogger("session_router")
 alarms = logging.getLogger("session_router.alarms")
@@ -78,6 +79,7 @@ class Router:
         rewriter: Makes the last question of a conversation stand alone, so that other conversations may share its answer; `None` for
             none: then everything before the question must be equal. What it leaves out of a question, nobody is asked about.
         audit: Where decisions are recorded.
+        detectors: Look at every new text of a request, and may raise its label.
         observers: Watch decisions and outcomes.
         clock: The only source of time.
         key: Key of session identities, 16 bytes or more; the store's own key unless given, or a random one, which
@@ -98,6 +100,7 @@ class Router:
         cache: ResponseCache | None = None,
         rewriter: QuestionRewriter | None = None,
         audit: AuditLog | None = None,
+        detectors: Sequence[Detector] = (),
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         key: bytes | None = None,
@@ -123,6 +126,7 @@ class Router:
         self.cache = cache
         self.rewriter = None if rewriter is None else Rewriting(rewriter)
         self.audit = audit
+        self.detecting = Detecting(detectors, self.policy) if detectors else None
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from functools import cache
-from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,18 +50,13 @@ class TestPresidio(DetectorSuite):
 
     @pytest.fixture
     def detector(self) -> PresidioDetector:
-        for package in ("presidio_analyzer", "spacy"):
-            pytest.importorskip(package)
-        return PresidioDetector(analyzer=analyzer())
+        return presidio()
 
 
 @cache
-def analyzer() -> Any:
+def presidio() -> PresidioDetector:
     """Presidio itself, without a model: what has a form of its own is found all the same."""
-    presidio, spacy = import_module("presidio_analyzer"), import_module("spacy")
-    engine = import_module("presidio_analyzer.nlp_engine").SpacyNlpEngine()
-    engine.nlp = {"en": spacy.blank("en")}
-    return presidio.AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
+    return PresidioDetector(spacy_model=None)
 
 
 class FindsByLength:

@@ -23,6 +23,7 @@ from session_router.config.building import (
     unknown_names,
 )
 from session_router.config.cache import build_cache
+from session_router.config.detectors import build_detectors
 from session_router.config.environment import Layers, layered
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from session_router.cache.semantic import SemanticCache
     from session_router.core.governance import Clearance
     from session_router.core.policy import Policy
-    from session_router.ports import AuditLog, Clock, Observer, ResponseCache, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Detector, Observer, ResponseCache, Scorer, SessionStore
     from session_router.router import Router
 
 __all__ = [
@@ -84,6 +85,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     cached: bool = True,
     audit: AuditLog | None = None,
     audited: bool = True,
+    detectors: Sequence[Detector] | None = None,
     observers: Sequence[Observer] = (),
     clock: Clock | None = None,
     key: bytes | None = None,
@@ -102,6 +104,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         cached: Whether the file's `[cache]` counts; if not, it is not opened either.
         audit: Instead of the file's `[audit]`, which is then not opened.
         audited: Whether the file's `[audit]` counts; if not, it is not opened.
+        detectors: Instead of the file's `[detectors]`, which are then not made.
         observers: As in `Router`.
         clock: As in `Router`.
         key: Of session identities, instead of `SESSION_ROUTER_KEY` and the file's `key`. Files are checked and sealed with those.
@@ -109,7 +112,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
 
     Raises:
         ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
-        MissingExtra: The file is YAML and pyyaml is not installed.
+        MissingExtra: What the file names needs a package that is not installed.
         AuditError: The audit log cannot be opened.
     """
     from session_router.router import Router
@@ -133,6 +136,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         scorer=scorer,
         cache=build_cache(settings, own_key, layers, specs=specs) if cache is None and cached else cache,
         audit=audit,
+        detectors=build_detectors(settings, layers) if detectors is None else detectors,
         observers=observers,
         clock=clock,
         key=key,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from session_router.config.cache import build_cache_rules
@@ -12,7 +11,7 @@ from session_router.config.files import beside
 from session_router.config.prices import build_prices
 from session_router.config.problems import did_you_mean, raised
 from session_router.core.experience import Experience
-from session_router.core.governance import Clearance, Tag
+from session_router.core.governance import TOP, Clearance, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.upgrades import UpgradeWatch
@@ -41,7 +40,7 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
     if section.explore and not section.explore_dollars:
         rule = "give `policy.explore_dollars` as well, what one session may spend on it: without a budget nothing is explored."
         raise _problem(layers, ("policy", "explore"), section.explore, rule)
-    policy = Policy(
+    return Policy(
         default=section.default,
         stake=section.stake,
         margin=section.margin,
@@ -63,8 +62,10 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
         tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
         sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
         experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
+        unlabelled=TOP if section.unlabelled is None else Tag(**section.unlabelled.model_dump()),
+        undetected=TOP if section.undetected is None else Tag(**section.undetected.model_dump()),
+        detector_seconds=section.detector_seconds,
     )
-    return policy if section.unlabelled is None else replace(policy, unlabelled=Tag(**section.unlabelled.model_dump()))
 
 
 def _watch(section: UpgradesSection, layers: Layers) -> UpgradeWatch:

@@ -16,7 +16,15 @@ from session_router.cache.settings import CacheSettings
 from session_router.core.cache_terms import CacheRules, Sharing
 from session_router.core.governance import Clearance, Integrity, Level, Tag
 from session_router.core.model import Capability
-from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnDenied, OnUnportable, Policy
+from session_router.core.policy import (
+    LEAST_DELTA,
+    LEAST_DETECTOR_SECONDS,
+    MOST_DETECTOR_SECONDS,
+    MOST_EXPLORATION,
+    OnDenied,
+    OnUnportable,
+    Policy,
+)
 from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
 from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
@@ -202,6 +210,10 @@ class PolicySection(Section):
     on_denied: Annotated[tuple[OnDenied, ...], BeforeValidator(_names)] = _POLICY.on_denied
     recorded_from: LevelName = _POLICY.recorded_from
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
+    undetected: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
+    detector_seconds: Annotated[Number, Field(ge=LEAST_DETECTOR_SECONDS, le=MOST_DETECTOR_SECONDS, description="seconds")] = (
+        _POLICY.detector_seconds
+    )
     tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
     sources: dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection] = Field(
         default_factory=dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection]
@@ -296,6 +308,28 @@ class CacheSection(Section):
     maximum_entries: Annotated[Whole, Field(gt=0, description="entries")] = _STORED.maximum_entries
 
 
+class PatternSection(TagSection):
+    """`[detectors.patterns.NAME]`: one regular expression, and the label of what it finds."""
+
+    pattern: Annotated[str, StringConstraints(min_length=1)]
+
+
+class PresidioSection(Section):
+    """`[detectors.presidio]`, see `PresidioDetector`."""
+
+    language: Name = "en"
+    spacy_model: Annotated[Name | None, BeforeValidator(_none)] = "en_core_web_lg"
+    least_score: Annotated[Number, Field(ge=0, le=1, description="a score in [0, 1]")] = 0.5
+    labels: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
+
+
+class DetectorsSection(Section):
+    """`[detectors]`: what looks at the texts of requests, and may raise their labels; nothing unless stated."""
+
+    patterns: dict[Name, PatternSection] = Field(default_factory=dict[str, PatternSection])
+    presidio: PresidioSection | None = None
+
+
 class AuditSection(Section):
     """`[audit]`: where decisions are recorded; without a `path`, nowhere."""
 
@@ -317,4 +351,5 @@ class Settings(Section):
     store: StoreSection = StoreSection()
     cache: CacheSection | None = None
     audit: AuditSection = AuditSection()
+    detectors: DetectorsSection = DetectorsSection()
     key: SecretStr | None = None

@@ -48,6 +48,7 @@ class Call:
             is not named is that of the current model.
         tag: Label of everything that carries no label of its own.
         system: Label that the system prompt itself bears; `None` for none.
+        found: What detectors found in what is sent before the messages; `None` for nothing.
         offered: Label of whatever the tools on offer may return; `None` when one of them says nothing.
         purpose: What the call is for.
         only: The one model that the caller insists on.
@@ -68,6 +69,7 @@ class Call:
     bindings: frozenset[Binding] = frozenset()
     tag: Tag | None = None
     system: Tag | None = None
+    found: Tag | None = None
     offered: Tag | None = None
     purpose: str | None = None
     only: ModelName | None = None

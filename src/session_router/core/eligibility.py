@@ -64,6 +64,7 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     if (
         call.tag is None
         and call.system is None
+        and call.found is None
         and known is None
         and labels <= {None}
         and all(spec.clearance is None for spec in specs.values())
@@ -74,6 +75,8 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
         labels |= {None}
     if call.transcript.head != NO_HEAD:
         labels |= {policy.sources.get("system") if call.system is None else call.system, policy.sources.get("schemas")}
+    if call.found is not None:
+        labels |= {call.found}
     if call.transcript.derived:
         labels |= _derived(call, policy, known)
     return join_labels(labels, unlabelled=unlabelled)

@@ -41,6 +41,9 @@ class OnDenied(StrEnum):
 LEAST_DELTA = 1e-9
 """Chances below are no statement about the world."""
 
+LEAST_DETECTOR_SECONDS, MOST_DETECTOR_SECONDS = 0.001, 60.0
+"""Whoever waits for a detector waits for a bounded time."""
+
 MOST_EXPLORATION = 0.5
 """Beyond, the policy would no longer be what decides."""
 
@@ -73,6 +76,8 @@ class Policy:
         upgrades: Watches how often dearer models are asked for, and caps that; `None` for no watch.
         cache: With whom stored answers are shared, and for how long they count.
         unlabelled: The tag of data that nobody labelled, once governance is in use.
+        undetected: The tag that a text is raised by where a detector failed or was late.
+        detector_seconds: How long one detector may take over one text, in seconds.
         tools: The tags of what tools return, by the tool's name.
         sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
         on_denied: What is tried, in this order, where no model may see the whole request; nothing for a refusal.
@@ -101,6 +106,8 @@ class Policy:
     upgrades: UpgradeWatch | None = None
     cache: CacheRules = field(default_factory=CacheRules)
     unlabelled: Tag = TOP
+    undetected: Tag = TOP
+    detector_seconds: float = 5.0
     tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     on_denied: tuple[OnDenied, ...] = ()
@@ -125,7 +132,12 @@ class Policy:
         check_number(self.explore, key="policy.explore", rule=f"give a share in [0, {MOST_EXPLORATION}].", high=MOST_EXPLORATION)
         check_kind(self.upgrades, (UpgradeWatch, NoneType), key="policy.upgrades", rule="give an `UpgradeWatch`.")
         check_kind(self.cache, CacheRules, key="policy.cache", rule="give `CacheRules(...)`.")
-        check_kind(self.unlabelled, Tag, key="policy.unlabelled", rule="give a `Tag`.")
+        for name in ("unlabelled", "undetected"):
+            check_kind(getattr(self, name), Tag, key=f"policy.{name}", rule="give a `Tag`.")
+        rule = f"give seconds, at least {LEAST_DETECTOR_SECONDS:g} and at most {MOST_DETECTOR_SECONDS:g}."
+        check_number(
+            self.detector_seconds, key="policy.detector_seconds", rule=rule, low=LEAST_DETECTOR_SECONDS, high=MOST_DETECTOR_SECONDS
+        )
         try:
             object.__setattr__(self, "on_denied", tuple(map(OnDenied, self.on_denied)))
         except (TypeError, ValueError):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from session_router.core.governance import join
+
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
     from session_router.core.governance import Tag
@@ -58,6 +60,8 @@ class Step:
         needs: Capabilities that a model must have to read this message, such as `images`.
         bindings: What ties this message to a model, account or dialect.
         tag: Governance label; `None` when nobody labelled it.
+        found: What raises that label, joined with it: what detectors found, and what the message bore before it was changed in place;
+            `None` for nothing.
     """
 
     role: Role
@@ -73,6 +77,16 @@ class Step:
     needs: frozenset[str] = frozenset()
     bindings: tuple[Binding, ...] = ()
     tag: Tag | None = None
+    found: Tag | None = None
+
+    def label(self, *, unlabelled: Tag) -> Tag:
+        """Return its label, raised by what was found.
+
+        Args:
+            unlabelled: What counts where nobody labelled it.
+        """
+        own = unlabelled if self.tag is None else self.tag
+        return own if self.found is None else join(own, self.found)
 
     @property
     def opens_turn(self) -> bool:

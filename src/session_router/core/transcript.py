@@ -65,7 +65,7 @@ class Transcript:
         position: Where the lock machine stands after it.
         broken: Whether no provider would take it as it is: asks that nobody answered before somebody spoke, or results that
             nothing asked for. It must be repaired for the request.
-        tags: Governance labels of all steps; `None` stands for "somebody did not label a step".
+        tags: Governance labels of all steps, and what was found beside them; `None` stands for "somebody did not label a step".
         derived: Whether there is an unlabelled step that says what others said: a model's answer, a summary. It is none of those
             that `None` stands for.
     """
@@ -115,6 +115,8 @@ class Transcript:
             broken = broken or bool(speaks and position.open)
             position = advance(position, step)
             broken = broken or bool(position.orphans)
+            if step.found is not None:
+                tags.add(step.found)
             if step.tag is None and (step.role is Role.AI or step.injected):
                 derived = True
             else:

@@ -35,6 +35,9 @@ LABELS: Final[Mapping[str, Tag]] = {
 """Labels by Presidio's entities. Dates, places and web addresses are in nearly every text, and are not among them."""
 
 
+DEFAULT_MODEL: Final = "en_core_web_lg"
+
+
 class PresidioDetector:
     """What Presidio finds, as a label. Passes `testing.DetectorSuite`.
 
@@ -44,9 +47,10 @@ class PresidioDetector:
         labels: Labels by entity; others are not looked for.
         language: Of the texts.
         least_score: Findings below this score, in [0, 1], do not count.
-        analyzer: An `AnalyzerEngine` of yours; otherwise Presidio's default one is built at the first text, which needs the spaCy
-            model `en_core_web_lg` to be installed. It is never downloaded. (Presidio's recogniser of e-mail addresses asks the net for
-            the list of public suffixes, and uses its own copy where there is none.)
+        spacy_model: The spaCy model that is used; it must be installed, and is never downloaded. `None` for none: then only what has a
+            form of its own is found, such as numbers of cards and accounts, e-mail addresses; no names.
+        analyzer: An `AnalyzerEngine` of yours; otherwise one is built at the first text. (Presidio's recogniser of e-mail addresses asks
+            the net for the list of public suffixes, and uses its own copy where there is none.)
 
     Raises:
         MissingExtra: Presidio is not installed.
@@ -59,16 +63,17 @@ class PresidioDetector:
         *,
         language: str = "en",
         least_score: float = 0.5,
+        spacy_model: str | None = DEFAULT_MODEL,
         analyzer: Any = None,  # noqa: ANN401 -- Presidio's, which need not be installed
     ) -> None:
         check_number(least_score, key="least_score", rule="give a score in [0, 1].", high=1.0)
         if not labels:
             raise ConfigurationError(key="labels", value={}, rule="give a label for at least one entity.")
         self._labels, self._language, self._least = dict(labels), language, least_score
-        self._analyzer = analyzer
+        self._analyzer, self._model = analyzer, spacy_model
         self._building = threading.Lock()
         if analyzer is None:
-            _check_installed()
+            _check_installed(spacy_model)
 
     def detect(self, text: str) -> Tag:
         """Return the join over the labels of all that is found."""
@@ -90,8 +95,18 @@ class PresidioDetector:
     def _engine(self) -> Any:  # noqa: ANN401 -- Presidio's
         with self._building:
             if self._analyzer is None:
-                self._analyzer = importlib.import_module("presidio_analyzer").AnalyzerEngine()
+                self._analyzer = _analyzer_of(self._language, self._model)
             return self._analyzer
+
+
+def _analyzer_of(language: str, model: str | None) -> Any:  # noqa: ANN401 -- Presidio's
+    presidio, engines = importlib.import_module("presidio_analyzer"), importlib.import_module("presidio_analyzer.nlp_engine")
+    if (language, model) == ("en", DEFAULT_MODEL):
+        return presidio.AnalyzerEngine()
+    engine = engines.SpacyNlpEngine(models=[{"lang_code": language, "model_name": model or f"blank:{language}"}])
+    if model is None:
+        engine.nlp = {language: importlib.import_module("spacy").blank(language)}
+    return presidio.AnalyzerEngine(nlp_engine=engine, supported_languages=[language])
 
 
 def _windows(text: str) -> list[str]:
@@ -99,17 +114,19 @@ def _windows(text: str) -> list[str]:
     return [text[start : start + _WINDOW + _SHARED] for start in range(0, max(1, len(text)), _WINDOW)]
 
 
-_MODEL: Final = "en_core_web_lg"
 _WINDOW: Final = 100_000
 _SHARED: Final = 500
 
 
-def _check_installed() -> None:
+def _check_installed(model: str | None) -> None:
     try:
         importlib.import_module("presidio_analyzer")
         spacy: Any = importlib.import_module("spacy.util")
     except ImportError:
         raise MissingExtra(extra="detectors", package="presidio-analyzer", feature="PresidioDetector") from None
-    if not spacy.is_package(_MODEL):
-        rule = f"install it with `python -m spacy download {_MODEL}`, or give an `analyzer` with a model of yours."
-        raise ConfigurationError(key="analyzer", value=f"{_MODEL} (not installed)", rule=rule)
+    if model is not None and not spacy.is_package(model):
+        rule = (
+            f"it is not installed: `python -m spacy download {model}`. Or give another model, none at all, or an `analyzer` of yours, "
+            "such as one with a model from a path."
+        )
+        raise ConfigurationError(key="spacy_model", value=model, rule=rule)

@@ -37,6 +37,8 @@ CHANGES: dict[str, object] = {
     "cache": CacheRules(reader=Clearance(categories=frozenset({"pii", "phi"}))),
     "recorded_from": Level.INTERNAL,
     "on_denied": (OnDenied.FRESH,),
+    "undetected": Tag(level=Level.CONFIDENTIAL),
+    "detector_seconds": 1.0,
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
     "tools": {"read_order": Tag(level=Level.INTERNAL)},
     "sources": {"system": Tag(level=Level.INTERNAL)},
@@ -78,6 +80,10 @@ CHANGES: dict[str, object] = {
         ("explore_dollars", -0.01),
         ("explore_dollars", math.inf),
         ("upgrades", 0.1),
+        ("undetected", "public"),
+        ("detector_seconds", 0.0),
+        ("detector_seconds", 61.0),
+        ("detector_seconds", math.nan),
     ],
 )
 def test_a_setting_out_of_range_names_itself_and_the_rule(name: str, value: object) -> None:
