@@ -142,6 +142,7 @@ def fingerprint_of_tool(tool: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tool
 
 
 def schema_of(tool: Any) -> Any:  # noqa: ANN401 -- as above
+    """Return what a provider would read of `tool`, as plain values."""
     if isinstance(tool, dict):
         return tool  # pyright: ignore[reportUnknownVariableType] -- tools come untyped
     from langchain_core.utils.function_calling import convert_to_openai_tool

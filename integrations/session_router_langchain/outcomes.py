@@ -68,6 +68,7 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
     return Outcome(
         at=at,
         model=answerer_of(message, decision, specs),
+        returned=provider_id_of(message),
         usage=usage_of(message),
         counts_cached=_counts_cached(message),
         asks=asks_of(message),

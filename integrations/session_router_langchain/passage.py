@@ -57,7 +57,14 @@ class Keep:
     answer: CachedAnswer
 
 
-Effect: TypeAlias = Route | Attempt | Observe | Keep
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Answered with `None`: the stored answer of a decision is replayed."""
+
+    decision: Decision
+
+
+Effect: TypeAlias = Route | Attempt | Observe | Keep | Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,7 @@ def _passage(
         if decision.model is None and first is not None:
             raise first
         if decision.hit is not None:
+            yield Replay(decision)
             return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()
         missed.note(decision)
@@ -286,7 +294,7 @@ def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Resp
     return replace(passed, response=response_of(passed.message))
 
 
-def perform(router: Router, effect: Route | Observe | Keep) -> Decision | Session | str | None:
+def perform(router: Router, effect: Route | Observe | Keep | Replay) -> Decision | Session | str | None:
     """Do what a passage asks of the router."""
     match effect:
         case Route():
@@ -295,9 +303,12 @@ def perform(router: Router, effect: Route | Observe | Keep) -> Decision | Sessio
             return router.observe(effect.decision, effect.outcome)
         case Keep():
             return router.keep(effect.decision, effect.answer)
+        case Replay():
+            router.replayed(effect.decision)
+            return None
 
 
-async def aperform(router: Router, effect: Route | Observe | Keep) -> Decision | Session | str | None:
+async def aperform(router: Router, effect: Route | Observe | Keep | Replay) -> Decision | Session | str | None:
     """Do what `perform` does without blocking the event loop."""
     match effect:
         case Route():
@@ -306,6 +317,9 @@ async def aperform(router: Router, effect: Route | Observe | Keep) -> Decision |
             return await router.aobserve(effect.decision, effect.outcome)
         case Keep():
             return await router.akeep(effect.decision, effect.answer)
+        case Replay():
+            await router.areplayed(effect.decision)
+            return None
 
 
 def itself(message: AIMessage) -> AIMessage:

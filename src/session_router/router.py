@@ -8,12 +8,13 @@ import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from session_router.core.audit_row import decision_row
 from session_router.core.boundary_choice import BoundaryChoice
+from session_router.core.call import Outcome
 from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
+    AppendOutcome,
     AppendRecord,
     CommitSession,
     Effect,
@@ -26,7 +27,7 @@ from session_router.core.effects import (
     VetoAnswer,
 )
 from session_router.core.feedback import Feedback, Heard
-from session_router.core.flow import observe, route
+from session_router.core.flow import observe, route, told
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
@@ -37,20 +38,20 @@ from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
 from session_router.recent import RecentDecisions
+from session_router.recorder import Recorder
 from session_router.rewriting import Rewriting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.core.cached import CachedAnswer, CacheHit, CacheQuestion
-    from session_router.core.call import Call, Outcome
+    from session_router.core.call import Call
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
     from session_router.ports import AuditLog, Clock, Detector, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
 
 logger = logging.getLogger("session_router")
-alarms = logging.getLogger("session_router.alarms")
 
 Result = TypeVar("Result")
 
@@ -78,7 +79,7 @@ class Router:
         cache: Where answers may be replayed from, such as `SemanticCache()`; `None` for none.
         rewriter: Makes the last question of a conversation stand alone, so that other conversations may share its answer; `None` for
             none: then everything before the question must be equal. What it leaves out of a question, nobody is asked about.
-        audit: Where decisions are recorded.
+        audit: Where decisions, and what came of them, are recorded.
         detectors: Look at every new text of a request, and may raise its label.
         observers: Watch decisions and outcomes.
         clock: The only source of time.
@@ -126,6 +127,7 @@ class Router:
         self.cache = cache
         self.rewriter = None if rewriter is None else Rewriting(rewriter)
         self.audit = audit
+        self._recorder = Recorder(audit, lambda: self.models)
         self.detecting = Detecting(detectors, self.policy) if detectors else None
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
@@ -168,6 +170,14 @@ class Router:
         session = await self._adrive(observe(decision, outcome, self._population))
         self._tell("on_outcome", decision, outcome)
         return session
+
+    def replayed(self, decision: Decision) -> None:
+        """Tell that the stored answer of `decision` was replayed."""
+        self._drive(told(decision, Outcome(at=decision.at, model=None)))
+
+    async def areplayed(self, decision: Decision) -> None:
+        """Do what `replayed` does without blocking the event loop."""
+        await self._adrive(told(decision, Outcome(at=decision.at, model=None)))
 
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.
@@ -300,6 +310,8 @@ class Router:
                 return self.store.commit(effect.session)
             case ScoreNeed():
                 return self.scorer.score(effect.question, effect.models)
+            case AppendRecord() | AppendOutcome():
+                return self._recorder.record(effect)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else self._stored(effect, self.cache)
             case _:
@@ -313,6 +325,8 @@ class Router:
                 return await self.store.acommit(effect.session)
             case ScoreNeed():
                 return await self.scorer.ascore(effect.question, effect.models)
+            case AppendRecord() | AppendOutcome():
+                return await self._recorder.arecord(effect)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else await self._astored(effect, self.cache)
             case _:
@@ -337,13 +351,11 @@ class Router:
             case VetoAnswer():
                 return await cache.aveto(effect.hit)
 
-    def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn) -> Any:  # noqa: ANN401 -- as above
+    def _perform_at_once(self, effect: AbandonAnswer | Learn) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
         match effect:
             case AbandonAnswer():
                 return self._abandon(effect.question)
-            case AppendRecord():
-                return self._record(effect.decision)
             case Learn():
                 return self._learn(effect.lesson)
 
@@ -361,19 +373,6 @@ class Router:
                 self.cache.abandon(question)
         except Exception as error:  # noqa: BLE001 -- as above
             logger.warning("the cache failed to let go of a question, and whoever waits does so in vain: %s", type(error).__name__)
-
-    def _record(self, decision: Decision) -> None:
-        if (alarm := decision.evidence.alarm) is not None:
-            alarms.warning(
-                "decision %s: without its %s, the text asks for a dearer model by %.2f less (alarm above %.2f); the score is of the rest",
-                decision.id,
-                alarm.window,
-                alarm.jump,
-                alarm.limit,
-            )
-        if self.audit is not None:
-            clearance = None if decision.model is None else self.models[decision.model].clearance
-            self.audit.append(decision_row(decision, tag=decision.tag, clearance=clearance))
 
     def _tell(self, event: str, *facts: object) -> None:
         for observer in self.observers:

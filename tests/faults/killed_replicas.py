@@ -122,7 +122,8 @@ class JournalAudit:
         self._journal = journal
 
     def append(self, record: Mapping[str, Any]) -> None:
-        self._journal.append(audited=record["decision_id"])
+        if "decision" in record:
+            self._journal.append(audited=record["decision_id"])
 
 
 def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: int, broken: bool) -> None:

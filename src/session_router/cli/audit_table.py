@@ -106,12 +106,21 @@ def _cells(line: Line) -> tuple[str, str, str, str, str]:
     if line.note is not None:
         return f"(the log: {line.note.get('event')})", "", str(line.note.get("why") or ""), "", ""
     record = line.record()
-    previous, model = record.get("previous"), record.get("model")
+    previous, model = record.get("previous") or record.get("chosen"), record.get("model")
     moved = f"{previous} -> {model}" if previous and model and previous != model else str(model or "")
     what = str(record.get("decision") or record.get("event") or "")
-    why = str(record.get("reason") or record.get("why") or record.get("error") or "")
+    why = str(record.get("reason") or record.get("why") or record.get("error") or _answer(record))
     whose = "(erased)" if line.erased else _short(record.get("session"))
     return what, moved, why, _label(record), whose
+
+
+def _answer(record: dict[str, Any]) -> str:
+    """Say who answered, by the provider's own id, and what it took."""
+    tokens: object = record.get("tokens")
+    # A record may hold anything.
+    counted = cast("dict[str, object]", tokens) if isinstance(tokens, dict) else {}
+    told = [str(record.get("returned") or ""), *(f"{counted[name]} {name}" for name in ("input", "cached", "output") if counted.get(name))]
+    return ", ".join(one for one in told if one)
 
 
 def _label(record: dict[str, Any]) -> str:

@@ -94,6 +94,8 @@ def _add(row: dict[str, Any], evaluation: OffPolicyEvaluation, *, source: str, l
     from session_router.errors import RecordingError
     from session_router.regret.logged import read_decision, read_feedback
 
+    if "event" in row:
+        return  # an audit log tells what else happened, too
     if "decision" in row:
         evaluation.add_decision(read_decision(row, source=source, line=line))
     elif "success" in row:

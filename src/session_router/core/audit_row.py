@@ -84,19 +84,35 @@ def _rule_of(candidate: Candidate) -> dict[str, Any]:
     return {"model": candidate.model, "excluded": candidate.excluded, "uncleared": candidate.uncleared}
 
 
-def outcome_row(decision: Decision, outcome: Outcome) -> dict[str, Any]:
-    """Return the row of what came of a decision: who really answered."""
-    usage = outcome.usage
-    return {
-        "event": "answered",
+def outcome_row(decision: Decision, outcome: Outcome, *, clearance: Clearance | None = None) -> dict[str, Any]:
+    """Return the row of what came of a decision: who really answered, where, and what it took.
+
+    Args:
+        decision: What was decided.
+        outcome: What came of it.
+        clearance: That of the model that answered; `None` for unknown.
+    """
+    usage, hit = outcome.usage, decision.hit
+    row: dict[str, Any] = {
+        "event": "failed" if outcome.error is not None else "answered" if hit is None else "replayed",
         "decision_id": decision.id,
         "session": decision.session_id,
         "at": outcome.at,
         "chosen": decision.model,
-        "model": outcome.model,
+        "model": outcome.model if hit is None else hit.answer.model,
+        "returned": outcome.returned,
+        "regions": None if clearance is None else sorted(clearance.processing_regions),
         "error": outcome.error,
-        "tokens": None if usage is None else {"input": usage.input, "cached": usage.cached, "output": usage.output},
+        "tokens": None
+        if usage is None
+        else {"input": usage.input, "cached": usage.cached, "written": usage.written, "output": usage.output},
     }
+    if hit is not None:
+        row["entry"] = hit.entry
+    if decision.tag is not None:
+        # Whoever is erased is erased from here too.
+        row["subjects"] = sorted(decision.tag.subjects)
+    return row
 
 
 def exposure(clearance: Clearance | None, *, at: float) -> dict[str, Any]:

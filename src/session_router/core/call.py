@@ -87,6 +87,7 @@ class Outcome:
     Attributes:
         at: POSIX seconds at which the answer was complete, or the error came.
         model: The model that really answered; `None` when it is not one of the routes.
+        returned: The id under which its provider says that it answered; `None` when it says nothing.
         usage: Tokens, as the provider counted them; `None` when it did not.
         counts_cached: Whether the provider says how many of the tokens were cached; one that says nothing may cache.
         asks: What the answer waits for.
@@ -95,6 +96,7 @@ class Outcome:
 
     at: float
     model: ModelName | None
+    returned: str | None = None
     usage: Usage | None = None
     counts_cached: bool = False
     asks: tuple[Ask, ...] = ()

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_router.core.cached import CacheHit, CacheQuestion
+    from session_router.core.call import Outcome
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
@@ -78,6 +79,14 @@ class AppendRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendOutcome:
+    """Answered with `None`."""
+
+    decision: Decision
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Learn:
     """Answered with the lessons that are due, or with nothing while they may wait.
 
@@ -96,5 +105,14 @@ class Failed:
 
 
 Effect: TypeAlias = (
-    LoadSession | CommitSession | ScoreNeed | RewriteQuestion | LookUpAnswer | AbandonAnswer | VetoAnswer | AppendRecord | Learn
+    LoadSession
+    | CommitSession
+    | ScoreNeed
+    | RewriteQuestion
+    | LookUpAnswer
+    | AbandonAnswer
+    | VetoAnswer
+    | AppendRecord
+    | AppendOutcome
+    | Learn
 )

@@ -20,6 +20,7 @@ from session_router.core.decision import Reason
 from session_router.core.effects import (
     MAXIMUM_ATTEMPTS,
     AbandonAnswer,
+    AppendOutcome,
     AppendRecord,
     CommitSession,
     Failed,
@@ -127,10 +128,16 @@ def observe(decision: Decision, outcome: Outcome, population: SessionId | None =
         The session as stored, or for the framework to carry on; `None` when there is none, or the store is
         unavailable.
     """
+    yield from told(decision, outcome)
     session = yield from _settle(decision, outcome)
     if population is not None:
         yield from _teach((yield Learn(None)), population)
     return session
+
+
+def told(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, None]:
+    """Record what came of `decision`. What was sent was sent: a log that cannot take it changes nothing."""
+    yield AppendOutcome(decision, outcome)
 
 
 def _settle(decision: Decision, outcome: Outcome) -> Generator[Effect, Any, Session | None]:

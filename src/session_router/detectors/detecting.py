@@ -175,10 +175,11 @@ class Detecting:
             return answer
         return self._failed(detector, answer if isinstance(answer, BaseException) else TypeError(type(answer).__name__))
 
-    def _failed(self, detector: Detector, error: BaseException) -> None:
+    def _failed(self, detector: Detector, error: BaseException) -> Tag | None:
         # Only the class of the error: its message may hold the text.
         label = self._terms.undetected.describe()
         logger.warning("detector %s failed (%s); the text counts as %s", type(detector).__name__, type(error).__name__, label)
+        return None
 
 
 def _is_over(task: asyncio.Future[Tag]) -> None:

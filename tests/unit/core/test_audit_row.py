@@ -61,4 +61,11 @@ def test_the_row_of_an_outcome_says_who_answered() -> None:
     decision = Router(specs()).route(call_of(human()))
     row = outcome_row(decision, Outcome(at=2.0, model=None, usage=Usage(input=3, output=1), error="Timeout"))
     assert (row["decision_id"], row["chosen"], row["model"], row["error"]) == (decision.id, FAST, None, "Timeout")
-    assert row["tokens"] == {"input": 3, "cached": 0, "output": 1}
+    assert row["event"] == "failed"
+    assert row["tokens"] == {"input": 3, "cached": 0, "written": 0, "output": 1}
+
+
+def test_who_is_erased_from_a_decision_is_erased_from_what_came_of_it() -> None:
+    decision = Router(specs(clearance=CLEARANCE)).route(call_of(human(tag=TAG)))
+    row = outcome_row(decision, Outcome(at=2.0, model=STRONG, returned="strong-2026"), clearance=CLEARANCE)
+    assert (row["event"], row["returned"], row["regions"], row["subjects"]) == ("answered", "strong-2026", ["eu"], ["ann", "bob"])
