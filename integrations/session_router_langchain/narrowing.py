@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import ToolMessage
 
-from session_router.core.governance import PUBLIC, permits
+from session_router.core.governance import PUBLIC
 from session_router.core.policy import OnDenied
 from session_router_langchain.inspecting import Found
 from session_router_langchain.tagging import labelled
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Clearance, Tag
+    from session_router.core.model import ModelName
     from session_router_langchain.calls import Calls
 
 _WAYS = {OnDenied.WITHHOLD: withheld, OnDenied.FRESH: begun_anew}
@@ -56,19 +57,19 @@ class Narrowing:
         for way in router.policy.on_denied:
             for name in names:
                 clearance = router.models[name].clearance
-                smaller = None if clearance is None else self._narrowed(way, clearance)
+                smaller = None if clearance is None else self._narrowed(way, name, clearance)
                 if smaller is not None and smaller is not self._whole:
                     self.messages, self.call = smaller, self._call_of(smaller, way)
                     yield self.call
         self.messages, self.call = self._whole, self._first
 
-    def _narrowed(self, way: OnDenied, clearance: Clearance) -> Sequence[BaseMessage] | None:
+    def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance) -> Sequence[BaseMessage] | None:
         call, policy = self._first, self._calls.router.policy
         unlabelled = policy.unlabelled if call.tag is None else call.tag
         labels = [step.label(unlabelled=unlabelled) for step in call.transcript.steps]
 
         def may_see(tag: Tag) -> bool:
-            return permits(tag, clearance, now=call.now, purpose=call.purpose)
+            return policy.failing_rule(tag, clearance, model=name, now=call.now, purpose=call.purpose) is None
 
         smaller = _WAYS[way](self._whole, labels, may_see, unlabelled=unlabelled)
         if smaller is None or smaller is self._whole:

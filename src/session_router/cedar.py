@@ -1,7 +1,11 @@
-"""Rules of your own, as Cedar policies (extra `cedar`): they may forbid what a clearance permits, and permit nothing beyond it."""
+"""Rules of your own, as Cedar policies (extra `cedar`): they may forbid what a clearance permits, and permit nothing beyond it.
+
+A policy has them (`Policy(rules=CedarRules(text))`, `[policy] rules = "rules.cedar"`), and its version names them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +20,7 @@ ACTION: Final = 'Action::"see"'
 PRINCIPAL, RESOURCE = "Model", "Data"
 _PAYLOAD: Final = "payload"
 _LARGEST: Final = 2**63 - 1
+_FINGERPRINT_BYTES: Final = 16
 
 
 class CedarRules:
@@ -35,6 +40,9 @@ class CedarRules:
     Args:
         policies: Cedar policies. Whatever no `permit` permits is forbidden.
 
+    Attributes:
+        fingerprint: Of their text.
+
     Raises:
         MissingExtra: cedarpy is not installed.
         ConfigurationError: The policies cannot be read, or there are none.
@@ -49,6 +57,7 @@ class CedarRules:
             self._policies: Any = self._cedar.PolicySet.from_str(policies)
         except ValueError as error:
             raise ConfigurationError(key="policies", value="(Cedar policies)", rule=f"they cannot be read: {error}.") from None
+        self.fingerprint = hashlib.blake2b(policies.encode(), digest_size=_FINGERPRINT_BYTES).hexdigest()
         if not policies.strip():
             raise ConfigurationError(key="policies", value="", rule="without a policy, nothing is permitted; give at least one `permit`.")
 

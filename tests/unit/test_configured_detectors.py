@@ -10,7 +10,7 @@ from session_router import Tag, load_router
 from session_router.core.governance import PUBLIC, TOP, Level, join
 from session_router.detectors import presidio
 from session_router.detectors.detecting import Detected
-from session_router.errors import ConfigurationError
+from session_router.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +77,21 @@ def test_a_wrong_setting_is_named(configured: Any, text: str, key: str, rule: st
         configured(text)
     assert (caught.value.key, caught.value.source) == (key, str(tmp_path / "router.toml"))
     assert rule in caught.value.rule
+
+
+def test_without_presidio_the_extra_is_named(configured: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    load = importlib.import_module
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name.startswith("presidio"):
+            raise ImportError(name)
+        return load(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    with pytest.raises(MissingExtra, match=r"session-router\[detectors\]"):
+        configured('[detectors.presidio]\nspacy_model = "none"\n')
 
 
 def test_presidio_is_given_its_defaults() -> None:

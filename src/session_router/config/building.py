@@ -15,7 +15,7 @@ from session_router.core.governance import TOP, Clearance, Tag
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.upgrades import UpgradeWatch
-from session_router.errors import ConfigurationError
+from session_router.errors import ConfigurationError, MissingExtra
 from session_router.identity import key_from_text
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
+    from session_router.core.governance import Rules
     from session_router.config.schema import ModelSection, Settings, UpgradesSection
     from session_router.ports import AuditLog
 
@@ -34,7 +35,8 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
     """Make the policy.
 
     Raises:
-        ConfigurationError: The experience cannot be read, or exploration has no budget.
+        ConfigurationError: The experience or the Cedar policies cannot be read, or exploration has no budget.
+        MissingExtra: There are Cedar policies, and cedarpy is not installed.
     """
     section = settings.policy
     if section.explore and not section.explore_dollars:
@@ -58,6 +60,7 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
         on_unportable=section.on_unportable,
         cache=build_cache_rules(settings.cache),
         on_denied=section.on_denied,
+        rules=None if section.rules is None else _rules(section.rules, layers),
         recorded_from=section.recorded_from,
         tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
         sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
@@ -84,6 +87,23 @@ def _experience(path: str, layers: Layers) -> Experience:
     except (ValueError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else type(error).__name__
         rule = f"{reason}; name a file that `session-router learn` wrote."
+    raise _problem(layers, at, path, rule)
+
+
+def _rules(path: str, layers: Layers) -> Rules:
+    from session_router.cedar import CedarRules
+
+    at = ("policy", "rules")
+    try:
+        return CedarRules(beside(layers.source, path).read_text(encoding="utf-8"))
+    except OSError as error:
+        rule = f"it cannot be read ({error.strerror or error}); name a file with Cedar policies."
+    except UnicodeDecodeError:
+        rule = "it is no text in UTF-8; name a file with Cedar policies."
+    except MissingExtra:
+        raise
+    except ConfigurationError as error:
+        rule = error.rule
     raise _problem(layers, at, path, rule)
 
 

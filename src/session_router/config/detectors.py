@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_router.config.environment import dotted
 from session_router.core.governance import Tag
-from session_router.errors import ConfigurationError
+from session_router.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
     from session_router.config.environment import Layers, Path
@@ -42,6 +42,8 @@ def _presidio(section: PresidioSection, layers: Layers) -> Detector:
     labels = {name: Tag(**one.model_dump()) for name, one in section.labels.items()} or LABELS
     try:
         return PresidioDetector(labels, language=section.language, least_score=section.least_score, spacy_model=section.spacy_model)
+    except MissingExtra:
+        raise
     except ConfigurationError as error:
         raise _problem(layers, ("detectors", "presidio", error.key), error.value, error.rule) from None
 

@@ -208,6 +208,7 @@ class PolicySection(Section):
     explore_dollars: Dollars = _POLICY.explore_dollars
     upgrades: UpgradesSection | None = None
     on_denied: Annotated[tuple[OnDenied, ...], BeforeValidator(_names)] = _POLICY.on_denied
+    rules: Name | None = None
     recorded_from: LevelName = _POLICY.recorded_from
     unlabelled: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None
     undetected: Annotated[TagSection | None, BeforeValidator(_unlabelled)] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from session_router.core.governance import PUBLIC, Clearance, Level, Tag, failing_rule
+from session_router.core.governance import PUBLIC, Clearance, Level, Tag
 from session_router.core.label_row import clearance_to_plain, tag_to_plain
 
 if TYPE_CHECKING:
@@ -142,11 +142,13 @@ def check_clearances(clearances: Mapping[str, Clearance | None], policy: Policy,
     labels += [Label(kind="purpose", name=name, tag=Tag(purposes=frozenset({name}))) for name in purposes]
     labels += declared
     contexts = [None, *purposes]
-    verdicts = {label: {name: _verdict(label.tag, one, contexts, now) for name, one in clearances.items()} for label in labels}
+    verdicts = {
+        label: {name: _verdict(label.tag, name, one, policy, contexts, now) for name, one in clearances.items()} for label in labels
+    }
     unroutable: list[Combination] = []
     more = False
     for purpose in contexts:
-        found, cut = _unroutable(clearances, parts, purpose=purpose, now=now)
+        found, cut = _unroutable(clearances, parts, policy, purpose=purpose, now=now)
         unroutable += [Combination(labels=names, purpose=purpose) for names in found]
         more = more or cut
     return ClearanceCheck(
@@ -190,8 +192,8 @@ def _named(clearances: Mapping[str, Clearance | None], declared: Sequence[Label]
     return [names for names in values if names is not None]
 
 
-def _verdict(tag: Tag, clearance: Clearance | None, contexts: Sequence[str | None], now: float) -> Verdict:
-    rules = {purpose: failing_rule(tag, clearance, now=now, purpose=purpose) for purpose in contexts}
+def _verdict(tag: Tag, name: str, clearance: Clearance | None, policy: Policy, contexts: Sequence[str | None], now: float) -> Verdict:
+    rules = {purpose: policy.failing_rule(tag, clearance, model=name, now=now, purpose=purpose) for purpose in contexts}
     permitted = [purpose for purpose, rule in rules.items() if rule is None]
     if not permitted:
         # For a purpose that it serves, the rule says more than that it does not serve every one.
@@ -201,19 +203,24 @@ def _verdict(tag: Tag, clearance: Clearance | None, contexts: Sequence[str | Non
 
 
 def _unroutable(
-    clearances: Mapping[str, Clearance | None], parts: Sequence[Label], *, purpose: str | None, now: float
+    clearances: Mapping[str, Clearance | None], parts: Sequence[Label], policy: Policy, *, purpose: str | None, now: float
 ) -> tuple[list[tuple[str, ...]], bool]:
     """Return the least sets of `parts` that leave nobody, and whether there are more.
 
     Each rule of `permits` looks at one part of a label, so a set leaves nobody exactly if it holds, for every model, a part that
-    this model may not see: these are the minimal hitting sets (C. Berge, "Hypergraphs", 1989, section 2.1).
+    this model may not see: these are the minimal hitting sets (C. Berge, "Hypergraphs", 1989, section 2.1). Rules of the user's own
+    may look at several parts at once; what they forbid so is not among these sets.
     """
     sets: list[frozenset[int]] = [frozenset()]
     cut = False
-    for clearance in clearances.values():
-        if failing_rule(PUBLIC, clearance, now=now, purpose=purpose) is not None:
+    for name, clearance in clearances.items():
+
+        def forbidden(tag: Tag, name: str = name, clearance: Clearance | None = clearance) -> bool:
+            return policy.failing_rule(tag, clearance, model=name, now=now, purpose=purpose) is not None
+
+        if forbidden(PUBLIC):
             continue
-        blocking = [at for at, part in enumerate(parts) if failing_rule(part.tag, clearance, now=now, purpose=purpose) is not None]
+        blocking = [at for at, part in enumerate(parts) if forbidden(part.tag)]
         grown = {one if not one.isdisjoint(blocking) else one | {at} for one in sets for at in (blocking or [-1])}
         grown = {one for one in grown if -1 not in one and _is_of_one_piece(one, parts)}
         sets = _least(grown)

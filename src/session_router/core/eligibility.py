@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from session_router.core.governance import Tag, failing_rule, join_labels
+from session_router.core.governance import Tag, join_labels
 from session_router.core.policy import OnUnportable
 from session_router.core.transcript import NO_HEAD
 
@@ -57,7 +57,7 @@ def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
 def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
-    It is in use as soon as one model has a clearance or one label exists. What the provider keeps of the history bears no label of
+    It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the history bears no label of
     its own. Tools have the one that the policy gives them, if it does; the system prompt too, unless it bears one.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
@@ -66,6 +66,7 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
         and call.system is None
         and call.found is None
         and known is None
+        and policy.rules is None
         and labels <= {None}
         and all(spec.clearance is None for spec in specs.values())
     ):
@@ -92,19 +93,19 @@ def _derived(call: Call, policy: Policy, known: Tag | None) -> frozenset[Tag | N
     return frozenset({known, policy.sources.get("human"), call.offered})
 
 
-def examine(call: Call, specs: Mapping[ModelName, ModelSpec], tag: Tag | None) -> dict[ModelName, Eligibility]:
+def examine(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, tag: Tag | None) -> dict[ModelName, Eligibility]:
     """Examine every model."""
     bindings = call.transcript.bindings | call.bindings
-    return {name: _examine(name, spec, call, tag, bindings) for name, spec in specs.items()}
+    return {name: _examine(name, spec, call, policy, tag, bindings) for name, spec in specs.items()}
 
 
-def _examine(name: ModelName, spec: ModelSpec, call: Call, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:
+def _examine(name: ModelName, spec: ModelSpec, call: Call, policy: Policy, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:
     lack = _lack(name, spec, call)
     if tag is None and not lack and not bindings:
         return ELIGIBLE
     foreign = frozenset(one for one in bindings if not spec.accepts(one, name=name)) if bindings else bindings
     return Eligibility(
-        uncleared="" if tag is None else failing_rule(tag, spec.clearance, now=call.now, purpose=call.purpose) or "",
+        uncleared="" if tag is None else policy.failing_rule(tag, spec.clearance, model=name, now=call.now, purpose=call.purpose) or "",
         incapable=lack,
         foreign=foreign,
         stuck=frozenset(one for one in foreign if not one.convertible) if foreign else foreign,

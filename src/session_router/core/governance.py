@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import reduce
 from math import inf, isnan
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from session_router.errors import ConfigurationError
 
@@ -292,6 +292,44 @@ def failing_rule(tag: Tag, clearance: Clearance | None, *, now: float, purpose: 
 def permits(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str | None = None) -> bool:
     """Whether `clearance` may see `tag`: the one choke point."""
     return failing_rule(tag, clearance, now=now, purpose=purpose) is None
+
+
+class Rules(Protocol):
+    """Rules of the user's own: they may forbid what a clearance permits, and permit nothing beyond it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the rules do."""
+        ...
+
+    def failing_rule(self, tag: Tag, clearance: Clearance | None, *, model: str, now: float, purpose: str | None = None) -> str | None:
+        """Name the first rule that forbids `model` to see `tag`, or `None` when it may; it computes, and asks nobody."""
+        ...
+
+
+def ruled_out(
+    tag: Tag, clearance: Clearance | None, rules: Rules | None, *, model: str, now: float, purpose: str | None = None
+) -> str | None:
+    """Do what `failing_rule` does, and ask `rules` as well; what they say is believed only where it forbids.
+
+    Args:
+        tag: The join over the exact payload.
+        clearance: The model's.
+        rules: The user's own; `None` for none.
+        model: Its name.
+        now: POSIX seconds.
+        purpose: What the call is for.
+    """
+    rule = failing_rule(tag, clearance, now=now, purpose=purpose)
+    if rule is not None or rules is None:
+        return rule
+    try:
+        told: object = rules.failing_rule(tag, clearance, model=model, now=now, purpose=purpose)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, nothing was permitted
+        return f"the rules failed ({type(error).__name__})"
+    if told is None:
+        return None
+    return told if isinstance(told, str) and told else "the rules gave no answer"
 
 
 def _names(values: frozenset[str]) -> str:

@@ -10,9 +10,9 @@ from enum import StrEnum
 from types import NoneType
 
 from session_router.core.cache_terms import CacheRules
-from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_number
+from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_methods, check_number
 from session_router.core.experience import Experience
-from session_router.core.governance import TOP, Level, Tag
+from session_router.core.governance import TOP, Clearance, Level, Rules, Tag, ruled_out
 from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError
 
@@ -81,6 +81,7 @@ class Policy:
         tools: The tags of what tools return, by the tool's name.
         sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
         on_denied: What is tried, in this order, where no model may see the whole request; nothing for a refusal.
+        rules: Rules of your own, such as `CedarRules`, that are asked wherever a model's clearance is; `None` for none.
         recorded_from: Data of this level and above goes to no model, and is replayed to nobody, while the audit log cannot be written.
         version: Twelve hex digits over all other settings.
 
@@ -111,6 +112,7 @@ class Policy:
     tools: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     sources: Mapping[str, Tag] = field(default_factory=dict[str, Tag])
     on_denied: tuple[OnDenied, ...] = ()
+    rules: Rules | None = None
     recorded_from: Level = Level.CONFIDENTIAL
     version: str = field(default="", init=False)
 
@@ -158,9 +160,25 @@ class Policy:
             allowed = ", ".join(repr(option.value) for option in OnUnportable)
             raise ConfigurationError(key="policy.on_unportable", value=self.on_unportable, rule=f"choose one of {allowed}.") from None
         check_kind(self.experience, (Experience, NoneType), key="policy.experience", rule="give an `Experience`.")
+        if self.rules is not None:
+            check_methods(self.rules, "failing_rule", key="policy.rules", rule="give rules, such as `CedarRules(...)`.")
+            check_kind(getattr(self.rules, "fingerprint", None), str, key="policy.rules.fingerprint", rule="give a text.")
         settings = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "version"}
+        settings["rules"] = None if self.rules is None else self.rules.fingerprint
         plain = json.dumps(settings, sort_keys=True, default=_plain)
         object.__setattr__(self, "version", hashlib.blake2b(plain.encode(), digest_size=6).hexdigest())
+
+    def failing_rule(self, tag: Tag, clearance: Clearance | None, *, model: str, now: float, purpose: str | None = None) -> str | None:
+        """Name the first rule that forbids `model` to see `tag`, or `None` when it may: the one question of governance.
+
+        Args:
+            tag: The join over the exact payload.
+            clearance: The model's; `None` is an unknown model, which is cleared for nothing.
+            model: Its name.
+            now: POSIX seconds.
+            purpose: What the call is for.
+        """
+        return ruled_out(tag, clearance, self.rules, model=model, now=now, purpose=purpose)
 
 
 def _plain(value: object) -> object:

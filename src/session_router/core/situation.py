@@ -62,7 +62,7 @@ class Situation:
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
         intakes = intakes_of(call, specs, session)
-        return cls(call, specs, policy, session, current, tag, examine(call, specs, tag), intakes, again)
+        return cls(call, specs, policy, session, current, tag, examine(call, specs, policy, tag), intakes, again)
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""

@@ -168,7 +168,7 @@ def _servable(replayed: Sequence[ReplayedCall], router: Router, chances_of: Chan
     segment, opens = -1, True
     for one in replayed:
         opens = opens or one.decision.lock is None
-        examined = examine(one.call, router.models, payload_tag(one.call, router.models, router.policy))
+        examined = examine(one.call, router.models, router.policy, payload_tag(one.call, router.models, router.policy))
         eligible = tuple(name for name, against in examined.items() if not (against.uncleared or against.incapable))
         if not eligible:
             continue

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
+from session_router.cedar import CedarRules
 from session_router.core.cache_terms import CacheRules
 from session_router.core.experience import Experience, Mark
 from session_router.core.governance import Clearance, Level, Tag
@@ -39,6 +40,7 @@ CHANGES: dict[str, object] = {
     "on_denied": (OnDenied.FRESH,),
     "undetected": Tag(level=Level.CONFIDENTIAL),
     "detector_seconds": 1.0,
+    "rules": CedarRules("permit (principal, action, resource);"),
     "unlabelled": Tag(level=Level.INTERNAL, categories=frozenset({"pii", "phi"})),
     "tools": {"read_order": Tag(level=Level.INTERNAL)},
     "sources": {"system": Tag(level=Level.INTERNAL)},
@@ -81,6 +83,7 @@ CHANGES: dict[str, object] = {
         ("explore_dollars", math.inf),
         ("upgrades", 0.1),
         ("undetected", "public"),
+        ("rules", "rules.cedar"),
         ("detector_seconds", 0.0),
         ("detector_seconds", 61.0),
         ("detector_seconds", math.nan),
@@ -117,3 +120,9 @@ def test_the_order_in_a_set_does_not_change_the_version() -> None:
 
 def test_a_word_is_read_as_the_option() -> None:
     assert Policy(on_unportable="stay").on_unportable is OnUnportable.STAY  # type: ignore[arg-type]
+
+
+def test_other_rules_are_another_policy() -> None:
+    same = [Policy(rules=CedarRules("permit (principal, action, resource);")).version for _ in range(2)]
+    other = Policy(rules=CedarRules('permit (principal == Model::"fast", action, resource);')).version
+    assert same[0] == same[1] != other
