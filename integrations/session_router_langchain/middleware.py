@@ -190,7 +190,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         response, decision = passed.response, passed.decision
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
-            marked = stamped(passed.message, decision, answerer)
+            marked = stamped(passed.message, decision, answerer, passed.returns)
             response = replace(response, result=[marked if message is passed.message else message for message in response.result])
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:

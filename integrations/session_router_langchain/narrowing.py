@@ -10,13 +10,13 @@ from langchain_core.messages import ToolMessage
 from session_router.core.governance import PUBLIC
 from session_router.core.policy import OnDenied
 from session_router_langchain.inspecting import Found
-from session_router_langchain.tagging import labelled
+from session_router_langchain.tagging import labelled, returned_by
 from session_router_langchain.withholding import begun_anew, withheld
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
@@ -62,6 +62,10 @@ class Narrowing:
                     self.messages, self.call = smaller, self._call_of(smaller, way)
                     yield self.call
         self.messages, self.call = self._whole, self._first
+
+    def returned_by(self, answer: AIMessage) -> Mapping[str, Any]:
+        """Return what `answer` is to say of the tools that it asks for."""
+        return returned_by(answer, self._calls.tool_labels(self._tools)) or {}
 
     def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance) -> Sequence[BaseMessage] | None:
         call, policy = self._first, self._calls.router.policy

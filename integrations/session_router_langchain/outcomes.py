@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langgraph.errors import GraphBubbleUp
@@ -16,8 +18,6 @@ from session_router_langchain.blocks import asks_of
 from session_router_langchain.tagging import labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage
 
     from session_router.core.call import Call
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from session_router.core.session import Session
 
 Message = TypeVar("Message", bound="AIMessage")
+
+NOTHING_SAID: Mapping[str, Any] = MappingProxyType({})
+"""Of tools, because none is asked for, or none is declared."""
 
 # langchain-anthropic sets the total to 0 where it tells the lifetimes apart, so that nothing is counted twice.
 _CACHE_WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
@@ -103,10 +106,18 @@ def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
     return stamp
 
 
-def stamped(message: Message, decision: Decision, answerer: ModelName | None) -> Message:
-    """Return `message` with our facts beside the provider's; everything else stays."""
+def stamped(message: Message, decision: Decision, answerer: ModelName | None, returns: Mapping[str, Any] = NOTHING_SAID) -> Message:
+    """Return `message` with our facts beside the provider's; everything else stays.
+
+    Args:
+        message: The answer.
+        decision: Who was chosen.
+        answerer: Who answered.
+        returns: What it is to say of the tools that it asks for (`returned_by`).
+    """
     metadata = {**message.response_metadata, STAMP: stamp_of(decision, answerer)}
-    marked = message.model_copy(update={"response_metadata": metadata})
+    said = {"additional_kwargs": {**message.additional_kwargs, **returns}} if returns else {}
+    marked = message.model_copy(update={"response_metadata": metadata, **said})
     # An answer says what its model has read.
     return marked if decision.tag is None else labelled(marked, decision.tag)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
@@ -13,7 +13,7 @@ from session_router_langchain.outcomes import after_failure, failure_of, is_cont
 from session_router_langchain.stored_answers import answer_of, replayed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from langchain_core.messages import AIMessage
 
@@ -105,6 +105,7 @@ class Passed(Generic[Response]):
         decision: Who was chosen, and why.
         outcome: What came of it.
         session: The session as stored, or to be carried on.
+        returns: What the answer is to say of the tools that it asks for.
     """
 
     response: Response
@@ -112,6 +113,7 @@ class Passed(Generic[Response]):
     decision: Decision
     outcome: Outcome
     session: Session | None
+    returns: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def passage(
@@ -205,7 +207,8 @@ def _passage(
             asked = None if result.message is None or result.altered or artificial else missed.answered()
             if asked is not None and result.message is not None:
                 yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
-            return Passed(result.response, result.message, decision, outcome, session)
+            returns = {} if result.message is None or narrowing is None else narrowing.returned_by(result.message)
+            return Passed(result.response, result.message, decision, outcome, session, returns)
         if is_control_flow(result.error):
             raise result.error
         session = yield Observe(decision, failure_of(result.error, at=at))
@@ -331,4 +334,4 @@ def marked(passed: Passed[AIMessage]) -> AIMessage:
     """Return the answer of a passage whose response is one, with our facts on it."""
     if passed.decision.hit is not None:
         return passed.response
-    return stamped(passed.response, passed.decision, passed.outcome.model)
+    return stamped(passed.response, passed.decision, passed.outcome.model, passed.returns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast, overload
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, tool
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 TAG_KEY: Final = "session_router_tag"
 """Where a label stands: in a message's `additional_kwargs`, a tool's or a document's `metadata`, a graph's `context`."""
+
+RETURNS_KEY: Final = "session_router_returns"
+"""Where an answer that asks for tools says what these are declared to return: in its `additional_kwargs`, by name."""
 
 _LOOK_BACK: Final = 256
 """Messages before a result among which its call is looked for."""
@@ -125,10 +129,12 @@ class AskedFor(NamedTuple):
     Attributes:
         name: Of the tool, as the call says; `None` where the call is not known.
         tag: The label of the message that made it: what its arguments carried.
+        returns: What tools were declared to return when they were asked for, by name: they may be on offer no more.
     """
 
     name: str | None
     tag: Tag | None
+    returns: Mapping[str, Tag] = MappingProxyType({})
 
 
 def asked_for_in(messages: Sequence[BaseMessage], index: int) -> AskedFor | None:
@@ -139,8 +145,27 @@ def asked_for_in(messages: Sequence[BaseMessage], index: int) -> AskedFor | None
             closest = message if closest is None else closest
             for call in (*message.tool_calls, *message.invalid_tool_calls):
                 if call["id"] == call_id:
-                    return AskedFor(call["name"], own_label(message))
-    return None if closest is None else AskedFor(None, own_label(closest))
+                    return AskedFor(call["name"], own_label(message), _returns_of(message))
+    return None if closest is None else AskedFor(None, own_label(closest), _returns_of(closest))
+
+
+def _returns_of(message: AIMessage) -> Mapping[str, Tag]:
+    stated: object = message.additional_kwargs.get(RETURNS_KEY)
+    if not isinstance(stated, dict):
+        return MappingProxyType({})
+    return {str(name): tag_of(plain) for name, plain in cast("dict[object, object]", stated).items()}
+
+
+def returned_by(message: AIMessage, tools: Mapping[str, Tag]) -> dict[str, Any] | None:
+    """Return what an answer's `additional_kwargs` say of the tools that it asks for; `None` where none of them is declared.
+
+    Args:
+        message: The answer.
+        tools: The labels of what tools return, by name (`tool_tags`).
+    """
+    names = {call["name"] for call in (*message.tool_calls, *message.invalid_tool_calls)}
+    known = {name: tag_to_plain(tools[name]) for name in sorted(map(str, names)) if name in tools}
+    return {RETURNS_KEY: known} if known else None
 
 
 def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, asked_for: AskedFor | None = None) -> Tag | None:
@@ -172,7 +197,8 @@ def _label_of_result(
         # It says no more than that, whatever its tool returns.
         return own
     names = {name for name in (message.name, None if asked_for is None else asked_for.name) if name}
-    known = [tools[name] for name in names if name in tools]
+    then = {} if asked_for is None else asked_for.returns
+    known = [join(*(declared[name] for declared in (tools, then) if name in declared)) for name in names if name in tools or name in then]
     if own is not None:
         known.append(own)
     elif not names or len(known) < len(names):
