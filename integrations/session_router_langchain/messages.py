@@ -1,7 +1,7 @@
 """LangChain messages to a transcript, reading only the messages that are new.
 
 A history is recognised by the object identity of its messages, never by their ids alone: a message that was
-replaced under its old id is read again. Nothing is kept once the last message of a history is gone.
+replaced under its old id is read again. One that was changed in place is read again too, and keeps the label that it bore. Nothing is kept once the last message of a history is gone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import weakref
 from dataclasses import dataclass, replace
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from session_router.core.governance import Tag
+from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.transcript import NO_HEAD, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
+from session_router_langchain.facts import Facts, facts_of, kept_facts_of
 from session_router_langchain.fingerprints import fingerprint, fingerprint_of_tool
 from session_router_langchain.inspecting import NOTHING, Found
 from session_router_langchain.tagging import asked_for_in, label_of, own_label
@@ -49,6 +50,7 @@ class _Remembered:
         transcript: What reading them gave.
         spare: Whether it stands for a history whose last message may be another one next time.
         labels: Those of tools, by which it was read.
+        facts: What each message said when it was read.
     """
 
     key: int
@@ -57,6 +59,7 @@ class _Remembered:
     transcript: Transcript
     spare: bool
     labels: Mapping[str, Tag]
+    facts: list[Facts]
 
 
 class MessageReader:
@@ -80,7 +83,7 @@ class MessageReader:
     def unread(self, messages: Sequence[BaseMessage], *, labels: Mapping[str, Tag] = NO_LABELS) -> Sequence[BaseMessage]:
         """Return the end of `messages` that `read` would look at."""
         messages = messages if isinstance(messages, list) else list(messages)
-        return messages[self._longest_known(messages, labels)[0] :]
+        return messages[self._longest_known(messages, labels, watched=True).count :]
 
     def read(
         self,
@@ -99,36 +102,45 @@ class MessageReader:
             found: What detectors found in what is new. What is not certain is read again next time.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        known, entry = self._longest_known(messages, labels)
+        known, entry, changed = self._longest_known(messages, labels, watched=found is not NOTHING or self._is_governed())
         head = NO_HEAD if head is None else head
         transcript = entry.transcript.headed(head) if entry else Transcript(head=head)
         if known < len(messages):
             specs = self._specs()
             steps = list[Step]()
+            facts = [] if entry is None else entry.facts
+            facts = [*facts, *(kept_facts_of(message) for message in messages[known:])]
             for index in range(known, len(messages)):
                 message = messages[index]
                 before = steps[-1] if steps else transcript.steps[-1] if known else None
                 step = step_of(message, specs, before=before, last=index == len(messages) - 1)
                 asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
                 tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
-                beside = found.messages.get(id(message))
+                beside = _joined(found.messages.get(id(message)), _borne_before(index, message, changed))
                 steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
             spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (entry is None or entry.spare) else None
             transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
             if found.certain and not steps[-1].partial:
-                self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels)
+                self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels, facts=facts)
         return transcript
 
-    def _longest_known(self, messages: list[BaseMessage], labels: Mapping[str, Tag]) -> tuple[int, _Remembered | None]:
+    def _is_governed(self) -> bool:
+        """Whether a message that is changed in place could reach who may not see it: where nobody is cleared, nobody looks at labels."""
+        return self._policy.rules is not None or any(spec.clearance is not None for spec in self._specs().values())
+
+    def _longest_known(self, messages: list[BaseMessage], labels: Mapping[str, Tag], *, watched: bool) -> _Known:
+        changed: _Remembered | None = None
         for count in range(len(messages), max(0, len(messages) - _LOOK_BACK), -1):
             entry = self._read.get(id(messages[count - 1]))
-            if entry is None or entry.last() is not messages[count - 1] or entry.labels != labels:
+            if entry is None or entry.last() is not messages[count - 1] or not _are_the_same(entry.before, messages[: count - 1]):
                 continue
-            if _are_the_same(entry.before, messages[: count - 1]):
-                return count, entry
-        return 0, None
+            if watched and not _say_the_same(entry.facts, messages[:count]):
+                changed = changed or entry
+            elif entry.labels == labels:
+                return _Known(count, entry, changed)
+        return _Known(0, None, changed)
 
     def _remember(
         self,
@@ -138,6 +150,7 @@ class MessageReader:
         spare: Transcript | None,
         superseded: _Remembered | None,
         labels: Mapping[str, Tag],
+        facts: list[Facts],
     ) -> None:
         with self._guard:
             if superseded is not None:
@@ -146,17 +159,52 @@ class MessageReader:
                     other = self._read.get(id(superseded.before[-1]))
                     if other is not None and other.spare:
                         del self._read[other.key]
-            self._keep(messages, transcript, labels)
+            self._keep(messages, transcript, labels, facts)
             if spare is not None:
-                self._keep(messages[:-1], spare, labels, spare=True)
+                self._keep(messages[:-1], spare, labels, facts[:-1], spare=True)
 
-    def _keep(self, messages: list[BaseMessage], transcript: Transcript, labels: Mapping[str, Tag], *, spare: bool = False) -> None:
+    def _keep(
+        self, messages: list[BaseMessage], transcript: Transcript, labels: Mapping[str, Tag], facts: list[Facts], *, spare: bool = False
+    ) -> None:
         key, read = id(messages[-1]), self._read
 
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare, labels)
+        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare, labels, facts)
+
+
+class _Known(NamedTuple):
+    """How much of a history was read before.
+
+    Attributes:
+        count: Messages.
+        entry: What was read of them; `None` for nothing.
+        changed: What was read of the same messages before somebody changed one of them in place; `None` where nobody did.
+    """
+
+    count: int
+    entry: _Remembered | None
+    changed: _Remembered | None
+
+
+def _say_the_same(known: list[Facts], messages: list[BaseMessage]) -> bool:
+    try:
+        return known == list(map(facts_of, messages))
+    except Exception:  # noqa: BLE001 -- as below
+        return False
+
+
+def _borne_before(index: int, message: BaseMessage, changed: _Remembered | None) -> Tag | None:
+    """Return the label that a message bore before it was changed in place: it keeps it, whatever became of it."""
+    if changed is None or index >= len(changed.facts) or _say_the_same(changed.facts[index : index + 1], [message]):
+        return None
+    before = changed.transcript.steps[index]
+    return _joined(before.tag, before.found)
+
+
+def _joined(one: Tag | None, other: Tag | None) -> Tag | None:
+    return other if one is None else one if other is None else join(one, other)
 
 
 def _are_the_same(known: list[BaseMessage], messages: list[BaseMessage]) -> bool:
@@ -247,7 +295,7 @@ class HeadReader:
     """
 
     def __init__(self) -> None:
-        self._read: dict[int, tuple[weakref.ref[Any], bytes, int]] = {}
+        self._read: dict[int, tuple[weakref.ref[Any], bytes, int, Facts | None]] = {}
 
     def read(self, system: BaseMessage | None, tools: Sequence[Any]) -> Prefix | None:
         """Return the head, or `None` when nothing is sent before the messages."""
@@ -264,7 +312,7 @@ class HeadReader:
     def _part(self, part: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
         key, table = id(part), self._read
         known = table.get(key)
-        if known is not None and known[0]() is part:
+        if known is not None and known[0]() is part and (known[3] is None or _say_the_same([known[3]], [part])):
             return known[1], known[2]
         content, size = fingerprint(part)[:2] if isinstance(part, BaseMessage) else fingerprint_of_tool(part)
 
@@ -273,5 +321,5 @@ class HeadReader:
 
         # A plain dictionary cannot be referenced weakly; it is small enough to be read each time.
         with contextlib.suppress(TypeError):
-            table[key] = (weakref.ref(part, forget), content, size)
+            table[key] = (weakref.ref(part, forget), content, size, kept_facts_of(part) if isinstance(part, BaseMessage) else None)
         return content, size

@@ -146,3 +146,21 @@ async def test_what_is_to_be_summed_up_has_the_label_that_its_call_is_given(asta
     assert {prompt.model for prompt in astage.witness.prompts if "Context Extraction" in repr(prompt.turns)} == {"sim-claude"}
     assert leaks(astage) == 0
     assert history[-1].text
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_a_result_that_loses_its_label_in_place_still_reaches_cleared_models_only(astage: Stage, changed: bool) -> None:  # noqa: FBT001 -- a parameter
+    """Somebody tidies up what stands beside messages, on the very objects that were read."""
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=1))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    asked = labelled(AIMessage("", tool_calls=[{"name": "gone", "args": {}, "id": "c1"}]), Tag())
+    result = ToolMessage(MARK, tool_call_id="c1", name="gone")
+    result.additional_kwargs[TAG_KEY] = tag_to_plain(SECRET)
+    history = [HumanMessage("the file"), asked, result]
+    if changed:
+        await model.ainvoke(history)
+    result.additional_kwargs.clear()
+    for number in range(3):
+        await model.ainvoke([*history, labelled(AIMessage("well"), Tag()), HumanMessage(f"hello {number}")])
+    # Where nobody had read it before, nobody can know what it bore.
+    assert (leaks(astage) == 0) == changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,10 @@ from langchain_core.messages import (
 )
 from langchain_core.tools import tool
 
+from session_router import Policy
 from session_router.core.boundary import Phase
+from session_router.core.governance import PUBLIC, Clearance, Level, Tag
+from session_router.core.label_row import tag_to_plain
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices
 from session_router.core.step import Role
@@ -31,6 +35,7 @@ from session_router.core.trail import Trail
 from session_router.core.transcript import RECENT_TURNS
 from session_router_langchain import messages as module
 from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_texts
+from session_router_langchain.tagging import TAG_KEY, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -354,3 +359,91 @@ def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
         assert set(typed_texts(messages, transcript)) <= {"", "x", "why", "and?"}
     digests = [step_of(one, SPECS).digest for one in (broken, message)]
     assert digests[0] != digests[1]
+
+
+class TestChangedInPlace:
+    """Where models have clearances, a message that somebody changes in place is read again, and keeps the label that it bore."""
+
+    SECRET, INTERNAL = Tag(level=Level.RESTRICTED), Tag(level=Level.INTERNAL)
+
+    def reader(self) -> MessageReader:
+        specs = {name: replace(spec, clearance=Clearance()) for name, spec in SPECS.items()}
+        return MessageReader(lambda: specs, Policy(sources={"human": PUBLIC, "tool": PUBLIC}))
+
+    def history(self) -> list[BaseMessage]:
+        asked = AIMessage(
+            [{"type": "text", "text": "let me see"}], tool_calls=[{"name": "read", "args": {"number": {"of": 7}}, "id": "c1"}]
+        )
+        said = [HumanMessage("hi"), asked, labelled(ToolMessage("the file", tool_call_id="c1"), self.SECRET), AIMessage("there")]
+        return [*said, HumanMessage("thanks")]
+
+    def test_a_label_that_is_taken_away_stays(self) -> None:
+        reader, history = self.reader(), self.history()
+        assert self.SECRET in reader.read(history).tags
+        history[2].additional_kwargs.clear()
+        assert self.SECRET in reader.read(history).tags
+        # And so it does at every later reading, with whatever follows.
+        history.append(AIMessage("yes"))
+        transcript = reader.read(history)
+        assert transcript.steps[2].label(unlabelled=PUBLIC) == self.SECRET
+        # Nobody remembers a message that is another object: that is how a label is lowered by somebody who may.
+        again = [message.model_copy() for message in history]
+        assert self.SECRET not in reader.read(again).tags
+
+    def test_a_label_that_is_put_on_or_changed_counts(self) -> None:
+        reader, history = self.reader(), self.history()
+        reader.read(history)
+        history[0].additional_kwargs[TAG_KEY] = tag_to_plain(self.INTERNAL)
+        assert self.INTERNAL in reader.read(history).tags
+        history[0].additional_kwargs[TAG_KEY]["categories"].append("pii")
+        assert Tag(level=Level.INTERNAL, categories=frozenset({"pii"})) in reader.read(history).tags
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda history: setattr(history[0], "content", "another question"),
+            lambda history: history[1].content[0].update(text="let us see"),
+            lambda history: history[1].tool_calls[0]["args"]["number"].update(of=8),
+            lambda history: setattr(history[-1], "name", "ann"),
+        ],
+    )
+    def test_what_says_something_else_is_read_again(self, change: Any, reads: list[BaseMessage]) -> None:
+        reader, history = self.reader(), self.history()
+        before = reader.read(history)
+        reads.clear()
+        assert reader.read(history) == before
+        assert reads == []
+        change(history)
+        assert list(reader.unread(history))
+        assert reader.read(history).end.digest != before.end.digest
+        reads.clear()
+        reader.read(history)
+        assert reads == []
+
+    def test_where_the_same_is_said_nothing_is_read_again(self, reads: list[BaseMessage]) -> None:
+        reader, history = self.reader(), self.history()
+        for number in range(5):
+            history.append(HumanMessage(f"more {number}", additional_kwargs={"kept": [1, {"two": float("nan")}]}))
+            reads.clear()
+            reader.read(history)
+            assert len(reads) == (6 if number == 0 else 1)
+
+    def test_what_refuses_to_be_compared_is_read_again_each_time(self) -> None:
+        class Refuses:
+            def __eq__(self, other: object) -> bool:
+                raise ValueError
+
+            __hash__ = None  # type: ignore[assignment]
+
+        reader, history = self.reader(), self.history()
+        history[0].additional_kwargs["array"] = Refuses()
+        first = reader.read(history)
+        history[0].additional_kwargs["array"] = Refuses()
+        assert reader.read(history).tags == first.tags
+
+    def test_a_system_prompt_that_says_something_else_has_another_digest(self) -> None:
+        heads, prompt = HeadReader(), SystemMessage("be kind")
+        first = heads.read(prompt, ())
+        assert heads.read(prompt, ()) == first
+        prompt.content = "be brief"
+        assert heads.read(prompt, ()) != first
