@@ -1,7 +1,8 @@
 """LangChain messages to a transcript, reading only the messages that are new.
 
 A history is recognised by the object identity of its messages, never by their ids alone: a message that was
-replaced under its old id is read again. One that was changed in place is read again too, and keeps the label that it bore. Nothing is kept once the last message of a history is gone.
+replaced under its old id is read again. One that was changed in place is read again too, and keeps the label that
+it bore. Nothing is kept once the last message of a history is gone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
-from session_router.core.transcript import NO_HEAD, Prefix, Transcript
+from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
@@ -104,8 +105,10 @@ class MessageReader:
         messages = messages if isinstance(messages, list) else list(messages)
         known, entry, changed = self._longest_known(messages, labels, watched=found is not NOTHING or self._is_governed())
         head = NO_HEAD if head is None else head
-        transcript = entry.transcript.headed(head) if entry else Transcript(head=head)
-        if known < len(messages):
+        transcript = entry.transcript if entry else NO_MESSAGES
+        if known == len(messages):
+            transcript = transcript.headed(head)
+        else:
             specs = self._specs()
             steps = list[Step]()
             facts = [] if entry is None else entry.facts
@@ -120,8 +123,8 @@ class MessageReader:
                 steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (entry is None or entry.spare) else None
-            transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
+            spare = transcript.extended(steps[:-1], head=head) if len(messages) > 1 and (entry is None or entry.spare) else None
+            transcript = transcript.extended(steps, head=head) if spare is None else spare.extended(steps[-1:])
             if found.certain and not steps[-1].partial:
                 self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels, facts=facts)
         return transcript

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
     from session_router.config.prices import Priced
-    from session_router.core.governance import Rules
     from session_router.config.schema import ModelSection, Settings, UpgradesSection
+    from session_router.core.governance import Rules
     from session_router.ports import AuditLog
 
 KEY_VARIABLE = "SESSION_ROUTER_KEY"

@@ -57,8 +57,9 @@ def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
 def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
-    It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the history bears no label of
-    its own. Tools have the one that the policy gives them, if it does; the system prompt too, unless it bears one.
+    It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the
+    history bears no label of its own. Tools have the one that the policy gives them, if it does; the system prompt too, unless it
+    bears one.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
     if (

@@ -160,13 +160,16 @@ class Policy:
             allowed = ", ".join(repr(option.value) for option in OnUnportable)
             raise ConfigurationError(key="policy.on_unportable", value=self.on_unportable, rule=f"choose one of {allowed}.") from None
         check_kind(self.experience, (Experience, NoneType), key="policy.experience", rule="give an `Experience`.")
-        if self.rules is not None:
-            check_methods(self.rules, "failing_rule", key="policy.rules", rule="give rules, such as `CedarRules(...)`.")
-            check_kind(getattr(self.rules, "fingerprint", None), str, key="policy.rules.fingerprint", rule="give a text.")
+        self._check_rules()
         settings = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "version"}
         settings["rules"] = None if self.rules is None else self.rules.fingerprint
         plain = json.dumps(settings, sort_keys=True, default=_plain)
         object.__setattr__(self, "version", hashlib.blake2b(plain.encode(), digest_size=6).hexdigest())
+
+    def _check_rules(self) -> None:
+        if self.rules is not None:
+            check_methods(self.rules, "failing_rule", key="policy.rules", rule="give rules, such as `CedarRules(...)`.")
+            check_kind(getattr(self.rules, "fingerprint", None), str, key="policy.rules.fingerprint", rule="give a text.")
 
     def failing_rule(self, tag: Tag, clearance: Clearance | None, *, model: str, now: float, purpose: str | None = None) -> str | None:
         """Name the first rule that forbids `model` to see `tag`, or `None` when it may: the one question of governance.

@@ -13,8 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from session_router import AuditFile, MemorySessionStore, SemanticCache, load_router
 from session_router.core.governance import Level
 from session_router.errors import NotRecorded
-from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
 from session_router.testing.providers import Fault
+from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
 from support.agents import CHAT, CLAUDE, RestlessScorer, Stage, agent_of, asks, call, weather
 from support.pages import run_command
 

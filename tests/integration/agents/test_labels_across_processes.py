@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from integration.agents.test_labels import CONFIG, MARK, SECRET, SOURCES, governed, leaks, opening_hours, read_patient
-from session_router import Tag
+from session_router import Policy, Tag
 from session_router.core.governance import TOP
 from session_router.core.label_row import tag_to_plain
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware
-from session_router_langchain.tagging import RETURNS_KEY, TAG_KEY
+from session_router_langchain.tagging import RETURNS_KEY, TAG_KEY, asked_for_in, label_of
 from support.agents import RestlessScorer, agent_of, asks, call
 
 if TYPE_CHECKING:
@@ -110,12 +110,7 @@ async def test_an_answer_says_what_the_tools_it_asks_for_return(astage: Stage, w
 
 
 @pytest.mark.parametrize("broken", [{"level": "public"}, "public", None])
-async def test_what_is_said_of_a_tool_and_cannot_be_read_is_top(astage: Stage, broken: Any) -> None:
-    from session_router.core.policy import Policy
-    from session_router_langchain.tagging import asked_for_in, label_of
-
-    from langchain_core.messages import AIMessage  # isort: skip
-
+def test_what_is_said_of_a_tool_and_cannot_be_read_is_top(broken: Any) -> None:
     asked = AIMessage("", tool_calls=[{"name": "gone", "args": {}, "id": "c1"}], additional_kwargs={RETURNS_KEY: {"gone": broken}})
     history = [asked, ToolMessage("x", tool_call_id="c1", name="gone")]
     assert label_of(history[1], Policy(sources={"tool": Tag()}), {}, asked_for=asked_for_in(history, 1)) == TOP
