@@ -84,7 +84,7 @@ class MessageReader:
     def unread(self, messages: Sequence[BaseMessage], *, labels: Mapping[str, Tag] = NO_LABELS) -> Sequence[BaseMessage]:
         """Return the end of `messages` that `read` would look at."""
         messages = messages if isinstance(messages, list) else list(messages)
-        return messages[self._longest_known(messages, labels, watched=True).count :]
+        return messages[self._longest_known(messages, labels, watched=True).messages :]
 
     def read(
         self,
@@ -181,12 +181,12 @@ class _Known(NamedTuple):
     """How much of a history was read before.
 
     Attributes:
-        count: Messages.
+        messages: How many.
         entry: What was read of them; `None` for nothing.
         changed: What was read of the same messages before somebody changed one of them in place; `None` where nobody did.
     """
 
-    count: int
+    messages: int
     entry: _Remembered | None
     changed: _Remembered | None
 
