@@ -77,7 +77,8 @@ def _compare(trained: bytes, path: Path) -> None:
     new, old = (hashlib.sha256(weights).hexdigest() for weights in (trained, path.read_bytes()))
     print(f"trained: SHA-256 {new}\n{path}: SHA-256 {old}")
     if new != old:
-        raise SystemExit("they are not the same: another version of Python, torch or numpy, another processor, or other pairs")
+        why = "they are not the same: another version of Python, torch or numpy, another processor, or other pairs"
+        raise SystemExit(why)
 
 
 def _read(data: Path) -> dict[str, list[Pair]]:
