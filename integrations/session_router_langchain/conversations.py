@@ -10,8 +10,8 @@ from session_router.core.rewritten import Conversation
 from session_router.core.step import Role
 from session_router.core.transcript import EMPTY_DIGEST
 from session_router_langchain.blocks import asks_of
-from session_router_langchain.stored_answers import said_in
 from session_router_langchain.exact import digest
+from session_router_langchain.stored_answers import said_in
 from session_router_langchain.terms import plain_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript, exa
     if transcript.tool_results or any(step.injected or step.answers for step in transcript.steps):
         return None
     said: list[tuple[str, str]] = []
-    standing, speakers = list[BaseMessage](), list[str | None]()
+    standing: list[BaseMessage] = []
+    speakers: list[str | None] = []
     for message, step in zip(messages, transcript.steps, strict=True):
         if isinstance(message, SystemMessage):
             standing.append(message)

@@ -23,7 +23,7 @@ SENT_BESIDE: Final = ("function_call", "tool_calls", "audio", "refusal", "__open
 """Keys of `additional_kwargs` from which clients make a part of what they send."""
 
 
-class Untold(Exception):  # noqa: N818 -- no error: what cannot be told is only no key
+class Untold(Exception):
     """A value that does not tell all of itself: an object of which there is no more than an address, or a name."""
 
 
@@ -123,7 +123,9 @@ class ExactReader:
 
 
 def _parts_of(message: BaseMessage) -> list[object]:
-    beside = [message.additional_kwargs[key] for key in SENT_BESIDE if key in message.additional_kwargs] if message.additional_kwargs else None
+    beside = (
+        [message.additional_kwargs[key] for key in SENT_BESIDE if key in message.additional_kwargs] if message.additional_kwargs else None
+    )
     parts: list[object] = [message.type, message.name, message.content, beside]
     if isinstance(message, AIMessage):
         parts += [message.tool_calls, message.invalid_tool_calls]

@@ -130,7 +130,9 @@ def _words(message: BaseMessage) -> object:
     content: object = message.content
     blocks = [content] if isinstance(content, str) else cast("list[object]", content)
     texts = [_unmarked({"type": "text", "text": block} if isinstance(block, str) else block) for block in blocks if block != ""]
-    beside = {name: getattr(message, name, None) for name in ("tool_calls", "invalid_tool_calls", "tool_call_id", "status", "additional_kwargs")}
+    beside = {
+        name: getattr(message, name, None) for name in ("tool_calls", "invalid_tool_calls", "tool_call_id", "status", "additional_kwargs")
+    }
     # Some clients read the ids of answers: they continue what their provider has kept.
     own = [message.id, message.response_metadata] if message.type == "ai" else None
     return [message.type, message.name, texts, beside, own]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from functools import lru_cache, singledispatch
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, SecretStr
 
 from session_router_langchain.endpoints import endpoint_of
 from session_router_langchain.exact import Untold
@@ -43,8 +44,6 @@ _CREDENTIAL: Final = re.compile(
 )
 """Names of what opens an account, among headers and arguments."""
 
-_PLAIN: Final = (str, int, float, bool, type(None))
-
 
 def set_up_of(model: BaseChatModel, account: str) -> object:
     """Return everything that `model` is set up with and that may decide an answer, as plain values to be digested.
@@ -73,7 +72,7 @@ def set_up_of(model: BaseChatModel, account: str) -> object:
             hidden.append(name)
     if hidden:
         if kind._identifying_params is BaseChatModel._identifying_params:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- LangChain's own protocol, for classes to override
-            raise Untold(f"its `{hidden[0]}`")
+            raise Untold(_field(hidden[0]))
         fields["_identifying_params"] = _told(_read(model, "_identifying_params"), "")
     return [f"{kind.__module__}.{kind.__qualname__}", endpoint_of(model), account, fields]
 
@@ -93,46 +92,80 @@ def _counted(kind: type[BaseModel]) -> tuple[str, ...]:
 
 def _told(value: object, name: str) -> object:
     """Return `value` as plain values; `name` is that under which it stands."""
-    if name and value is not None and _CREDENTIAL.search(name):
-        return _sealed(value)
-    if type(value) in _PLAIN:
-        return value
-    if isinstance(value, Enum):
-        return [type(value).__qualname__, _told(value.value, "")]
-    if isinstance(value, SecretStr | SecretBytes):
-        return _sealed(value)
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, bytes):
-        return ["bytes", value.hex()]
-    if isinstance(value, Mapping):
-        return {_key(key): _told(inner, str(key)) for key, inner in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_told(inner, "") for inner in cast("list[object]", value)]
-    if isinstance(value, set | frozenset):
-        return ["set", sorted(repr(_told(inner, "")) for inner in cast("set[object]", value))]
-    if isinstance(value, BaseModel):
-        kind = type(value)
-        return [f"{kind.__module__}.{kind.__qualname__}", {key: _told(inner, key) for key, inner in _fields_of(value)}]
+    return _sealed(value) if name and value is not None and _CREDENTIAL.search(name) else _plain(value)
+
+
+@singledispatch
+def _plain(value: object) -> object:
     raise Untold(type(value).__name__)
 
 
+@_plain.register(str)
+@_plain.register(int)
+@_plain.register(float)
+@_plain.register(NoneType)
+def _(value: object) -> object:
+    return value
+
+
+@_plain.register
+def _(value: bytes) -> object:
+    return ["bytes", value.hex()]
+
+
+@_plain.register
+def _(value: Enum) -> object:
+    return [type(value).__qualname__, _plain(value.value)]
+
+
+@_plain.register
+def _(value: SecretStr) -> object:
+    return _sealed(value)
+
+
+@_plain.register(Mapping)
+def _(value: Mapping[object, object]) -> object:
+    return {_key(key): _told(inner, str(key)) for key, inner in value.items()}
+
+
+@_plain.register(list)
+@_plain.register(tuple)
+def _(value: Iterable[object]) -> object:
+    return [*map(_plain, value)]
+
+
+@_plain.register(set)
+@_plain.register(frozenset)
+def _(value: Iterable[object]) -> object:
+    return ["set", sorted(repr(_plain(inner)) for inner in value)]
+
+
+@_plain.register
+def _(value: BaseModel) -> object:
+    kind = type(value)
+    return [f"{kind.__module__}.{kind.__qualname__}", {name: _told(inner, name) for name, inner in _fields_of(value)}]
+
+
 def _key(key: object) -> str:
-    if not isinstance(key, str):
-        raise Untold(type(key).__name__)
-    return key.value if isinstance(key, Enum) else key
+    if isinstance(key, str):
+        return key
+    raise Untold(type(key).__name__)
 
 
 def _sealed(value: object) -> object:
     """Return what tells credentials apart, and opens nothing."""
-    text = value.get_secret_value() if isinstance(value, SecretStr | SecretBytes) else value
-    if isinstance(text, str):
-        text = text.encode("utf-8", "surrogatepass")
-    return ["credential", hashlib.blake2b(text, digest_size=8, person=b"credential").hexdigest() if isinstance(text, bytes) else "given"]
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not isinstance(text, str):
+        return ["credential"]
+    return ["credential", hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, person=b"credential").hexdigest()]
 
 
 def _read(owner: object, name: str) -> Any:  # noqa: ANN401 -- of foreign classes
     try:
         return getattr(owner, name, None)
     except Exception as error:
-        raise Untold(f"its `{name}`") from error
+        raise Untold(_field(name)) from error
+
+
+def _field(name: str) -> str:
+    return f"its `{name}`"

@@ -135,5 +135,7 @@ def _set_up(models: ChatModels) -> bytes:
 def _of(what: str, telling: Callable[[], Value]) -> Value:
     try:
         return telling()
-    except Untold as untold:
-        raise Untold(f"{what} ({untold})") from untold
+    except Exception as error:
+        # Whatever a foreign object does when it is looked at: an answer that cannot be kept is no reason to give none.
+        why = f"{what} ({error if isinstance(error, Untold) else type(error).__name__})"
+        raise Untold(why) from error

@@ -1,9 +1,11 @@
-"""An answer is kept for what was asked: what middleware further inside changes on the way there, or on the way back, answers no question of ours."""
+"""An answer is kept for what was asked: what middleware further inside changes, on the way there or back, answers no question of ours."""
+
+# ruff: noqa: ARG002 -- signatures of the base classes
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware, ModelRequest, ModelResponse, ModelRetryMiddleware
@@ -16,16 +18,11 @@ from pydantic import BaseModel
 from session_router import CacheRules, Policy, SemanticCache
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterMiddleware
-from support.agents import CHAT, CLAUDE, TOOLS, RestlessScorer, Stage, agent_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from support.agents import CHAT, TOOLS, RestlessScorer, Stage, agent_of
 
 HOURS: Final = "What are your opening hours?"
 SAME_FOR_ALL: Final = Policy(stake=1.0, margin=0.0, cache=CacheRules(sharing="tenant"))
 WAYS: Final = ("sync", "async", "streamed", "streamed async")
-
-Change = "Callable[[Stage, ModelRequest[Any]], ModelRequest[Any]]"
 
 
 class Inside(AgentMiddleware[Any, Any, Any]):

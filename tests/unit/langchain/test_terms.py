@@ -1,4 +1,6 @@
-"""What the key of a stored answer is made of: all that decides the answer, in every process the same, and no key where that cannot be told."""
+"""What the key of a stored answer is made of: all that decides the answer, in every process the same; or there is no key."""
+
+# ruff: noqa: ARG002 -- signatures of the base classes
 
 from __future__ import annotations
 
@@ -282,7 +284,12 @@ def test_what_cannot_be_told_is_counted_and_asks_the_model() -> None:
 
 def test_a_history_that_was_changed_in_place_is_another_one() -> None:
     calls = calls_of(openai())
-    history: list[Any] = [SystemMessage("Be kind."), HumanMessage([{"type": "text", "text": "Hello"}]), AIMessage("Hi."), HumanMessage(HOURS)]
+    history: list[Any] = [
+        SystemMessage("Be kind."),
+        HumanMessage([{"type": "text", "text": "Hello"}]),
+        AIMessage("Hi."),
+        HumanMessage(HOURS),
+    ]
     seen = [terms(*history, calls=calls)]
     assert terms(*history, calls=calls) == seen[0]
     history[0].content = "Be rude."
