@@ -52,6 +52,7 @@ class DeliveryProbe(BaseCallbackHandler):
         self.wanted = wanted
         self.seal: Seal | None = None
         self._runs: dict[UUID | None, _Run] = {}
+        self._others = False
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
         self,
@@ -65,8 +66,12 @@ class DeliveryProbe(BaseCallbackHandler):
     ) -> None:
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.asked = name if isinstance(name, str) else None
-        if self.seal is not None and messages and self.seal.holds(serialized, messages[0], invocation_params):
+        if self.seal is None or not messages:
+            return
+        if self.seal.holds(serialized, messages[0], invocation_params):
             self._runs[run_id] = _Run(messages[0])
+        else:
+            self._others = True
 
     def on_llm_end(self, response: Any, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See an answer, as its model gave it."""
@@ -74,6 +79,11 @@ class DeliveryProbe(BaseCallbackHandler):
         # Others who are told of a call may have changed it in place, after it was seen here.
         if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
             run.answer = answer.model_copy(deep=True)
+
+    @property
+    def astray(self) -> bool:
+        """Whether something else was asked in place of what was sealed."""
+        return self._others and not self._runs
 
     def own_answer(self, message: AIMessage) -> AIMessage | None:
         """Return the answer that the chosen model itself gave to what was sealed, if that is what `message` says; otherwise `None`."""

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from session_router.router import Router
 
 
+_INSIDE = "what middleware further inside makes of it"
+
+
 class SessionRouterState(AgentState[Any]):
     """Agent state with the session in it: it travels with the thread's checkpoints and stays out of schemas."""
 
@@ -59,7 +62,7 @@ class _Pass:
 
     def sealed(self, sent: ModelRequest[Any], probe: DeliveryProbe) -> None:
         """Tell `probe` what is handed on, where the answer is to be kept and the request is still the one that the call was made of."""
-        if probe.wanted and self._is_the_same():
+        if probe.wanted and self.call.terms is not None and not self.call.terms.untold and self._is_the_same():
             system = [] if sent.system_message is None else [sent.system_message]
             tools, choice, settings = sent.tools, sent.tool_choice, sent.model_settings
             probe.seal = sealed(sent.model, [*system, *sent.messages], tools=tools, tool_choice=choice, settings=settings)
@@ -78,7 +81,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
     """Chooses the model of every call of an agent, and keeps it while a tool loop runs.
 
     List it before middleware that looks at `request.model`, such as Anthropic prompt caching: it must see the
-    model that was chosen. The `model` given to `create_agent` is never called.
+    model that was chosen. The `model` given to `create_agent` is never called. List it after middleware that changes what
+    is asked, such as a dynamic prompt: where a cache has the answer, nothing further inside runs; and where something further inside
+    was once seen to change a request, the agent asks no cache any more.
 
     Args:
         router: Who decides.
@@ -97,6 +102,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self.router = router
         self.calls = Calls(router)
         self.calls.models.build()
+        self._changed_inside = False
         self._tenant = tenant
         self._principal = principal
 
@@ -176,7 +182,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), renew)
 
     def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
-        return self.calls.terms(
+        terms = self.calls.terms(
             request.messages,
             transcript,
             names,
@@ -185,6 +191,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tool_choice=request.tool_choice,
             settings=request.model_settings,
         )
+        if terms is None or not self._changed_inside:
+            return terms
+        return replace(terms, before=b"", system=b"", tools=b"", settings=b"", untold=_INSIDE)
 
     def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
         """Return the request for the chosen model."""
@@ -199,6 +208,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
+        # What is stored for others who ask the same would be no answer to what is made of it further inside.
+        self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer)

@@ -184,6 +184,31 @@ async def test_an_answer_to_another_request_is_not_kept(astage: Stage, name: str
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["a system prompt", "a temperature", "another model", "fewer tools"])
+async def test_whoever_makes_something_else_of_its_questions_gets_no_answers_to_them(astage: Stage, name: str, way: str) -> None:
+    """Another agent asks the same, and nobody changes it: what is kept for that one would be no answer here."""
+    cache = SemanticCache()
+    router = router_of(astage, cache)
+    changed, plain = agent(astage, router, changing(CHANGES[name])(astage)), agent(astage, router)
+    await ask(changed, way)
+    await ask(plain, way)
+    assert decided(await ask(plain, way)) == "cache_hit"
+    assert decided(await ask(changed, way)) != "cache_hit"
+    assert cache.counts()["miss.not_cacheable"] == 1
+    assert len(astage.asked) == 3
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_failure_further_inside_is_no_change(astage: Stage, way: str) -> None:
+    router = router_of(astage, SemanticCache())
+    falling_back = agent(astage, router, ModelFallbackMiddleware(astage.chat("sim-chat-2")))
+    astage.providers.faults.next(Fault.overloaded())
+    await ask(falling_back, way)
+    await ask(falling_back, way)
+    assert decided(await ask(falling_back, way)) == "cache_hit"
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_settings_of_a_copy_that_no_description_tells_are_seen(astage: Stage, way: str) -> None:
     """`ChatAnthropic` reads its betas at every call, tells of them nowhere, and a copy takes its original's description along."""
     cache = SemanticCache()
