@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 PHOENIX := .venv-phoenix
+MLFLOW := .venv-mlflow
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
@@ -34,13 +35,19 @@ trace: $(VENV)/.ready $(PHOENIX)/.ready ## play the demo's sessions into a Phoen
 test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-backends: $(VENV)/.ready $(PHOENIX)/.ready ## run the tests that need a backend of telemetry
+backends: $(VENV)/.ready $(PHOENIX)/.ready $(MLFLOW)/.ready ## run the tests that need a backend of telemetry
 	$(BIN)/python -m pytest -m backend
 
 $(PHOENIX)/.ready:
 	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
 	@$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=20'
+	@touch $@
+
+$(MLFLOW)/.ready:
+	@test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(MLFLOW)/bin/uv pip install --quiet --python $(MLFLOW)/bin/python 'mlflow>=3.6'
 	@touch $@
 
 check: $(VENV)/.encoders ## lint, types, layers, docs
@@ -75,4 +82,4 @@ docs: $(VENV)/.ready ## serve the documentation
 	$(BIN)/mkdocs serve
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) $(BENCH) $(PHOENIX) build dist site
+	rm -rf $(VENV) $(BENCH) $(PHOENIX) $(MLFLOW) build dist site
