@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from session_router.core.cached import CacheHit, CacheMiss
@@ -60,19 +61,17 @@ def lock_state(decision: Decision) -> str:
 
 def labels_of(decision: Decision) -> tuple[str, ...]:
     """Name the labels of the payload: its level, its categories, what it forbids. Whose data it is stays here."""
-    parts = decision.evidence.tag.removeprefix(_TAG_PREFIX).split(", ")
-    return tuple(_labels(parts))
+    return tuple(_labels(decision.evidence.tag.removeprefix(_TAG_PREFIX).split(", ")))
 
 
 def _labels(parts: list[str]) -> list[str]:
-    labels: list[str] = []
-    listing = False
-    for part in parts:
-        # What follows such a word is a list of names, as far as the next word that stands for itself.
-        listing = (listing or part.startswith(_RESTRICTIONS)) and part not in {"no_train", "zero_retention"}
-        if not listing and not part.endswith(" subjects"):
-            labels.append(part)
-    return labels
+    # What it forbids stands at the end. Before that, everything from the first restriction on may be a name that anybody made up.
+    end, flags = len(parts), list[str]()
+    for flag in ("zero_retention", "no_train"):
+        if parts[end - 1] == flag:
+            end, flags = end - 1, [flag, *flags]
+    named = takewhile(lambda part: not part.startswith(_RESTRICTIONS), parts[:end])
+    return [part for part in named if not part.endswith(" subjects")] + flags
 
 
 def expected_cost(decision: Decision) -> USD | None:
