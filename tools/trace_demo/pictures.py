@@ -1,4 +1,4 @@
-"""Pictures for the documentation: `PYTHONPATH=tools python -m trace_demo.pictures DIRECTORY`.
+"""Pictures for the documentation: `PYTHONPATH=tools python -m trace_demo.pictures DIRECTORY`, or `make pictures`.
 
 Needs chromium and prometheus of the system, and playwright in Phoenix' environment.
 """
@@ -23,8 +23,8 @@ from prometheus_client import start_http_server
 from session_router_demo.demo import play_simulated
 from session_router_demo.summary import ROUTER
 from session_router_otel import instrument
-from trace_demo.__main__ import Silent, pages, play
-from trace_demo.server import PROGRAM, free_port, phoenix
+from trace_demo.__main__ import PROJECT, Silent, pages, play
+from trace_demo.server import PHOENIX, asked, free_port, phoenix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,15 +32,30 @@ if TYPE_CHECKING:
     from session_router import Router
 
 SESSION: Final = "order-and-fault"
-ROUNDS: Final = 4
+TURN: Final = 2
+"""The turn in which it leaves its model, for a tool loop."""
+DRAWER: Final = "[role=dialog]"
+"""Where Phoenix shows one session, or one trace."""
+ROUNDS: Final = 5
 SECONDS_BETWEEN: Final = 20.0
 
 
-def photograph(url: str, to: Path, *, width: int, height: int, text: str) -> None:
-    """Open `url` in a headless browser, and keep what it shows once `text` stands there."""
+def photograph(url: str, to: Path, *, width: int, height: int, text: str, part: str) -> None:
+    """Open `url` in a headless browser, and keep `part` of it once `text` stands there."""
     script = Path(__file__).with_name("photograph.py")
-    command = [str(PROGRAM.with_name("python")), str(script), url, str(to), str(width), str(height), text]
+    command = [str(PHOENIX.with_name("python")), str(script), url, str(to), str(width), str(height), text, part]
     subprocess.run(command, check=True, timeout=400)  # noqa: S603 -- ours
+
+
+def switch_page(address: str) -> str:
+    """Return the address of the page that shows the decision to switch in `TURN`."""
+    project = next(one["id"] for one in asked(f"{address}/v1/projects")["data"] if one["name"] == PROJECT)
+    for span in asked(f"{address}/v1/projects/{project}/spans?limit=500&attribute=session.id:{SESSION}")["data"]:
+        told = span["attributes"]
+        if (told.get("session_router.decision"), told.get("session_router.turn.index")) == ("switch", TURN):
+            return f"{address}/projects/{project}/traces/{span['context']['trace_id']}?selectedSpanNodeId={span['id']}"
+    message = f"no switch in turn {TURN} of {SESSION}: choose another"
+    raise LookupError(message)
 
 
 @contextmanager
@@ -77,7 +92,10 @@ def main() -> None:
     directory: Path = parser.parse_args().directory
     with tempfile.TemporaryDirectory() as home, phoenix(Path(home)) as address:
         play(address)
-        photograph(pages(address)[SESSION], directory / "phoenix-session.png", width=1_400, height=900, text="opening hours")
+        page = pages(address)[SESSION]
+        photograph(page, directory / "phoenix-session.png", width=1_440, height=960, text="opening hours", part=DRAWER)
+        page = switch_page(address)
+        photograph(page, directory / "phoenix-decision.png", width=1_440, height=1_260, text="session_router.cost.saved", part=DRAWER)
     meters = MeterProvider(metric_readers=[PrometheusMetricReader()])
     server, _ = start_http_server(0, addr="127.0.0.1")
 
@@ -90,7 +108,7 @@ def main() -> None:
             play_simulated(ROUTER, watch)
             time.sleep(SECONDS_BETWEEN)
         url = f"{address}/consoles/session-router.html"
-        photograph(url, directory / "prometheus-console.png", width=1_400, height=1_450, text="Tokens by model")
+        photograph(url, directory / "prometheus-console.png", width=1_400, height=1_000, text="Tokens by model", part="html")
     server.shutdown()
 
 
