@@ -20,7 +20,10 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import start_http_server
 
+from session_router.testing.providers import Fault, serve
 from session_router_demo.demo import play_simulated
+from session_router_demo.models import simulated_models
+from session_router_demo.sessions import DemoSession
 from session_router_demo.summary import ROUTER
 from session_router_otel import instrument
 from trace_demo.__main__ import PROJECT, Silent, pages, play
@@ -30,14 +33,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from session_router import Router
+    from session_router.testing.providers import ServedProviders
 
 SESSION: Final = "order-and-fault"
+FAILING: Final = "hours"
 TURN: Final = 2
 """The turn in which it leaves its model, for a tool loop."""
 DRAWER: Final = "[role=dialog]"
 """Where Phoenix shows one session, or one trace."""
 ROUNDS: Final = 5
 SECONDS_BETWEEN: Final = 20.0
+
+
+class Overloading(Silent):
+    """Lets the first call of a session that another model can answer as well find its provider overloaded."""
+
+    def __init__(self, served: ServedProviders) -> None:
+        self._served = served
+
+    def on_session(self, session: object, number: int) -> None:
+        """See a session begin."""
+        del number
+        if isinstance(session, DemoSession) and session.id == FAILING:
+            self._served.faults.next(Fault.overloaded())
 
 
 def photograph(url: str, to: Path, *, width: int, height: int, text: str, part: str) -> None:
@@ -99,14 +117,16 @@ def main() -> None:
     meters = MeterProvider(metric_readers=[PrometheusMetricReader()])
     server, _ = start_http_server(0, addr="127.0.0.1")
 
-    def watch(router: Router) -> Silent:
+    def watch(router: Router, served: ServedProviders) -> Silent:
         instrument(router, meter_provider=meters, agent_spans=False)
-        return Silent()
+        return Overloading(served)
 
     with tempfile.TemporaryDirectory() as home, prometheus(Path(home), server.server_port) as address:
-        for _ in range(ROUNDS):
-            play_simulated(ROUTER, watch)
-            time.sleep(SECONDS_BETWEEN)
+        # One server for all rounds: its address is a label of the metrics.
+        with serve(simulated_models()) as served:
+            for _ in range(ROUNDS):
+                play_simulated(ROUTER, lambda router: watch(router, served), served=served)
+                time.sleep(SECONDS_BETWEEN)
         url = f"{address}/consoles/session-router.html"
         photograph(url, directory / "prometheus-console.png", width=1_400, height=1_000, text="Tokens by model", part="html")
     server.shutdown()

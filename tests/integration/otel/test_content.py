@@ -112,7 +112,13 @@ def test_whose_data_it_is_is_never_exported(
 ) -> None:
     exported = Exported()
     tag = Tag(
-        level=Level.RESTRICTED, categories=frozenset({"a_kind"}), tenants=tenants, subjects=subjects, regions=regions, purposes=purposes, **flags
+        level=Level.RESTRICTED,
+        categories=frozenset({"a_kind"}),
+        tenants=tenants,
+        subjects=subjects,
+        regions=regions,
+        purposes=purposes,
+        **flags,
     )
     one = router({FAST: spec(clearance=Clearance()), STRONG: spec(clearance=Clearance())})
     with exported.of(one):

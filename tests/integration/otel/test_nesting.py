@@ -111,7 +111,9 @@ def test_each_kind_of_decision_hangs_where_its_call_does(played: Played, scene: 
     for route in routes:
         assert route["parent"] is not None
         # Whatever is decided, it hangs at the same place in a run.
-        assert [one["name"] for one in played.above(scene, route)] == [one["name"] for one in played.above("invoke", played.routes("invoke")[0])]
+        assert [one["name"] for one in played.above(scene, route)] == [
+            one["name"] for one in played.above("invoke", played.routes("invoke")[0])
+        ]
 
 
 def test_for_a_stored_answer_the_route_span_is_the_record(played: Played) -> None:
