@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -61,17 +62,18 @@ def lock_state(decision: Decision) -> str:
 
 def labels_of(decision: Decision) -> tuple[str, ...]:
     """Name the labels of the payload: its level, its categories, what it forbids. Whose data it is stays here."""
-    return tuple(_labels(decision.evidence.tag.removeprefix(_TAG_PREFIX).split(", ")))
+    return _labels(decision.evidence.tag)
 
 
-def _labels(parts: list[str]) -> list[str]:
+@lru_cache(maxsize=1_024)
+def _labels(tag: str) -> tuple[str, ...]:
+    parts, flags = tag.removeprefix(_TAG_PREFIX).split(", "), list[str]()
     # What it forbids stands at the end. Before that, everything from the first restriction on may be a name that anybody made up.
-    end, flags = len(parts), list[str]()
     for flag in ("zero_retention", "no_train"):
-        if parts[end - 1] == flag:
-            end, flags = end - 1, [flag, *flags]
-    named = takewhile(lambda part: not part.startswith(_RESTRICTIONS), parts[:end])
-    return [part for part in named if not part.endswith(" subjects")] + flags
+        if parts[-1:] == [flag]:
+            flags.insert(0, parts.pop())
+    named = takewhile(lambda part: not part.startswith(_RESTRICTIONS), parts)
+    return (*(part for part in named if not part.endswith(" subjects")), *flags)
 
 
 def expected_cost(decision: Decision) -> USD | None:

@@ -22,9 +22,10 @@ from session_router.recordings import Recording, TraceFile, otlp
 from session_router.replay import RecordedNeeds, replay_session
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterMiddleware
-from session_router_otel import conventions
+from session_router_otel import Exporting, conventions
 from session_router_otel.conventions import CAPTURE_CONTENT
 from support.agents import RestlessScorer, agent_of, asks, call
+from support.telemetry_sessions import happen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,6 +147,15 @@ def test_a_fallback_is_one_call(stage: Stage, exported: Exported, tmp_path: Path
     assert len(exported.routes) == 2 * TURNS + 1
     (recording,) = recordings(written(tmp_path / "traces.json", exported))
     assert len(again(recording, stage)) == 2 * TURNS
+
+
+def test_a_stored_answer_is_a_call_like_any(stage: Stage, exported: Exported, tmp_path: Path) -> None:
+    happened = happen(stage, Exporting(tracers=exported.tracers, meters=None))
+    found = {one.session_id: one for one in recordings(written(tmp_path / "traces.json", exported))}
+    assert {name: len([one for one in it.messages if one.step.role is Role.HUMAN]) for name, it in found.items()} == happened.turns
+    usages = [message.usage for message in found[happened.repeated].messages if message.step.role is Role.AI]
+    assert [usage is None for usage in usages] == [False, True]
+    assert len(again(found[happened.repeated], stage)) == 2
 
 
 def test_another_policy_decides_otherwise(stage: Stage, exported: Exported, tmp_path: Path) -> None:
