@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from session_router.cache.facts import FACTS, NOTHING_KNOWN, Facts
 from session_router.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ MOST_DEAD_SHARE: Final = 0.2
 SPARE: Final = 16
 """Neighbours looked at beyond those that were asked for, since some may be dead."""
 
+_COLUMNS: Final = np.dtype([("number", "<i8"), ("live", "?"), ("facts", FACTS)])
+
 _pinned = threading.local()
 
 
@@ -53,8 +56,22 @@ def faiss_module() -> Any:  # noqa: ANN401 -- a module, whose own types say litt
     return faiss
 
 
+class Neighbour(NamedTuple):
+    """An entry near a question.
+
+    Attributes:
+        number: Of the entry.
+        cosine: Of the two vectors.
+        facts: What was known of the entry when its vector was added.
+    """
+
+    number: int
+    cosine: float
+    facts: Facts
+
+
 class VectorIndex:
-    """Vectors of length 1 by number. Many threads may search, one at a time may write.
+    """Vectors of length 1 by number, with facts beside them. Many threads may search, one at a time may write.
 
     Args:
         dimension: Length of a vector.
@@ -64,35 +81,50 @@ class VectorIndex:
     def __init__(self, dimension: int, *, graph: bool) -> None:
         faiss = faiss_module()
         self.graph = graph
-        self._inner: Any
+        self._index: Any
         if graph:
-            self._inner = faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-            self._inner.hnsw.efSearch = BREADTH
+            self._index = faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+            self._index.hnsw.efSearch = BREADTH
         else:
-            self._inner = faiss.IndexFlatIP(dimension)
-        self._index: Any = faiss.IndexIDMap2(self._inner)
-        self._numbers: set[int] = set()
-        self._dead: set[int] = set()
+            self._index = faiss.IndexFlatIP(dimension)
+        # What FAISS calls a vector is its place in these columns.
+        self._columns = np.zeros(0, dtype=_COLUMNS)
+        self._count = 0
+        self._live = 0
         self._access = _Access()
 
     def __len__(self) -> int:
         """Return how many vectors can be found."""
-        return len(self._numbers)
+        return self._live
 
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        return len(self._dead) > max(MOST_DEAD, MOST_DEAD_SHARE * len(self._numbers))
+        return self._count - self._live > max(MOST_DEAD, MOST_DEAD_SHARE * self._live)
 
-    def add(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Add vectors, shape (len(numbers), dimension), under numbers that were never used."""
+    def add(self, numbers: Sequence[int], vectors: NDArray[np.float32], facts: Sequence[Facts] | None = None) -> None:
+        """Add vectors, shape (len(numbers), dimension).
+
+        Args:
+            numbers: In ascending order, above all that were ever added.
+            vectors: Of length 1.
+            facts: As many; nothing is known where there are none.
+        """
         faiss_module()
+        new = np.zeros(len(numbers), dtype=_COLUMNS)
+        new["number"], new["live"] = numbers, True
+        new["facts"] = np.array([NOTHING_KNOWN] * len(numbers) if facts is None else facts, dtype=FACTS)
         with self._access.writing():
-            self._index.add_with_ids(np.ascontiguousarray(vectors), np.array(numbers, dtype=np.int64))
-            self._numbers.update(numbers)
+            self._index.add(np.ascontiguousarray(vectors))
+            if self._count + len(new) > len(self._columns):
+                spare = np.zeros(len(new) + self._count // 4, dtype=_COLUMNS)
+                self._columns = np.concatenate([self._columns[: self._count], spare])
+            self._columns[self._count : self._count + len(new)] = new
+            self._count += len(new)
+            self._live += len(new)
 
-    def search(self, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
-        """Return the numbers and cosines of at most `count` nearest vectors, nearest first.
+    def search(self, vector: NDArray[np.float32], count: int) -> list[Neighbour]:
+        """Return at most `count` nearest vectors, nearest first.
 
         Args:
             vector: Shape (dimension,), of length 1.
@@ -100,41 +132,53 @@ class VectorIndex:
         """
         faiss_module()
         with self._access.reading():
-            wanted = count + min(len(self._dead), SPARE)
-            cosines, numbers = self._index.search(vector.reshape(1, -1), min(wanted, len(self._numbers) + len(self._dead)) or 1)
-            found = zip(numbers[0].tolist(), cosines[0].tolist(), strict=True)
-            # What is not there has the number -1.
-            return [(number, cosine) for number, cosine in found if number in self._numbers][:count]
+            wanted = min(count + min(self._count - self._live, SPARE), self._count) or 1
+            cosines, places = self._index.search(vector.reshape(1, -1), wanted)
+            if places[0, -1] < 0:
+                # What is not there has the place -1, and they come last.
+                places = places[:, : np.count_nonzero(places[0] >= 0)]
+            found = zip(self._columns[places[0]].tolist(), cosines[0].tolist(), strict=False)
+        return [Neighbour(number, cosine, Facts(*facts)) for (number, live, facts), cosine in found if live][:count]
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let `numbers` be found no more. Flat vectors are removed in batches, those of a graph when it is built anew."""
         with self._access.writing():
-            gone = self._numbers.intersection(numbers)
-            self._numbers -= gone
-            self._dead |= gone
+            self._bury(numbers)
             if not self.graph and self.worn:
                 self._remove()
 
     def remove(self, numbers: Iterable[int]) -> bool:
         """Remove vectors from memory now, together with those discarded before; return whether that was possible."""
         with self._access.writing():
-            gone = self._numbers.intersection(numbers)
-            self._numbers -= gone
-            self._dead |= gone
+            self._bury(numbers)
             if self.graph:
-                return not self._dead
+                return self._live == self._count
             self._remove()
             return True
 
     def numbers(self) -> frozenset[int]:
         """Return the numbers that can be found."""
         with self._access.reading():
-            return frozenset(self._numbers)
+            columns = self._columns[: self._count]
+            return frozenset(columns["number"][columns["live"]].tolist())
+
+    def _bury(self, numbers: Iterable[int]) -> None:
+        columns = self._columns[: self._count]
+        gone = np.unique(np.fromiter(numbers, dtype=np.int64))
+        places = np.searchsorted(columns["number"], gone)
+        there = places < self._count
+        places, gone = places[there], gone[there]
+        places = places[(columns["number"][places] == gone) & columns["live"][places]]
+        columns["live"][places] = False
+        self._live -= len(places)
 
     def _remove(self) -> None:
-        if self._dead:
-            self._index.remove_ids(np.array(sorted(self._dead), dtype=np.int64))
-            self._dead.clear()
+        dead = np.flatnonzero(~self._columns["live"][: self._count])
+        if len(dead):
+            self._index.remove_ids(dead)
+            # Those behind move up, in FAISS as here.
+            self._columns = np.delete(self._columns[: self._count], dead)
+            self._count = self._live
 
 
 class _Access:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from math import exp, log, log1p
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from session_router.cache.readings import asking_of, reading_of
+from session_router.cache.readings import FUNCTION_WORDS, asking_of, reading_of
 from session_router.cache.remembering import remembered
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ READ_WORDS: Final = 64
 
 
 _REMEMBERED: Final = 4_096
+_RECENT: Final = 16
+"""Questions: each is asked about once for every neighbour."""
+
+_RUN = re.compile(r"[a-z0-9]+")
+_MARKS: Final = ".,:;?!()"
 
 
 class PairVerifier(Protocol):
@@ -48,6 +54,15 @@ class PairVerifier(Protocol):
         ...
 
 
+@runtime_checkable
+class BoundedVerifier(PairVerifier, Protocol):
+    """A verifier that knows, before it reads a stored question, how high its score may be. What cannot reach a bin is not read."""
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int) -> float:
+        """Return a number that `score` never exceeds, whatever was stored. The higher it is, the sooner the neighbour is read."""
+        ...
+
+
 class LexicalVerifier:
     """A logistic regression on what two texts have in common, and on what their neighbours say.
 
@@ -68,7 +83,17 @@ class LexicalVerifier:
             columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
         weights, intercept = _WEIGHTS[len(columns)]
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
-        return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+        return _chance(logit)
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int) -> float:
+        """Return the score of a stored question with the same words, whatever weighs against it left out."""
+        heard = bool(agreeing or differing)
+        weights, most = _WEIGHTS[9 if heard else 7][0], _MOST[heard]
+        logit = most + weights[0] * cosine + max(0.0, weights[_LENGTH]) * _length(_most_content(asked))
+        if heard:
+            logit += weights[7] * min(1.0, agreeing / OTHERS) + weights[8] * min(1.0, differing / OTHERS)
+        # What is added up in another order is rounded in another way.
+        return _chance(logit + 1e-9)
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
@@ -84,9 +109,26 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
         2 * len(letters & others) / max(1, len(letters) + len(others)),
         _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / max(1, min(READ_WORDS, max(len(one.words), len(other.words)))),
         float(shared == len(first) - 1 == len(second) - 1),
-        log1p(min(len(first), len(second), READ_WORDS)) / log(READ_WORDS),
+        _length(min(len(first), len(second))),
         float(asking_of(one) == asking_of(other)),
     ]
+
+
+def _length(words: int) -> float:
+    return log1p(min(words, READ_WORDS)) / log(READ_WORDS)
+
+
+def _chance(logit: float) -> float:
+    return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+
+
+@remembered(_RECENT)
+def _most_content(text: str) -> int:
+    """Return a number of content words that a reading of `text` does not exceed, without reading it."""
+    if not text.isascii():
+        # One character may become several words.
+        return READ_WORDS
+    return sum(0 if word.strip(_MARKS) in FUNCTION_WORDS else len(_RUN.findall(word)) for word in text.lower().split())
 
 
 @remembered(_REMEMBERED)
@@ -138,3 +180,10 @@ _WEIGHTS: Final = {
     9: ((-1.400, 1.033, 3.566, 0.429, -0.062, 3.291, 0.216, 2.388, -3.476), -1.367),
 }
 """By the number of columns: weights and intercept, as the tool printed them."""
+
+_LENGTH: Final = COLUMNS.index("content words of the shorter text, on a logarithmic scale")
+_MOST: Final = {
+    heard: intercept + sum(max(0.0, weight) for place, weight in enumerate(weights[:7]) if place not in {0, _LENGTH})
+    for heard, (weights, intercept) in ((False, _WEIGHTS[7]), (True, _WEIGHTS[9]))
+}
+"""Whether neighbours are heard: what the intercept and the columns that need both texts add up to, at most."""

@@ -86,8 +86,8 @@ def test_the_nearest_are_found(*, graph: bool) -> None:
     for asked in vectors(20, seed=1):
         expected = np.argsort(-(many @ asked))[:5] + 1
         found = index.search(asked, 5)
-        assert [number for number, _ in found] == expected.tolist()
-        assert [cosine for _, cosine in found] == pytest.approx((many @ asked)[expected - 1], abs=1e-5)
+        assert [near.number for near in found] == expected.tolist()
+        assert [near.cosine for near in found] == pytest.approx((many @ asked)[expected - 1], abs=1e-5)
     assert index.search(many[0], 1_000)[0][0] == 1
     assert len(index) == 500
     # A graph is searched no wider than it is told.
@@ -105,7 +105,7 @@ def test_what_is_gone_is_not_found(*, graph: bool) -> None:
     for number in range(1, 15):
         found = index.search(many[number - 1], 5)
         assert len(found) == 5
-        assert all(one > 14 for one, _ in found)
+        assert all(near.number > 14 for near in found)
     index.discard(range(15, 15 + MOST_DEAD))
     assert index.worn is graph, "a flat index removes them, a graph cannot and is built anew"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.cache.facts import said_by
 from session_router.cache.judge import CLOSED_WORDS, Verdict
 from session_router.cache.memory_rows import MemoryEntryRows
 from session_router.cache.neighbours import agreement
@@ -231,11 +232,11 @@ class TestNeighbours:
         assert {stored.split()[0]: counts for stored, *counts in verifier.told} == {"Why": [1, 0], "Where": [1, 0]}
 
     def test_agreement_is_a_matter_of_what_is_said(self) -> None:
-        found = agreement([an_answer(text) for text in ("Yes.", "yes", "No.", LONG, LONG, LONG + "more")])
+        found = agreement([said_by(an_answer(text)) for text in ("Yes.", "yes", "No.", LONG, LONG, LONG + "more")])
         assert found == [(1, 1), (1, 1), (0, 2), (1, 0), (1, 0), (0, 0)]
         assert agreement([]) == []
-        assert agreement([an_answer("Yes.")]) == [(0, 0)]
-        assert agreement([an_answer(LONG)] * 3) == [(2, 0)] * 3
+        assert agreement([said_by(an_answer("Yes."))]) == [(0, 0)]
+        assert agreement([said_by(an_answer(LONG))] * 3) == [(2, 0)] * 3
 
     def test_what_they_are_told_is_part_of_the_stratum(self) -> None:
         rows = MemoryEntryRows()
