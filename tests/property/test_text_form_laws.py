@@ -15,7 +15,9 @@ from session_router.cache.readings import reading_of
 from session_router.cache.text_forms import READ_CHARACTERS, content_form, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
+from session_router.cache import outlines
 from session_router.cache import verifier as verifier_module
+from session_router.cache.outlines import length_of
 from session_router.cache.verifier import LexicalVerifier, pair_columns
 from support.cache_traps import SAME, SAME_CONTENT, TRAPS
 from support.nasty_texts import NASTY
@@ -140,15 +142,22 @@ def test_no_score_exceeds_its_bound(one: str, other: str, cosine: float, agreein
     verifier = LexicalVerifier()
     for stored in (one, other):
         score = verifier.score(one, stored, cosine=cosine, agreeing=agreeing, differing=differing)
-        assert score <= verifier.at_most(one, cosine=cosine, agreeing=agreeing, differing=differing)
+        outlined = verifier.at_most(one, cosine=cosine, agreeing=agreeing, differing=differing, outline=verifier.outline(stored))
+        assert score <= outlined
+        # An outline tells more, never less.
+        assert outlined <= verifier.at_most(one, cosine=cosine, agreeing=agreeing, differing=differing)
 
 
-def test_a_bound_that_forgets_a_word_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The law above can fail: texts of one kind are enough to find a bound that counts one content word too few."""
-    counted = verifier_module._most_content
-    monkeypatch.setattr(verifier_module, "_most_content", lambda text: counted(text) - 1)
+@pytest.mark.parametrize("outlined", [False, True])
+def test_a_bound_that_counts_one_word_too_few_is_exceeded(monkeypatch: pytest.MonkeyPatch, *, outlined: bool) -> None:
+    """The law above can fail."""
     verifier, text = LexicalVerifier(), "renew passport quickly"
-    assert verifier.score(text, text, cosine=1.0, agreeing=1) > verifier.at_most(text, cosine=1.0, agreeing=1, differing=0)
+    outline = verifier.outline(text) if outlined else b""
+    score = verifier.score(text, text, cosine=1.0, agreeing=1)
+    assert score <= verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
+    monkeypatch.setattr(verifier_module, "most_length", lambda text: length_of(len(reading_of(text).content) - 1))
+    monkeypatch.setattr(outlines, "_most_shared", lambda one, bits, other, other_bits: min(one, other) - 1)
+    assert score > verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
 
 
 @given(TEXTS)

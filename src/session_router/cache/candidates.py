@@ -31,12 +31,14 @@ class Candidate:
         row: As it lies there now; its seal is that which was checked when the facts were found, or the entry has been read.
         cosine: Of the two questions.
         said: What its answer says.
+        outline: Of its question, for a `BoundedVerifier`.
         entry: What is in the row, once it was read and checked.
     """
 
     row: SealedEntry
     cosine: float
     said: Said
+    outline: bytes = b""
     entry: Entry | None = None
 
     def read(self, checks: Checks, asked: Asked) -> Entry | MissReason:
@@ -73,7 +75,7 @@ def seen(
             if label not in visible:
                 visible[label] = permits(labels[label], question.reader, now=question.now, purpose=question.purpose)
             if visible[label]:
-                candidates.append(Candidate(row=row, cosine=cosine, said=Said(facts.said, facts.closed)))
+                candidates.append(Candidate(row=row, cosine=cosine, said=Said(facts.said, facts.closed), outline=facts.outline))
             else:
                 reason = closer(reason, MissReason.NOT_PERMITTED)
             continue

@@ -51,6 +51,7 @@ class VectorIndexes:
         dimension: Length of a vector.
         background: Builds what would keep a look-up waiting.
         on_tampered: Told about rows that fail their checks.
+        outline: Of a question, for whom it shall be known without reading the row. Takes its time, and is asked in the background only.
         graph_above: Vectors of a partition above which it gets a graph.
         maximum_vectors: Kept in memory, over all partitions; those not asked for the longest time go first.
 
@@ -66,12 +67,13 @@ class VectorIndexes:
         dimension: int,
         background: Background,
         on_tampered: Callable[[SealedEntry], object],
+        outline: Callable[[str], bytes] | None = None,
         graph_above: int = GRAPH_ABOVE,
         maximum_vectors: int = 2_000_000,
     ) -> None:
         self._rows, self._codec, self._background = rows, codec, background
         self._dimension, self._graph_above, self._maximum = dimension, graph_above, maximum_vectors
-        self._on_tampered = on_tampered
+        self._on_tampered, self._outline = on_tampered, outline
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._building: set[str] = set()
         self._guard = Lock()
@@ -182,7 +184,7 @@ class VectorIndexes:
         if len(rows) > at_once:
             self._build_later(partition)
 
-    def _read(self, held: _Held, rows: Sequence[SealedEntry]) -> None:
+    def _read(self, held: _Held, rows: Sequence[SealedEntry], *, outlined: bool = False) -> None:
         """Add the vectors of rows that pass their checks."""
         numbers: list[int] = []
         vectors: list[NDArray[np.float32]] = []
@@ -196,7 +198,8 @@ class VectorIndexes:
             if len(row.vector) == 4 * self._dimension:
                 numbers.append(row.number)
                 vectors.append(np.frombuffer(row.vector, dtype="<f4"))
-                facts.append(self.labels.facts(entry, row.seal))
+                outline = self._outline(entry.text) if outlined and self._outline is not None else b""
+                facts.append(self.labels.facts(entry, row.seal, outline=outline))
         if numbers:
             held.index.add(numbers, np.stack(vectors), facts)
         if rows:
@@ -217,7 +220,7 @@ class VectorIndexes:
             graph = len(self._rows.numbers(partition)) > self._graph_above
             held = _Held(index=VectorIndex(self._dimension, graph=graph), read=0, erasures=standing.erasures)
             while rows := self._rows.after(partition, held.read, _BATCH):
-                self._read(held, rows)
+                self._read(held, rows, outlined=True)
             # Erased meanwhile: the next look-up finds the count changed, and removes it.
             self._hold(partition, held)
         finally:

@@ -141,11 +141,13 @@ class SimilarTier:
         heard = zip(candidates, agreement([candidate.said for candidate in candidates]), strict=True)
         if self._bounded is None:
             return [(inf, candidate, counts) for candidate, counts in heard]
-        text, bounded = asked.question.text, self._bounded
-        found = [
-            (bounded.at_most(text, cosine=candidate.cosine, agreeing=counts[0], differing=counts[1]), candidate, counts)
-            for candidate, counts in heard
-        ]
+        text, bounded, found = asked.question.text, self._bounded, []
+        for candidate, (agreeing, differing) in heard:
+            at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing)
+            if at_most >= SCORE_EDGES[0] and candidate.outline:
+                outline = candidate.outline
+                at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing, outline=outline)
+            found.append((at_most, candidate, (agreeing, differing)))
         found.sort(key=itemgetter(0), reverse=True)
         return found
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from session_router.cache.facts import FACTS, NOTHING_KNOWN, Facts
+from session_router.cache.facts import NOTHING_KNOWN, Columns, Facts
 from session_router.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,8 +32,6 @@ MOST_DEAD_SHARE: Final = 0.2
 
 SPARE: Final = 16
 """Neighbours looked at beyond those that were asked for, since some may be dead."""
-
-_COLUMNS: Final = np.dtype([("number", "<i8"), ("live", "?"), ("facts", FACTS)])
 
 _pinned = threading.local()
 
@@ -87,20 +84,18 @@ class VectorIndex:
             self._index.hnsw.efSearch = BREADTH
         else:
             self._index = faiss.IndexFlatIP(dimension)
-        # What FAISS calls a vector is its place in these columns.
-        self._columns = np.zeros(0, dtype=_COLUMNS)
-        self._count = 0
-        self._live = 0
+        # What FAISS calls a vector is its place in the columns.
+        self._columns = Columns()
         self._access = _Access()
 
     def __len__(self) -> int:
         """Return how many vectors can be found."""
-        return self._live
+        return self._columns.live
 
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        return self._count - self._live > max(MOST_DEAD, MOST_DEAD_SHARE * self._live)
+        return self._dead > max(MOST_DEAD, MOST_DEAD_SHARE * self._columns.live)
 
     def add(self, numbers: Sequence[int], vectors: NDArray[np.float32], facts: Sequence[Facts] | None = None) -> None:
         """Add vectors, shape (len(numbers), dimension).
@@ -111,17 +106,9 @@ class VectorIndex:
             facts: As many; nothing is known where there are none.
         """
         faiss_module()
-        new = np.zeros(len(numbers), dtype=_COLUMNS)
-        new["number"], new["live"] = numbers, True
-        new["facts"] = np.array([NOTHING_KNOWN] * len(numbers) if facts is None else facts, dtype=FACTS)
-        with self._access.writing():
+        with self._access.writing:
             self._index.add(np.ascontiguousarray(vectors))
-            if self._count + len(new) > len(self._columns):
-                spare = np.zeros(len(new) + self._count // 4, dtype=_COLUMNS)
-                self._columns = np.concatenate([self._columns[: self._count], spare])
-            self._columns[self._count : self._count + len(new)] = new
-            self._count += len(new)
-            self._live += len(new)
+            self._columns.append(numbers, [NOTHING_KNOWN] * len(numbers) if facts is None else facts)
 
     def search(self, vector: NDArray[np.float32], count: int) -> list[Neighbour]:
         """Return at most `count` nearest vectors, nearest first.
@@ -131,90 +118,92 @@ class VectorIndex:
             count: How many.
         """
         faiss_module()
-        with self._access.reading():
-            wanted = min(count + min(self._count - self._live, SPARE), self._count) or 1
+        with self._access.reading:
+            wanted = min(count + min(self._dead, SPARE), self._columns.count) or 1
             cosines, places = self._index.search(vector.reshape(1, -1), wanted)
-            if places[0, -1] < 0:
-                # What is not there has the place -1, and they come last.
-                places = places[:, : np.count_nonzero(places[0] >= 0)]
-            found = zip(self._columns[places[0]].tolist(), cosines[0].tolist(), strict=False)
-        return [Neighbour(number, cosine, Facts(*facts)) for (number, live, facts), cosine in found if live][:count]
+            # What is not there has the place -1.
+            found = [(place >= 0 and self._columns.at(place)) or None for place in places[0].tolist()]
+        near = zip(found, cosines[0].tolist(), strict=True)
+        return [Neighbour(one[0], cosine, one[1]) for one, cosine in near if one is not None][:count]
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let `numbers` be found no more. Flat vectors are removed in batches, those of a graph when it is built anew."""
-        with self._access.writing():
-            self._bury(numbers)
+        with self._access.writing:
+            self._columns.bury(numbers)
             if not self.graph and self.worn:
                 self._remove()
 
     def remove(self, numbers: Iterable[int]) -> bool:
         """Remove vectors from memory now, together with those discarded before; return whether that was possible."""
-        with self._access.writing():
-            self._bury(numbers)
+        with self._access.writing:
+            self._columns.bury(numbers)
             if self.graph:
-                return self._live == self._count
+                return not self._dead
             self._remove()
             return True
 
     def numbers(self) -> frozenset[int]:
         """Return the numbers that can be found."""
-        with self._access.reading():
-            columns = self._columns[: self._count]
-            return frozenset(columns["number"][columns["live"]].tolist())
+        with self._access.reading:
+            return frozenset(self._columns.numbers().tolist())
 
-    def _bury(self, numbers: Iterable[int]) -> None:
-        columns = self._columns[: self._count]
-        gone = np.unique(np.fromiter(numbers, dtype=np.int64))
-        places = np.searchsorted(columns["number"], gone)
-        there = places < self._count
-        places, gone = places[there], gone[there]
-        places = places[(columns["number"][places] == gone) & columns["live"][places]]
-        columns["live"][places] = False
-        self._live -= len(places)
+    @property
+    def _dead(self) -> int:
+        return self._columns.count - self._columns.live
 
     def _remove(self) -> None:
-        dead = np.flatnonzero(~self._columns["live"][: self._count])
-        if len(dead):
-            self._index.remove_ids(dead)
+        if self._dead:
+            self._index.remove_ids(self._columns.dead())
             # Those behind move up, in FAISS as here.
-            self._columns = np.delete(self._columns[: self._count], dead)
-            self._count = self._live
+            self._columns.close_up()
 
 
 class _Access:
     """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers = 0
-        self._writers = 0
-        self._writing = False
+        self.changed = threading.Condition()
+        self.readers = 0
+        self.writers = 0
+        self.writes = False
+        self.reading, self.writing = _Reading(self), _Writing(self)
 
-    @contextmanager
-    def reading(self) -> Generator[None, None, None]:
-        with self._changed:
-            while self._writing or self._writers:
-                self._changed.wait()
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers -= 1
-                if not self._readers and self._writers:
-                    self._changed.notify_all()
 
-    @contextmanager
-    def writing(self) -> Generator[None, None, None]:
-        with self._changed:
-            self._writers += 1
-            while self._writing or self._readers:
-                self._changed.wait()
-            self._writers -= 1
-            self._writing = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
+class _Reading:
+    # No generator: there is one for every search.
+    def __init__(self, access: _Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        access = self._access
+        with access.changed:
+            while access.writes or access.writers:
+                access.changed.wait()
+            access.readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        access = self._access
+        with access.changed:
+            access.readers -= 1
+            if not access.readers and access.writers:
+                access.changed.notify_all()
+
+
+class _Writing:
+    def __init__(self, access: _Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        access = self._access
+        with access.changed:
+            access.writers += 1
+            while access.writes or access.readers:
+                access.changed.wait()
+            access.writers -= 1
+            access.writes = True
+
+    def __exit__(self, *error: object) -> None:
+        access = self._access
+        with access.changed:
+            access.writes = False
+            access.changed.notify_all()

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from math import exp, log, log1p
+from math import exp
+from operator import mul
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from session_router.cache.readings import FUNCTION_WORDS, asking_of, reading_of
-from session_router.cache.remembering import remembered
+from session_router.cache.outlines import READ_WORDS, length_of, most_in_common, most_length, outline_of, sets_of
+from session_router.cache.readings import asking_of, reading_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from session_router.cache.readings import Reading
 
 _VERSION: Final = "lexical 2"
 
 OTHERS: Final = 4
 """Of so many other neighbours or more, what they agree on counts in full."""
 
-READ_WORDS: Final = 64
-"""Of longer texts only the beginning is compared word by word: bounded work for any input."""
-
-
-_REMEMBERED: Final = 4_096
-_RECENT: Final = 16
-"""Questions: each is asked about once for every neighbour."""
-
-_RUN = re.compile(r"[a-z0-9]+")
-_MARKS: Final = ".,:;?!()"
+_ROUNDING: Final = 1e-9
 
 
 class PairVerifier(Protocol):
@@ -56,10 +45,14 @@ class PairVerifier(Protocol):
 
 @runtime_checkable
 class BoundedVerifier(PairVerifier, Protocol):
-    """A verifier that knows, before it reads a stored question, how high its score may be. What cannot reach a bin is not read."""
+    """A verifier that knows how high a score may be before it sees a stored question. What cannot reach a bin is never read."""
 
-    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int) -> float:
-        """Return a number that `score` never exceeds, whatever was stored. The higher it is, the sooner the neighbour is read."""
+    def outline(self, stored: str) -> bytes:
+        """Return what `at_most` is to know of a stored question, in at most `OUTLINE_BYTES` bytes. It stays in this process."""
+        ...
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
+        """Return a number that `score` does not exceed, for any stored question, or for those with this outline."""
         ...
 
 
@@ -85,22 +78,26 @@ class LexicalVerifier:
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
         return _chance(logit)
 
-    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int) -> float:
-        """Return the score of a stored question with the same words, whatever weighs against it left out."""
+    def outline(self, stored: str) -> bytes:
+        """Return the numbers of content words and of trigrams, and a bit for each of them."""
+        return outline_of(reading_of(stored))
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
+        """Return a number that `score` does not exceed; without an outline, the score if all words were the same."""
+        columns = [cosine, *(most_in_common(asked, outline) if outline else (1.0, 1.0, most_length(asked)))]
         heard = bool(agreeing or differing)
-        weights, most = _WEIGHTS[9 if heard else 7][0], _MOST[heard]
-        logit = most + weights[0] * cosine + max(0.0, weights[_LENGTH]) * _length(_most_content(asked))
         if heard:
-            logit += weights[7] * min(1.0, agreeing / OTHERS) + weights[8] * min(1.0, differing / OTHERS)
+            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
+        weights, intercept = _BOUNDS[heard]
         # What is added up in another order is rounded in another way.
-        return _chance(logit + 1e-9)
+        return _chance(intercept + sum(map(mul, weights, columns)) + _ROUNDING)
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
     """Describe a pair by numbers, in the order of `COLUMNS`. The order of the two texts does not matter."""
     one, other = reading_of(asked), reading_of(stored)
-    first, letters = _sets_of(one)
-    second, others = _sets_of(other)
+    first, letters = sets_of(one)
+    second, others = sets_of(other)
     shared = len(first & second)
     either = len(first) + len(second) - shared
     return [
@@ -109,33 +106,13 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
         2 * len(letters & others) / max(1, len(letters) + len(others)),
         _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / max(1, min(READ_WORDS, max(len(one.words), len(other.words)))),
         float(shared == len(first) - 1 == len(second) - 1),
-        _length(min(len(first), len(second))),
+        length_of(min(len(first), len(second))),
         float(asking_of(one) == asking_of(other)),
     ]
 
 
-def _length(words: int) -> float:
-    return log1p(min(words, READ_WORDS)) / log(READ_WORDS)
-
-
 def _chance(logit: float) -> float:
     return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
-
-
-@remembered(_RECENT)
-def _most_content(text: str) -> int:
-    """Return a number of content words that a reading of `text` does not exceed, without reading it."""
-    if not text.isascii():
-        # One character may become several words.
-        return READ_WORDS
-    return sum(0 if word.strip(_MARKS) in FUNCTION_WORDS else len(_RUN.findall(word)) for word in text.lower().split())
-
-
-@remembered(_REMEMBERED)
-def _sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
-    """Return content words and trigrams."""
-    text = f" {' '.join(reading.words[:READ_WORDS])} "
-    return frozenset(reading.content), frozenset(text[place : place + 3] for place in range(len(text) - 2))
 
 
 COLUMNS: Final = (
@@ -181,9 +158,14 @@ _WEIGHTS: Final = {
 }
 """By the number of columns: weights and intercept, as the tool printed them."""
 
-_LENGTH: Final = COLUMNS.index("content words of the shorter text, on a logarithmic scale")
-_MOST: Final = {
-    heard: intercept + sum(max(0.0, weight) for place, weight in enumerate(weights[:7]) if place not in {0, _LENGTH})
+_AT_MOST_ONE: Final = (3, 4, 6)
+"""Columns that are in [0, 1], and of which a bound knows no more."""
+
+_BOUNDS: Final = {
+    heard: (
+        tuple(max(0.0, weight) if place in {1, 2, 5} else weight for place, weight in enumerate(weights) if place not in _AT_MOST_ONE),
+        intercept + sum(max(0.0, weights[place]) for place in _AT_MOST_ONE),
+    )
     for heard, (weights, intercept) in ((False, _WEIGHTS[7]), (True, _WEIGHTS[9]))
 }
-"""Whether neighbours are heard: what the intercept and the columns that need both texts add up to, at most."""
+"""By whether neighbours are heard: weights of the other columns, and the most that all else adds up to."""
