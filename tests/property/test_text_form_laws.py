@@ -9,15 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from session_router.cache import outlines
+from session_router.cache import verifier as verifier_module
 from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
+from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
 from session_router.cache.text_forms import READ_CHARACTERS, content_form, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
-from session_router.cache import outlines
-from session_router.cache import verifier as verifier_module
-from session_router.cache.outlines import length_of
 from session_router.cache.verifier import LexicalVerifier, pair_columns
 from support.cache_traps import SAME, SAME_CONTENT, TRAPS
 from support.nasty_texts import NASTY
@@ -156,7 +156,7 @@ def test_a_bound_that_counts_one_word_too_few_is_exceeded(monkeypatch: pytest.Mo
     score = verifier.score(text, text, cosine=1.0, agreeing=1)
     assert score <= verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
     monkeypatch.setattr(verifier_module, "most_length", lambda text: length_of(len(reading_of(text).content) - 1))
-    monkeypatch.setattr(outlines, "_most_shared", lambda one, bits, other, other_bits: min(one, other) - 1)
+    monkeypatch.setattr(outlines, "_most_shared", lambda one, _bits, other, _other_bits: min(one, other) - 1)
     assert score > verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
 
 

@@ -97,6 +97,11 @@ class VectorIndex:
         """Whether it should be built anew."""
         return self._dead > max(MOST_DEAD, MOST_DEAD_SHARE * self._columns.live)
 
+    @property
+    def kind(self) -> str:
+        """What it is, for people."""
+        return f"HNSW, M {NEIGHBOURS}, efSearch {BREADTH}" if self.graph else "flat"
+
     def add(self, numbers: Sequence[int], vectors: NDArray[np.float32], facts: Sequence[Facts] | None = None) -> None:
         """Add vectors, shape (len(numbers), dimension).
 
