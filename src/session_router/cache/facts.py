@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -90,8 +90,7 @@ class Columns:
     """Numbers of entries and facts about them, by place. Keeps 82 bytes an entry, and no objects."""
 
     def __init__(self) -> None:
-        self._columns = {name: np.zeros(0, dtype=kind) for name, kind in _KINDS.items()}
-        self._use()
+        self._use({name: np.zeros(0, dtype=kind) for name, kind in _KINDS.items()})
         self.count = self.live = 0
 
     def append(self, numbers: Sequence[int], facts: Sequence[Facts]) -> None:
@@ -100,8 +99,7 @@ class Columns:
         end = self.count + len(numbers)
         if end > len(self._numbers):
             spare = end + end // 4 - len(self._numbers)
-            self._columns = {name: np.append(old, np.zeros(spare, dtype=old.dtype)) for name, old in self._columns.items()}
-            self._use()
+            self._use({name: np.append(old, np.zeros(spare, dtype=old.dtype)) for name, old in self._columns.items()})
         for name, column in self._columns.items():
             column[self.count : end] = new[name]
         self.live += len(numbers)
@@ -134,15 +132,15 @@ class Columns:
     def close_up(self) -> None:
         """Let those that are not gone move up."""
         kept = self._there[: self.count]
-        self._columns = {name: old[: self.count][kept] for name, old in self._columns.items()}
-        self._use()
+        self._use({name: old[: self.count][kept] for name, old in self._columns.items()})
         self.count = self.live
 
-    def _use(self) -> None:
-        self._numbers, self._there, *self._facts = self._columns.values()
+    def _use(self, columns: dict[str, NDArray[Any]]) -> None:
+        self._columns = columns
+        self._numbers, self._there, *self._facts = columns.values()
 
 
-_KINDS: Final = {
+_KINDS: Final[dict[str, np.dtype[Any]]] = {
     "number": np.dtype("i8"),
     "there": np.dtype("?"),
     "seal": np.dtype("i8"),

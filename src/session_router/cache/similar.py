@@ -141,7 +141,8 @@ class SimilarTier:
         heard = zip(candidates, agreement([candidate.said for candidate in candidates]), strict=True)
         if self._bounded is None:
             return [(inf, candidate, counts) for candidate, counts in heard]
-        text, bounded, found = asked.question.text, self._bounded, []
+        text, bounded = asked.question.text, self._bounded
+        found: list[tuple[float, Candidate, tuple[int, int]]] = []
         for candidate, (agreeing, differing) in heard:
             at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing)
             if at_most >= SCORE_EDGES[0] and candidate.outline:
