@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -62,6 +63,7 @@ class Labels:
     def __init__(self) -> None:
         self._numbers: dict[Tag, int] = {}
         self._labels: list[Tag] = []
+        self._guard = Lock()
 
     def facts(self, entry: Entry, seal: bytes, *, outline: bytes = b"") -> Facts:
         """Return what is to be remembered of an entry whose seal was checked."""
@@ -77,13 +79,15 @@ class Labels:
     def _number(self, tag: Tag) -> int:
         label = replace(tag, subjects=frozenset()) if tag.subjects else tag
         number = self._numbers.get(label)
-        if number is None:
-            if len(self._labels) >= LABELS:
-                return UNKNOWN
-            # Two threads may give one label two numbers: both stand for it.
-            self._labels.append(label)
-            number = self._numbers[label] = len(self._labels) - 1
-        return number
+        if number is not None:
+            return number
+        with self._guard:
+            if label not in self._numbers:
+                if len(self._labels) >= LABELS:
+                    return UNKNOWN
+                self._labels.append(label)
+                self._numbers[label] = len(self._labels) - 1
+            return self._numbers[label]
 
 
 class Columns:
