@@ -315,7 +315,7 @@ class HeadReader:
     def _part(self, part: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
         key, table = id(part), self._read
         known = table.get(key)
-        if known is not None and known[0]() is part and (known[3] is None or known[3] == facts_of(part)):
+        if known is not None and known[0]() is part and (known[3] is None or _say_the_same([known[3]], [cast("BaseMessage", part)])):
             return known[1], known[2]
         content, size = fingerprint(part)[:2] if isinstance(part, BaseMessage) else fingerprint_of_tool(part)
 
