@@ -13,7 +13,7 @@ Facts: TypeAlias = tuple[object, ...]
 
 def facts_of(message: BaseMessage) -> Facts:
     """Return what `message` says now, as it stands there."""
-    fields: dict[str, Any] = message.__dict__
+    fields: Any = message.__dict__
     return fields.get("content"), fields.get("additional_kwargs"), fields.get("name"), fields.get("tool_calls")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
 from session_router_langchain.delivery import DeliveryProbe
-from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
+from session_router_langchain.outcomes import NOTHING_SAID, after_failure, failure_of, is_control_flow, outcome_of, stamped
 from session_router_langchain.stored_answers import answer_of, is_told_whole, replayed
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _passage(
             if asked is not None and result.own is not None:
                 known = outcome_of(result.own, decision, router.models, at=at)
                 yield Keep(asked, answer_of(result.own, decision, known, router.models))
-            returns = {} if result.message is None or narrowing is None else narrowing.returned_by(result.message)
+            returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
             return Passed(result.response, result.message, decision, outcome, session, returns)
         if is_control_flow(result.error):
             raise result.error

@@ -197,7 +197,7 @@ def _label_of_result(
         # It says no more than that, whatever its tool returns.
         return own
     names = {name for name in (message.name, None if asked_for is None else asked_for.name) if name}
-    then = {} if asked_for is None else asked_for.returns
+    then: Mapping[str, Tag] = MappingProxyType({}) if asked_for is None else asked_for.returns
     known = [join(*(declared[name] for declared in (tools, then) if name in declared)) for name in names if name in tools or name in then]
     if own is not None:
         known.append(own)

@@ -329,7 +329,8 @@ def ruled_out(
         return f"the rules failed ({type(error).__name__})"
     if told is None:
         return None
-    return told if isinstance(told, str) and told else "the rules gave no answer"
+    # The rules are the user's: what is neither a rule nor `None` is no permission.
+    return told if isinstance(told, str) and told else "the rules gave no answer"  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
 
 
 def _names(values: frozenset[str]) -> str:
