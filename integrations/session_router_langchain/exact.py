@@ -165,6 +165,6 @@ def _copied(value: object) -> object:
     """Copy the containers in `value`, which may be changed in place; what is in them stays the same object."""
     if isinstance(value, dict):
         return {key: _copied(inner) for key, inner in cast("dict[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_copied(inner) for inner in cast("list[object]", value)] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_copied(inner) for inner in cast("list[object]", value)]
     return value

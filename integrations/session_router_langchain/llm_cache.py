@@ -64,6 +64,9 @@ class SessionRouterCache(BaseCache):
     and whatever LangChain's description of the model does not tell in full. All counts as public: where governance is in use, let
     `Router(cache=...)` ask the cache.
 
+    LangChain describes a chat model once. What is changed in the model after its first call, or in a copy of it (`model_copy`), is not in
+    that description, and no cache of LangChain's sees it: build another model instead.
+
     Models that complete a text get what they said exactly as it came, and only for the very same text: of each completion the text
     and its `generation_info`, if that is JSON. LangChain asks no cache for `stream` and `astream` of a chat model itself; it does for
     one that runs in an agent or a chain that is streamed.

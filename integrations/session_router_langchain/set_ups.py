@@ -63,7 +63,7 @@ def set_up_of(model: BaseChatModel, account: str) -> object:
     hidden: list[str] = []
     secrets = _read(model, "lc_secrets")
     for name, value in _fields_of(model):
-        if isinstance(secrets, Mapping) and name in secrets and not isinstance(value, Mapping | list):
+        if isinstance(secrets, Mapping) and name in secrets and type(value) not in {dict, list}:
             # It names the account. Servers of tools are declared as a secret too.
             continue
         try:

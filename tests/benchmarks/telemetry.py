@@ -24,6 +24,7 @@ FIGURES = [
     "overhead_us_recorded",
     "outcome_us_recorded",
     "dead_collector",
+    "dead_collector_thread",
     "bytes_per_session",
 ]
 DEAD = "http://127.0.0.1:9"
@@ -195,7 +196,9 @@ def main() -> None:
     dead = sdk(1.0, OTLPSpanExporter(endpoint=f"{DEAD}/v1/traces", timeout=1))
     kept = sdk(1.0, discarding())
     subjects = {"nosdk": (watched(NoOpTracerProvider(), NoOpMeterProvider()), int), "unsampled": sdk(0.0, discarding()), "recorded": kept}
-    times: dict[str, list[float]] = {name: [] for name in (*subjects, "uncollected", "outcome", "alive", "dead")}
+    times: dict[str, list[float]] = {
+        name: [] for name in (*subjects, "uncollected", "outcome", "alive", "dead", "alive_thread", "dead_thread")
+    }
     uncollected, _ = sdk(0.0, discarding())
     # In turns, so that whatever else the machine does meets all alike.
     for _ in range(10):
@@ -205,9 +208,10 @@ def main() -> None:
         times["outcome"] += microseconds(ending(kept[0]), told, rounds // 10, collect=kept[1])
         for name, (router, collect) in {"alive": kept, "dead": dead}.items():
             times[name] += microseconds(deciding(router), told, rounds // 10, collect=collect, clock=time.perf_counter)
+            times[f"{name}_thread"] += microseconds(deciding(router), told, rounds // 10, collect=collect)
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():
-        say(f"{name:>11}: {median:6.1f} us a call, the quickest batch {min(times[name]):6.1f}")
+        say(f"{name:>12}: {median:6.1f} us a call, the quickest batch {min(times[name]):6.1f}")
     note = "time of the thread, median over batches of 100: spans, sessions, locks and metrics"
     for name, target in (("nosdk", 10), ("unsampled", 15), ("recorded", 60)):
         figure(f"overhead_us_{name}", medians[name], unit="us", n=n, target=f"<= {target}", low=min(times[name]), note=note)
@@ -219,6 +223,10 @@ def main() -> None:
         "wall time with a collector that refuses connections, over that with an exporter that discards at once; spans come without a pause"
     )
     figure("dead_collector", ratio, unit="ratio of p50", n=n, target="<= 1.25", peer={"discarding_us": medians["alive"]}, note=note)
+    ratio = medians["dead_thread"] / medians["alive_thread"]
+    note = "the same in time of the thread that routes: what waits for a core is left out, as is the thread that exports"
+    peer = {"discarding_us": medians["alive_thread"]}
+    figure("dead_collector_thread", ratio, unit="ratio of p50", n=n, target="<= 1.1", peer=peer, note=note)
     ours, endless = bytes_per_session(sessions)
     note = f"memory that a session takes, between the {sessions // 2:,}th and the {sessions:,}th; the peer remembers every locked session"
     figure("bytes_per_session", ours, unit="bytes", n=sessions, target="<= 1", peer={"never_forgets": endless}, note=note)

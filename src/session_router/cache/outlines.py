@@ -34,7 +34,7 @@ _MARKS: Final = ".,:;?!()"
 def sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
     """Return content words and trigrams."""
     text = f" {' '.join(reading.words[:READ_WORDS])} "
-    return frozenset(reading.content), frozenset(text[place : place + 3] for place in range(len(text) - 2))
+    return frozenset(reading.content), frozenset([text[place : place + 3] for place in range(len(text) - 2)])
 
 
 def length_of(words: int) -> float:
