@@ -15,28 +15,36 @@ from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
     AppendRecord,
+    AskHealth,
     CommitSession,
     Effect,
     Failed,
     Learn,
     LoadSession,
     LookUpAnswer,
+    ReadHealth,
+    ReplaceHealth,
     RewriteQuestion,
     ScoreNeed,
+    TryOut,
     VetoAnswer,
+    Wait,
 )
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route
+from session_router.core.health import HealthRules
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.population import are_due
 from session_router.core.routes import specs_of
 from session_router.errors import ConfigurationError, MissingExtra
+from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
 from session_router.recent import RecentDecisions
 from session_router.rewriting import Rewriting
+from session_router.waiting import aperformed, await_, performed, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -46,12 +54,15 @@ if TYPE_CHECKING:
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
-    from session_router.ports import AuditLog, Clock, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
+    from session_router.ports import AuditLog, Clock, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore, SharedHealth
 
 logger = logging.getLogger("session_router")
 alarms = logging.getLogger("session_router.alarms")
 
 Result = TypeVar("Result")
+
+HEALTH_RULES = HealthRules()
+"""What counts unless something else is given."""
 
 _OPTIONAL = {"on_call", "on_feedback"}
 """What observers need not have."""
@@ -82,6 +93,8 @@ class Router:
         clock: The only source of time.
         key: Key of session identities, 16 bytes or more; the store's own key unless given, or a random one, which
             is enough for a store that lives as long as the process.
+        health: When a model counts as unhealthy, and how long its sessions wait for it; `None` for no notice of health. Replicas
+            share it where their store can.
 
     Raises:
         ConfigurationError: There is no route, a route has no price, or a name is not text.
@@ -101,6 +114,7 @@ class Router:
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         key: bytes | None = None,
+        health: HealthRules | None = HEALTH_RULES,
     ) -> None:
         from session_router.scorers.lexical import LexicalScorer
         from session_router.stores.memory import MemorySessionStore
@@ -127,6 +141,10 @@ class Router:
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)
         self.key = checked_key(key) if key is not None else new_key() if own is None else own
+        shared: SharedHealth | None = getattr(self.store, "health", None)
+        check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
+        self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
+        self._shared_health = shared
         self._population = population_id(self.key)
         self._lessons: list[Lesson] = []
         self._recent = RecentDecisions()
@@ -155,6 +173,8 @@ class Router:
         """Tell what came of `decision`; returns the session as stored, if it was."""
         self._recent.answered(decision, outcome)
         session = self._drive(observe(decision, outcome, self._population))
+        if self.health is not None:
+            self._drive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
@@ -162,6 +182,8 @@ class Router:
         """Do what `observe` does without blocking the event loop."""
         self._recent.answered(decision, outcome)
         session = await self._adrive(observe(decision, outcome, self._population))
+        if self.health is not None:
+            await self._adrive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
@@ -298,6 +320,12 @@ class Router:
                 return self.scorer.score(effect.question, effect.models)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else self._stored(effect, self.cache)
+            case TryOut():
+                return self.health is None or self._drive(self.health.try_out(effect.model, effect.now))
+            case ReadHealth() | ReplaceHealth():
+                return performed(effect, self._shared_health)
+            case Wait():
+                return wait(self.clock, effect.seconds)
             case _:
                 return self._perform_at_once(effect)
 
@@ -311,6 +339,12 @@ class Router:
                 return await self.scorer.ascore(effect.question, effect.models)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else await self._astored(effect, self.cache)
+            case TryOut():
+                return self.health is None or await self._adrive(self.health.try_out(effect.model, effect.now))
+            case ReadHealth() | ReplaceHealth():
+                return await aperformed(effect, self._shared_health)
+            case Wait():
+                return await await_(self.clock, effect.seconds)
             case _:
                 return self._perform_at_once(effect)
 
@@ -333,7 +367,7 @@ class Router:
             case VetoAnswer():
                 return await cache.aveto(effect.hit)
 
-    def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn) -> Any:  # noqa: ANN401 -- as above
+    def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn | AskHealth) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
         match effect:
             case AbandonAnswer():
@@ -342,6 +376,8 @@ class Router:
                 return self._record(effect.decision)
             case Learn():
                 return self._learn(effect.lesson)
+            case AskHealth():
+                return None if self.health is None else self.health.view(effect.now)
 
     def _learn(self, lesson: Lesson | None) -> list[Lesson]:
         if lesson is not None:

@@ -79,7 +79,10 @@ def refuse(
     eligible = situation.eligible
     pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
     if locked_to is not None:
-        reason = Reason.NOT_CAPABLE
+        ill = [eligible[locked_to]] if eligible[locked_to].ill and locked_to not in situation.call.failed else []
+        reason = Reason.NOT_HEALTHY if ill else Reason.NOT_CAPABLE
+    elif target is None and (ill := [eligible[name] for name in situation.unhealthy(under_lock=lock is not None)]):
+        reason = Reason.NOT_HEALTHY
     elif all(one.uncleared for one in pinned):
         reason = Reason.NOT_CLEARED
     else:
@@ -90,9 +93,13 @@ def refuse(
     if reason is Reason.UNPORTABLE and target is not None:
         keep_all = lock is None and situation.policy.on_unportable is not OnUnportable.CONVERT
         bound = kinds_of(eligible[target].foreign if keep_all else eligible[target].stuck)
-    return _decision(
+    decision = _decision(
         situation, Action.REFUSE, None, reason, lock=lock, reckoning=reckoning, blocked=bound, locked_to=locked_to, target=target
     )
+    if reason is not Reason.NOT_HEALTHY:
+        return decision
+    soonest = min(one.ill.until for one in ill if one.ill) - situation.call.now
+    return replace(decision, evidence=replace(decision.evidence, healthy_in=max(0.0, soonest)))
 
 
 def replay(situation: Situation, hit: CacheHit) -> Decision:
@@ -159,6 +166,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         tag="" if tag is None else tag.describe(),
         narrowed="" if call.narrowed is None else call.narrowed.value,
         blocked_by=blocked,
+        waited=call.waited,
     )
     decision_id = _decision_id(situation, prefix, number, name)
     after = _session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning)
@@ -295,6 +303,8 @@ def _explained(
         return situation.priced(name, None, excluded=refused, uncleared=bool(one.uncleared))
     if bound := situation.unportable(name):
         return situation.priced(name, None, excluded=bound, unportable=True)
+    if one.ill:
+        return situation.priced(name, None, excluded=one.ill.why, unhealthy=True)
     if name == target:
         return situation.priced(name, None, excluded=_FORBIDDEN, unportable=True)
     return situation.priced(name, None, excluded="" if locked_to is None else f"the session is locked to `{locked_to}`")

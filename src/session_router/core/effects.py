@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from session_router.core.cached import CacheHit, CacheQuestion
     from session_router.core.decision import Decision
+    from session_router.core.health import Health, HealthRead
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.population import Lesson
@@ -89,6 +90,65 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHealth:
+    """Answered with a `HealthView`, or `None` when nothing is held against any model.
+
+    Attributes:
+        now: POSIX seconds.
+    """
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class TryOut:
+    """Answered with whether this call may try out a model that is not healthy: one call may, among all replicas.
+
+    Attributes:
+        model: Which one.
+        now: POSIX seconds.
+    """
+
+    model: ModelName
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Answered with the time, in POSIX seconds, after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHealth:
+    """Answered with a `HealthRead`: what the replicas share.
+
+    Attributes:
+        now: POSIX seconds.
+    """
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceHealth:
+    """Answered with whether it was stored: another replica may have been first.
+
+    Attributes:
+        read: What was read before.
+        model: Whose health it is.
+        health: What it is now.
+        seconds: How long it matters to anybody.
+    """
+
+    read: HealthRead
+    model: ModelName
+    health: Health
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """What a driver sends instead of a value."""
 
@@ -96,5 +156,18 @@ class Failed:
 
 
 Effect: TypeAlias = (
-    LoadSession | CommitSession | ScoreNeed | RewriteQuestion | LookUpAnswer | AbandonAnswer | VetoAnswer | AppendRecord | Learn
+    LoadSession
+    | CommitSession
+    | ScoreNeed
+    | RewriteQuestion
+    | LookUpAnswer
+    | AbandonAnswer
+    | VetoAnswer
+    | AppendRecord
+    | Learn
+    | AskHealth
+    | TryOut
+    | Wait
+    | ReadHealth
+    | ReplaceHealth
 )
