@@ -187,6 +187,15 @@ class Router:
         self._tell("on_outcome", decision, outcome)
         return session
 
+    def admit(self, *, is_retry: bool) -> bool:
+        """Say whether a model may be asked now; tell whether it has failed this very call before, since retries have a budget."""
+        if self.health is None:
+            return True
+        if is_retry:
+            return self.health.retried()
+        self.health.called()
+        return True
+
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.
 
