@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-    from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.session import Session
 
 Message = TypeVar("Message", bound="AIMessage")
 

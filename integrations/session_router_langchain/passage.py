@@ -219,16 +219,7 @@ def _passage(
         result: Answered[Any] | Broken = yield Attempt(decision)
         at = router.clock.now()
         if isinstance(result, Answered):
-            if result.message is None:
-                outcome = Outcome(at=at, model=decision.model)
-            else:
-                outcome = outcome_of(result.message, decision, router.models, at=at)
-                outcome = replace(outcome, asks=()) if artificial else outcome
-            session: Session | None = yield Observe(decision, outcome)
-            asked = None if result.message is None or result.altered or artificial else missed.answered()
-            if asked is not None and result.message is not None:
-                yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
-            return Passed(result.response, result.message, decision, outcome, session)
+            return (yield from _answered(router, decision, missed, result, at=at, artificial=artificial))
         if is_control_flow(result.error):
             raise result.error
         failed = failure_of(result.error, at=at)
@@ -241,6 +232,22 @@ def _passage(
             continue
         call = yield from _later(failures, following)
         is_paid = True
+
+
+def _answered(
+    router: Router, decision: Decision, missed: _Missed, result: Answered[Any], *, at: float, artificial: bool
+) -> Generator[Effect, Any, Passed[Any]]:
+    """Say what came of an answer, to the router and to the cache."""
+    if result.message is None:
+        outcome = Outcome(at=at, model=decision.model)
+    else:
+        outcome = outcome_of(result.message, decision, router.models, at=at)
+        outcome = replace(outcome, asks=()) if artificial else outcome
+    session: Session | None = yield Observe(decision, outcome)
+    asked = None if result.message is None or result.altered or artificial else missed.answered()
+    if asked is not None and result.message is not None:
+        yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
+    return Passed(result.response, result.message, decision, outcome, session)
 
 
 def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call]:

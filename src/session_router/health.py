@@ -147,6 +147,8 @@ class HealthBoard:
                     self._keep(name, asked)
                     return True
             else:
+                # All races were lost: it is tried out, though nobody here saw by whom.
+                self._keep(name, self._known.get(name, _Known()).health.asked(until))
                 return False
         return self._try_out_alone(name, now, until)
 

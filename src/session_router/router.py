@@ -22,13 +22,9 @@ from session_router.core.effects import (
     Learn,
     LoadSession,
     LookUpAnswer,
-    ReadHealth,
-    ReplaceHealth,
     RewriteQuestion,
     ScoreNeed,
-    TryOut,
     VetoAnswer,
-    Wait,
 )
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route
@@ -44,7 +40,7 @@ from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
 from session_router.recent import RecentDecisions
 from session_router.rewriting import Rewriting
-from session_router.waiting import aperformed, await_, performed, wait
+from session_router.waiting import WAITING, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -144,7 +140,7 @@ class Router:
         shared: SharedHealth | None = getattr(self.store, "health", None)
         check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
         self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
-        self._shared_health = shared
+        self._waiting = Waiting(self.clock, self.health, shared)
         self._population = population_id(self.key)
         self._lessons: list[Lesson] = []
         self._recent = RecentDecisions()
@@ -309,13 +305,13 @@ class Router:
 
     def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
         try:
-            return self._answered(effect)
+            return self._waiting.perform(effect, self._drive) if isinstance(effect, WAITING) else self._answered(effect)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
     async def _aperform(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
         try:
-            return await self._aanswered(effect)
+            return await self._waiting.aperform(effect, self._adrive) if isinstance(effect, WAITING) else await self._aanswered(effect)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
 
@@ -329,12 +325,6 @@ class Router:
                 return self.scorer.score(effect.question, effect.models)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else self._stored(effect, self.cache)
-            case TryOut():
-                return self.health is None or self._drive(self.health.try_out(effect.model, effect.now))
-            case ReadHealth() | ReplaceHealth():
-                return performed(effect, self._shared_health)
-            case Wait():
-                return wait(self.clock, effect.seconds)
             case _:
                 return self._perform_at_once(effect)
 
@@ -348,12 +338,6 @@ class Router:
                 return await self.scorer.ascore(effect.question, effect.models)
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else await self._astored(effect, self.cache)
-            case TryOut():
-                return self.health is None or await self._adrive(self.health.try_out(effect.model, effect.now))
-            case ReadHealth() | ReplaceHealth():
-                return await aperformed(effect, self._shared_health)
-            case Wait():
-                return await await_(self.clock, effect.seconds)
             case _:
                 return self._perform_at_once(effect)
 

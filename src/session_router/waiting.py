@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from session_router.core.effects import ReadHealth, ReplaceHealth
+from session_router.core.effects import ReadHealth, ReplaceHealth, TryOut, Wait
 from session_router.errors import StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
     from session_router.core.health import HealthRead
+    from session_router.health import HealthBoard
     from session_router.ports import Clock, SharedHealth
 
 _NOBODY = "nobody shares the models' health; what was seen here counts."
@@ -28,19 +31,49 @@ async def await_(clock: Clock, seconds: float) -> float:
     return clock.now()
 
 
-def performed(effect: ReadHealth | ReplaceHealth, shared: SharedHealth | None) -> HealthRead | bool:
-    """Do what a health board asks of the other replicas."""
-    if shared is None:
-        raise StoreUnavailable(_NOBODY)
-    if isinstance(effect, ReadHealth):
-        return shared.read(effect.now)
-    return shared.replace(effect.read, effect.model, effect.health, seconds=effect.seconds)
+WAITING: Final = (TryOut, ReadHealth, ReplaceHealth, Wait)
+"""The effects that are about models that are not healthy."""
 
 
-async def aperformed(effect: ReadHealth | ReplaceHealth, shared: SharedHealth | None) -> HealthRead | bool:
-    """Do what `performed` does without blocking the event loop."""
-    if shared is None:
-        raise StoreUnavailable(_NOBODY)
-    if isinstance(effect, ReadHealth):
-        return await shared.aread(effect.now)
-    return await shared.areplace(effect.read, effect.model, effect.health, seconds=effect.seconds)
+class Waiting:
+    """Performs what a decision asks while models are not healthy.
+
+    Args:
+        clock: The only source of time.
+        board: What this process knows; `None` for no notice of health.
+        shared: What the replicas share; `None` for nothing.
+    """
+
+    def __init__(self, clock: Clock, board: HealthBoard | None, shared: SharedHealth | None) -> None:
+        self._clock = clock
+        self._board = board
+        self._shared = shared
+
+    def perform(self, effect: Any, drive: Callable[[Generator[Any, Any, bool]], bool]) -> HealthRead | bool | float:  # noqa: ANN401 -- of `WAITING`
+        """Do what is asked; `drive` pumps what is more than one effect."""
+        match effect:
+            case Wait():
+                return wait(self._clock, effect.seconds)
+            case ReadHealth():
+                return self._others().read(effect.now)
+            case ReplaceHealth():
+                return self._others().replace(effect.read, effect.model, effect.health, seconds=effect.seconds)
+            case _:
+                return self._board is None or drive(self._board.try_out(effect.model, effect.now))
+
+    async def aperform(self, effect: Any, drive: Callable[[Generator[Any, Any, bool]], Awaitable[bool]]) -> HealthRead | bool | float:  # noqa: ANN401 -- of `WAITING`
+        """Do what `perform` does without blocking the event loop."""
+        match effect:
+            case Wait():
+                return await await_(self._clock, effect.seconds)
+            case ReadHealth():
+                return await self._others().aread(effect.now)
+            case ReplaceHealth():
+                return await self._others().areplace(effect.read, effect.model, effect.health, seconds=effect.seconds)
+            case _:
+                return self._board is None or await drive(self._board.try_out(effect.model, effect.now))
+
+    def _others(self) -> SharedHealth:
+        if self._shared is None:
+            raise StoreUnavailable(_NOBODY)
+        return self._shared

@@ -48,7 +48,11 @@ OF_A_FAULT = ("added_p99_ms_first_second", "added_p99_ms_open", "recovery_s", "r
 TURNS, TURNS_QUICK, TURNS_BROKEN = 3_000, 300, 1_000
 STORM_TURNS, STORM = 400, 0.8
 OF_PROVIDERS = [
-    *(f"{what}_{pump}" for pump in ("sync", "async") for what in ("turns_answered", "retry_share", "moved_under_a_lock", "failed_unclearly")),
+    *(
+        f"{what}_{pump}"
+        for pump in ("sync", "async")
+        for what in ("turns_answered", "retry_share", "moved_under_a_lock", "failed_unclearly")
+    ),
     "uncleared_sends_while_providers_fail",
     "retry_share_in_a_storm",
     "vain_calls_of_a_dead_model",

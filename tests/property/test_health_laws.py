@@ -132,11 +132,11 @@ def test_a_request_that_is_at_fault_is_an_answer() -> None:
 @pytest.mark.parametrize(
     "plain",
     [None, [], {}, {"schema": 2}, {**UNKNOWN.to_plain(), "state": "ajar"}, {**UNKNOWN.to_plain(), "failed": ["now"]}]
-    + [{**UNKNOWN.to_plain(), name: value} for name in ("again_at", "not_before") for value in (None, "1", True, float("inf"), float("nan"))]
+    + [{**UNKNOWN.to_plain(), name: value} for name in ("again_at", "not_before") for value in (None, "1", True, float("inf"))]
     + [{**UNKNOWN.to_plain(), "pauses": -1}, {**UNKNOWN.to_plain(), "failed": [0.0] * 1_001}],
 )
 def test_a_row_of_something_else_is_no_health(plain: object) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         Health.from_plain(plain)
 
 

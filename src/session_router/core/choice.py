@@ -301,12 +301,10 @@ def _explained(
     one = situation.eligible[name]
     if refused := one.uncleared or one.incapable:
         return situation.priced(name, None, excluded=refused, uncleared=bool(one.uncleared))
-    if bound := situation.unportable(name):
+    if bound := situation.unportable(name) or (_FORBIDDEN if name == target else ""):
         return situation.priced(name, None, excluded=bound, unportable=True)
     if one.ill:
-        return situation.priced(name, None, excluded=one.ill.why, unhealthy=True)
-    if name == target:
-        return situation.priced(name, None, excluded=_FORBIDDEN, unportable=True)
+        return replace(situation.priced(name, None, excluded=one.ill.why), unhealthy=True)
     return situation.priced(name, None, excluded="" if locked_to is None else f"the session is locked to `{locked_to}`")
 
 

@@ -297,9 +297,9 @@ class Decision:
             target = next((c.model for c in candidates if c.unportable), "the next model")
             raise Unportable(model=target, bindings=self.evidence.blocked_by)
         if self.reason is Reason.NOT_HEALTHY:
-            tried = {c.model: c.excluded for c in candidates if c.unhealthy}
             locked = None if self.lock is None else self.previous
-            raise NoHealthyModel(tried=tried, locked=locked, retry_after=self.evidence.healthy_in or 0.0, waited=self.evidence.waited)
+            ill = {str(c.model): c.excluded for c in candidates if c.unhealthy and locked in {None, c.model}}
+            raise NoHealthyModel(tried=ill, locked=locked, retry_after=self.evidence.healthy_in or 0.0, waited=self.evidence.waited)
         raise NoCapableModel(tried={c.model: c.excluded for c in candidates if c.excluded})
 
     def to_plain(self) -> dict[str, Any]:

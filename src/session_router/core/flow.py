@@ -27,10 +27,9 @@ from session_router.core.effects import (
     Learn,
     LoadSession,
     ScoreNeed,
-    Wait,
 )
 from session_router.core.gate import held_back
-from session_router.core.health_check import ill_in, may_ask, pause_before
+from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
@@ -84,12 +83,10 @@ def route(
             # Once only: whoever missed is the one for whom others wait.
             looked = yield from look_up(situation)
         decision, lesson = yield from _decide(situation, lock, looked, population, degraded)
-        if (seconds := pause_before(decision, health, call)) is not None:
-            call = call.later(seconds, (yield Wait(seconds)))
+        if (again := (yield from to_decide_again(call, decision, health, tried_out))) is not None:
+            call = again
             continue
         attempts += 1
-        if not (yield from may_ask(decision, health, tried_out)) and attempts <= MAXIMUM_ATTEMPTS:
-            continue
         committed = yield from _commit(situation, decision, degraded)
         if committed:
             break

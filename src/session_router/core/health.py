@@ -209,7 +209,7 @@ class Health:
             msg = "failures that are none"
             raise ValueError(msg)
         circuit = Circuit(
-            state=BreakerState(row.get("state")),
+            state=BreakerState(str(row.get("state"))),
             failed=tuple(map(_seconds, cast("list[object]", failed))),
             pauses=pauses,
             again_at=_seconds(row.get("again_at")),

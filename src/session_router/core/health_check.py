@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.decision import Reason
-from session_router.core.effects import TryOut
+from session_router.core.effects import TryOut, Wait
 from session_router.core.health import HealthView
 
 if TYPE_CHECKING:
@@ -28,21 +28,24 @@ def ill_in(health: object, tried_out: Collection[ModelName]) -> Mapping[ModelNam
     return {name: one for name, one in health.ill.items() if name not in tried_out} if tried_out else health.ill
 
 
-def pause_before(decision: Decision, health: object, call: Call) -> float | None:
-    """Return for how many seconds to wait before `call` is decided again; `None` when `decision` stands."""
-    wait = decision.evidence.healthy_in
-    if decision.reason is not Reason.NOT_HEALTHY or wait is None or not isinstance(health, HealthView):
+def to_decide_again(call: Call, decision: Decision, health: object, tried_out: set[ModelName]) -> Generator[Effect, Any, Call | None]:
+    """Return the call to decide again, later or since somebody else tries the chosen model out; `None` when `decision` stands.
+
+    Args:
+        call: The request.
+        decision: What was decided.
+        health: The view that it was decided with.
+        tried_out: The models that this call may try out; one more may be added.
+    """
+    if not isinstance(health, HealthView):
         return None
-    seconds = max(wait, LEAST_WAIT_SECONDS)
-    return seconds if call.waited + seconds <= health.patience else None
-
-
-def may_ask(decision: Decision, health: object, tried_out: set[ModelName]) -> Generator[Effect, Any, bool]:
-    """Whether the chosen model may be asked by this call: one that is to be tried out, by one call only."""
-    name = decision.model
-    if name is None or name in tried_out or not isinstance(health, HealthView) or name not in health.probed:
-        return True
+    wait, name = decision.evidence.healthy_in, decision.model
+    if decision.reason is Reason.NOT_HEALTHY and wait is not None:
+        seconds = max(wait, LEAST_WAIT_SECONDS)
+        return call.later(seconds, (yield Wait(seconds))) if call.waited + seconds <= health.patience else None
+    if name is None or name in tried_out or name not in health.probed:
+        return None
     if (yield TryOut(name, decision.at)) is True:
         tried_out.add(name)
-        return True
-    return False
+        return None
+    return call

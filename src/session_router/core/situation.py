@@ -82,7 +82,7 @@ class Situation:
         return one.uncleared or one.incapable or self.unportable(name) or (one.ill.why if one.ill else "")
 
     def unhealthy(self, *, under_lock: bool) -> list[ModelName]:
-        """Name the models that nothing excludes but their health; what a lost lock forces to move is converted, whatever the policy says."""
+        """Name the models that nothing excludes but their health; what a lock forces to move is converted in any case."""
         stays = (lambda name: self.eligible[name].stuck) if under_lock else self.unportable
         return [name for name, one in self.eligible.items() if one.ill and not (one.uncleared or one.incapable or stays(name))]
 
@@ -118,7 +118,6 @@ class Situation:
         excluded: str = "",
         uncleared: bool = False,
         unportable: bool = False,
-        unhealthy: bool = False,
         propensity: float | None = None,
     ) -> Candidate:
         """Price the call on `name`; the rest is put into the candidate as it is. What was `scored` is the need unless given."""
@@ -128,7 +127,6 @@ class Situation:
             excluded=excluded,
             uncleared=uncleared,
             unportable=unportable,
-            unhealthy=unhealthy,
             cached=round(intake.cached * intake.held),
             cost=intake.cost(output=self.policy.output_tokens),
             p_success=None if need is None else need.p_success,
