@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from session_router.cli.story import tell
 from session_router.cli.words import REASONS
 from session_router.core.audit_row import decision_row
 from session_router.core.call import Outcome
@@ -207,6 +209,19 @@ def test_the_same_on_an_event_loop() -> None:
 
     decision = asyncio.run(main())
     assert (decision.model, decision.at) == (FAST, 1_004.0)
+
+
+def test_explain_tells_who_was_ill_and_how_long_the_call_waited() -> None:
+    subject = router()
+    fail(subject, STRONG)
+    fail(subject, FAST, Failure(kind=FailureKind.RATE_LIMITED, retry_after=0.4), times=1)
+    told = Console(record=True, width=200)
+    rows = [{**subject.route(call_of(*LOOP)).to_plain(), "session_id": "s", "message_index": 3}]
+    rows.append({**subject.route(call_of(human(), session=None)).to_plain(), "session_id": "s", "message_index": 3})
+    with told.capture() as capture:
+        tell(told, rows, turn=None)
+    assert "waited: 0.4 s" in capture.get()
+    assert "excluded: it has failed several times and is not asked for" in capture.get()
 
 
 def test_an_impatient_router_does_not_wait() -> None:
