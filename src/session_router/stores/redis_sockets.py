@@ -93,8 +93,11 @@ def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
         the connection open.
         """
 
+        _reader: Any
+        _writer: Any
+
         def abort(self) -> None:
-            writer: Any = self._writer
+            writer = self._writer
             if writer is None:
                 return
             self._reader = self._writer = None
