@@ -6,7 +6,7 @@ import importlib
 import logging
 import time
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from session_router.core.audit_row import decision_row
 from session_router.core.boundary_choice import BoundaryChoice
@@ -56,6 +56,8 @@ logger = logging.getLogger("session_router")
 alarms = logging.getLogger("session_router.alarms")
 
 Result = TypeVar("Result")
+AtOnce: TypeAlias = AbandonAnswer | AppendRecord | Learn | AskHealth
+"""Effects that wait for nobody."""
 
 HEALTH_RULES = HealthRules()
 """What counts unless something else is given."""
@@ -326,7 +328,7 @@ class Router:
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else self._stored(effect, self.cache)
             case _:
-                return self._perform_at_once(effect)
+                return self._perform_at_once(cast("AtOnce", effect))
 
     async def _aanswered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
         match effect:
@@ -339,7 +341,7 @@ class Router:
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else await self._astored(effect, self.cache)
             case _:
-                return self._perform_at_once(effect)
+                return self._perform_at_once(cast("AtOnce", effect))
 
     def _stored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that is about stored answers."""
@@ -360,7 +362,7 @@ class Router:
             case VetoAnswer():
                 return await cache.aveto(effect.hit)
 
-    def _perform_at_once(self, effect: AbandonAnswer | AppendRecord | Learn | AskHealth) -> Any:  # noqa: ANN401 -- as above
+    def _perform_at_once(self, effect: AtOnce) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
         match effect:
             case AbandonAnswer():

@@ -44,7 +44,7 @@ INVARIANTS = ("unsafe_switches", "locks_lost", "locks_that_never_end", "uncleare
 REPLICAS, PACE_SECONDS = 3, 0.01
 CALM_SECONDS, FIRST_SECONDS, OPEN_SECONDS, LONGEST_RECOVERY = 2.5, 1.0, 5.0, 20.0
 FAULTS = ("frozen", "dead")
-OF_A_FAULT = ("added_p99_ms_first_second", "added_p99_ms_open", "recovery_s", "returns_apart_s")
+OF_A_FAULT = ("added_p99_ms_first_second", "added_p99_ms_open", "tries_a_second_open", "recovery_s", "returns_apart_s")
 TURNS, TURNS_QUICK, TURNS_BROKEN = 3_000, 300, 1_000
 STORM_TURNS, STORM = 400, 0.8
 OF_PROVIDERS = [
@@ -61,11 +61,7 @@ NAMES = [
     "kill_points",
     *INVARIANTS,
     *OF_PROVIDERS,
-    *(
-        f"{what}_{fault}"
-        for fault in FAULTS
-        for what in ("added_p99_ms_first_second", "added_p99_ms_open", "recovery_s", "returns_apart_s")
-    ),
+    *(f"{what}_{fault}" for fault in FAULTS for what in OF_A_FAULT),
 ]
 
 
@@ -74,11 +70,12 @@ class Paced:
     """One replica that decides every so often.
 
     Attributes:
-        took: When each decision began, how long it took, and whether it did without the store; in seconds.
+        took: When each decision began, how long it took, whether it did without the store, and whether it had asked a server in vain;
+            in seconds.
     """
 
     store: RedisSessionStore
-    took: list[tuple[float, float, bool]] = field(default_factory=list)
+    took: list[tuple[float, float, bool, bool]] = field(default_factory=list)
 
     def play(self, ended: threading.Event, seed: int) -> None:
         """Decide until the end."""
@@ -87,21 +84,26 @@ class Paced:
         while not ended.is_set():
             if draws.random() < 0.05:
                 run = Run(draws.randrange(10**9))
-            degraded = played.degraded
+            degraded, vain = played.degraded, self.in_vain()
             begun = time.monotonic()
             decision = router.route(run.next_call())
-            took = time.monotonic() - begun
+            took, tried = time.monotonic() - begun, self.in_vain() > vain
             router.observe(decision, run.answer(decision, played))
-            self.took.append((begun, took, played.degraded > degraded))
+            self.took.append((begun, took, played.degraded > degraded, tried))
             ended.wait(max(0.0, PACE_SECONDS - (time.monotonic() - begun)))
 
-    def between(self, begin: float, end: float) -> list[float]:
-        """Return what decisions took that began in between."""
-        return [took for at, took, _ in self.took if begin <= at < end]
+    def in_vain(self) -> int:
+        """Return how often a server was asked that gave no answer."""
+        counts = self.store.counts()
+        return counts.get("timed_out", 0) + counts.get("connection_lost", 0)
+
+    def between(self, begin: float, end: float, *, tried: bool | None = None) -> list[float]:
+        """Return what decisions took that began in between; only those that did, or did not, ask in vain, if that is said."""
+        return [took for at, took, _, vain in self.took if begin <= at < end and tried in {None, vain}]
 
     def back_after(self, at: float) -> float:
         """Return how long after `at` the store was of use again."""
-        return next((begun - at for begun, _, degraded in self.took if begun >= at and not degraded), LONGEST_RECOVERY)
+        return next((begun - at for begun, _, degraded, _ in self.took if begun >= at and not degraded), LONGEST_RECOVERY)
 
 
 def p99(values: list[float]) -> float:
@@ -129,19 +131,23 @@ def print_fault(name: str, server: Server, begin: Callable[[], object], end: Cal
     for thread in threads:
         thread.join()
 
-    def over(begin: float, end: float) -> list[float]:
-        return [took for one in replicas for took in one.between(begin, end)]
+    def over(begin: float, end: float, *, tried: bool | None = None) -> list[float]:
+        return [took for one in replicas for took in one.between(begin, end, tried=tried)]
 
     usual = over(calm + 1.0, began)
-    first, opened = over(began, began + FIRST_SECONDS), over(began + FIRST_SECONDS, returned)
+    first, opened = over(began, began + FIRST_SECONDS), over(began + FIRST_SECONDS, returned, tried=False)
+    tries = over(began + FIRST_SECONDS, returned, tried=True)
     peer: dict[str, float | None] = {"p99_ms_before": p99(usual)}
     added = p99(first) - p99(usual)
     figure(f"added_p99_ms_first_second_{name}", added, unit="ms", n=len(first), target="<= 60", peer={**peer, "worst_ms": max(first) * 1e3})
     added = p99(opened) - p99(usual)
-    note = "the calls with which replicas try the server again included"
+    note = "without the calls with which replicas try the server again, which are figures of their own"
     figure(
         f"added_p99_ms_open_{name}", added, unit="ms", n=len(opened), target="<= 1", peer={**peer, "worst_ms": max(opened) * 1e3}, note=note
     )
+    rate = len(tries) / OPEN_SECONDS / REPLICAS
+    worst = {"worst_ms": max(tries, default=0.0) * 1e3}
+    figure(f"tries_a_second_open_{name}", rate, unit="calls / s and replica", n=len(tries), target="<= 1", peer=worst)
     back = [one.back_after(returned) for one in replicas]
     figure(f"recovery_s_{name}", max(back), unit="s", n=len(back), target="<= 10", note="of the last replica")
     apart = max(back) - min(back)

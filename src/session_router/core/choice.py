@@ -79,10 +79,11 @@ def refuse(
     eligible = situation.eligible
     pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
     if locked_to is not None:
-        ill = [eligible[locked_to]] if eligible[locked_to].ill and locked_to not in situation.call.failed else []
+        ill = [one for one in (eligible[locked_to].ill,) if one and locked_to not in situation.call.failed]
+    else:
+        ill = [] if target is not None else situation.illnesses(under_lock=lock is not None)
+    if ill or locked_to is not None:
         reason = Reason.NOT_HEALTHY if ill else Reason.NOT_CAPABLE
-    elif target is None and (ill := [eligible[name] for name in situation.unhealthy(under_lock=lock is not None)]):
-        reason = Reason.NOT_HEALTHY
     elif all(one.uncleared for one in pinned):
         reason = Reason.NOT_CLEARED
     else:
@@ -98,7 +99,7 @@ def refuse(
     )
     if reason is not Reason.NOT_HEALTHY:
         return decision
-    soonest = min(one.ill.until for one in ill if one.ill) - situation.call.now
+    soonest = min(one.until for one in ill) - situation.call.now
     return replace(decision, evidence=replace(decision.evidence, healthy_in=max(0.0, soonest)))
 
 

@@ -81,10 +81,13 @@ class Situation:
         one = self.eligible[name]
         return one.uncleared or one.incapable or self.unportable(name) or (one.ill.why if one.ill else "")
 
-    def unhealthy(self, *, under_lock: bool) -> list[ModelName]:
-        """Name the models that nothing excludes but their health; what a lock forces to move is converted in any case."""
-        stays = (lambda name: self.eligible[name].stuck) if under_lock else self.unportable
-        return [name for name, one in self.eligible.items() if one.ill and not (one.uncleared or one.incapable or stays(name))]
+    def illnesses(self, *, under_lock: bool) -> list[Ill]:
+        """Return those of the models that nothing else excludes; what a lock forces to move is converted, whatever the policy says."""
+        return [
+            one.ill
+            for name, one in self.eligible.items()
+            if one.ill and not (one.uncleared or one.incapable or (one.stuck if under_lock else self.unportable(name)))
+        ]
 
     def unportable(self, name: ModelName) -> str:
         """Say why the history cannot move to `name`; the model it is on may stay unless it never had the state."""

@@ -119,7 +119,7 @@ class RedisHealth:
         except (TypeError, ValueError) as error:
             msg = "a Redis server answered with what a script of ours never answers; what was seen here counts."
             raise StoreUnavailable(msg) from error
-        read = {}
+        read: dict[str, StoredHealth] = {}
         for field, row in pairs:
             name = field.decode("utf-8", "surrogateescape")
             read[name] = StoredHealth(health=self._decoded(name, row).shifted(now - server), head=row[:HEAD_BYTES])

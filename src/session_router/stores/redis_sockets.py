@@ -93,11 +93,8 @@ def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
         the connection open.
         """
 
-        _reader: Any
-        _writer: Any
-
         def abort(self) -> None:
-            writer = self._writer
+            writer: Any = self._writer  # type: ignore[has-type]  # likewise
             if writer is None:
                 return
             self._reader = self._writer = None

@@ -77,8 +77,10 @@ class SharedHealthSuite:
         replicas = [shared, other] * 8
         reads = [one.read(1_000.0) for one in replicas]
         with ThreadPoolExecutor(8) as pool:
-            pairs = zip(replicas, reads, strict=True)
-            done = list(pool.map(lambda pair: pair[0].replace(pair[1], "fast", failing(1_001.0), seconds=SECONDS), pairs))
+            going = [
+                pool.submit(one.replace, read, "fast", failing(1_001.0), seconds=SECONDS) for one, read in zip(replicas, reads, strict=True)
+            ]
+        done = [one.result() for one in going]
         assert done.count(True) == 1
 
     def test_the_same_on_an_event_loop(self, shared: SharedHealth, other: SharedHealth) -> None:
