@@ -14,6 +14,7 @@ from session_router.core.pricing import Usage
 from session_router.errors import SessionRouterError
 from session_router_langchain.authors import STAMP, provider_id_of
 from session_router_langchain.blocks import asks_of
+from session_router_langchain.failures import failure_in
 from session_router_langchain.tagging import labelled
 
 if TYPE_CHECKING:
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-    from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName, ModelSpec
-    from session_router.core.session import Session
 
 Message = TypeVar("Message", bound="AIMessage")
 
@@ -86,7 +85,7 @@ def _counts_cached(message: AIMessage) -> bool:
 
 def failure_of(error: BaseException, *, at: float) -> Outcome:
     """Say that a decision came to nothing."""
-    return Outcome(at=at, model=None, error=type(error).__name__)
+    return Outcome(at=at, model=None, error=type(error).__name__, failure=failure_in(error, at=at))
 
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
@@ -126,17 +125,3 @@ def stamped(message: Message, decision: Decision, answerer: ModelName | None, re
 def is_control_flow(error: BaseException) -> bool:
     """Whether `error` is no failure of a model: an interrupt of LangGraph, a cancellation, our own refusal."""
     return isinstance(error, GraphBubbleUp | SessionRouterError) or not isinstance(error, Exception)
-
-
-def after_failure(
-    call: Call, decision: Decision, session: Session | None, error: BaseException, *, at: float, delivered: bool
-) -> Call | None:
-    """Return the call to route next, or `None` when `error` must go up.
-
-    Nothing moves under a lock; and once the user has seen the beginning of an answer, another model's text must
-    not follow it.
-    """
-    if is_control_flow(error) or delivered or decision.lock is not None or decision.model is None or call.only is not None:
-        return None
-    carried = session if call.carried is not None else None
-    return replace(call, now=at, failed=(*call.failed, decision.model), carried=carried)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
+from session_router.errors import InternalError
+from session_router.waiting import await_, wait
 from session_router_langchain.delivery import DeliveryProbe
-from session_router_langchain.outcomes import NOTHING_SAID, after_failure, failure_of, is_control_flow, outcome_of, stamped
+from session_router_langchain.outcomes import NOTHING_SAID, failure_of, is_control_flow, outcome_of, stamped
 from session_router_langchain.stored_answers import answer_of, is_told_whole, replayed
+from session_router_langchain.trying_again import Failures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from session_router.core.session import Session
     from session_router.router import Router
     from session_router_langchain.narrowing import Narrowing
+
+NOT_ASKED = "NotAsked"
+"""What came of a decision whose model was not asked, because the retry budget was spent."""
 
 Response = TypeVar("Response")
 Item = TypeVar("Item")
@@ -70,7 +76,25 @@ class Replay:
     decision: Decision
 
 
-Effect: TypeAlias = Route | Attempt | Observe | Keep | Replay
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Answered with whether the next model may be asked.
+
+    Attributes:
+        is_retry: Whether it has failed this call before: such calls have a budget.
+    """
+
+    is_retry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Answered with the time, in POSIX seconds, after so many seconds."""
+
+    seconds: float
+
+
+Effect: TypeAlias = Route | Attempt | Observe | Keep | Replay | Admit | Pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,38 +220,72 @@ def _risen(call: Call, decision: Decision) -> Session | None:
 def _passage(
     router: Router, call: Call, missed: _Missed, *, narrowing: Narrowing | None, artificial: bool
 ) -> Generator[Effect, Any, Passed[Any]]:
-    first: BaseException | None = None
+    failures, is_paid = Failures(None if router.health is None else router.health.rules), False
     while True:
         decision, call = yield from _routed(call, narrowing)
-        if decision.model is None and first is not None:
-            raise first
+        if decision.refused and failures.first is not None:
+            call = yield from _later(failures, failures.again(call, decision))
+            is_paid = True
+            continue
         if decision.hit is not None:
             yield Replay(decision)
             return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()
         missed.note(decision)
+        if not is_paid and not (yield Admit(failures.is_retry(decision))):
+            # Nobody has read this request, and no endpoint failed it.
+            yield Observe(decision, Outcome(at=router.clock.now(), model=None, error=NOT_ASKED))
+            raise failures.first or InternalError(state="not asked", event="a first attempt")
+        is_paid = False
         result: Answered[Any] | Broken = yield Attempt(decision, missed.waits and not artificial)
         at = router.clock.now()
         if isinstance(result, Answered):
-            if result.message is None:
-                outcome = Outcome(at=at, model=decision.model)
-            else:
-                outcome = outcome_of(result.message, decision, router.models, at=at)
-                outcome = replace(outcome, asks=()) if artificial else outcome
-            session: Session | None = yield Observe(decision, outcome)
-            asked = None if result.own is None or not is_told_whole(result.own) else missed.answered()
-            if asked is not None and result.own is not None:
-                known = outcome_of(result.own, decision, router.models, at=at)
-                yield Keep(asked, answer_of(result.own, decision, known, router.models))
-            returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
-            return Passed(result.response, result.message, decision, outcome, session, returns)
+            return (yield from _answered(router, decision, missed, result, at=at, artificial=artificial, narrowing=narrowing))
         if is_control_flow(result.error):
             raise result.error
-        session = yield Observe(decision, failure_of(result.error, at=at))
-        following = after_failure(call, decision, session, result.error, at=at, delivered=result.delivered)
+        failed = failure_of(result.error, at=at)
+        session = yield Observe(decision, failed)
+        following = failures.after(call, decision, failed, session, result.error, delivered=result.delivered)
         if following is None:
             raise result.error
-        first, call = first or result.error, following
+        if following.failed != call.failed:
+            call = following
+            continue
+        call = yield from _later(failures, following)
+        is_paid = True
+
+
+def _answered(
+    router: Router,
+    decision: Decision,
+    missed: _Missed,
+    result: Answered[Any],
+    *,
+    at: float,
+    artificial: bool,
+    narrowing: Narrowing | None,
+) -> Generator[Effect, Any, Passed[Any]]:
+    """Say what came of an answer, to the router and to the cache."""
+    if result.message is None:
+        outcome = Outcome(at=at, model=decision.model)
+    else:
+        outcome = outcome_of(result.message, decision, router.models, at=at)
+        outcome = replace(outcome, asks=()) if artificial else outcome
+    session: Session | None = yield Observe(decision, outcome)
+    asked = None if result.own is None or not is_told_whole(result.own) else missed.answered()
+    if asked is not None and result.own is not None:
+        known = outcome_of(result.own, decision, router.models, at=at)
+        yield Keep(asked, answer_of(result.own, decision, known, router.models))
+    returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
+    return Passed(result.response, result.message, decision, outcome, session, returns)
+
+
+def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call]:
+    """Return the call that asks a model again, when it is time for that and the budget allows it; raise the first error otherwise."""
+    seconds = None if call is None else failures.pause(call)
+    if call is None or seconds is None or not (yield Admit(is_retry=True)):
+        raise failures.first or InternalError(state="nothing failed", event="a retry")
+    return call.later(seconds, (yield Pause(seconds)))
 
 
 def drive(
@@ -309,9 +367,13 @@ def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Resp
     return replace(passed, response=response_of(passed.message))
 
 
-def perform(router: Router, effect: Route | Observe | Keep | Replay) -> Decision | Session | str | None:
+def perform(router: Router, effect: Route | Observe | Keep | Replay | Admit | Pause) -> Decision | Session | str | float | None:
     """Do what a passage asks of the router."""
     match effect:
+        case Admit():
+            return router.admit(is_retry=effect.is_retry)
+        case Pause():
+            return wait(router.clock, effect.seconds)
         case Route():
             return router.route(effect.call)
         case Observe():
@@ -323,9 +385,13 @@ def perform(router: Router, effect: Route | Observe | Keep | Replay) -> Decision
             return None
 
 
-async def aperform(router: Router, effect: Route | Observe | Keep | Replay) -> Decision | Session | str | None:
+async def aperform(router: Router, effect: Route | Observe | Keep | Replay | Admit | Pause) -> Decision | Session | str | float | None:
     """Do what `perform` does without blocking the event loop."""
     match effect:
+        case Admit():
+            return router.admit(is_retry=effect.is_retry)
+        case Pause():
+            return await await_(router.clock, effect.seconds)
         case Route():
             return await router.aroute(effect.call)
         case Observe():

@@ -9,6 +9,7 @@ SessionRouterError
 │   ├── UnreadableLabel         a tag or a clearance at rest is not of a known schema
 │   └── UnregisteredAct         a label was to be lowered by nobody who may
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
+├── NoHealthyModel              nothing cleared that could serve this call is healthy, or the session's own model is not
 ├── NoModelChosen               the cache has the answer, and somebody asked for the model
 ├── Unportable                  a switch would break provider state and the policy says `raise`
 ├── StoreError
@@ -141,6 +142,23 @@ class NoCapableModel(SessionRouterError):
         self.tried = dict(tried)
         story = "; ".join(f"`{name}`: {why}" for name, why in self.tried.items()) or "there are no candidates"
         super().__init__(f"no model can serve this call ({story}). Add a route that can, or shorten the request.")
+
+
+class NoHealthyModel(SessionRouterError):
+    """No cleared model that can serve this call is healthy, and the call has waited as long as it may.
+
+    Args:
+        tried: Each candidate with why it may not be asked.
+        locked: The model that the session is locked to, which nobody may stand in for; `None` at a boundary.
+        retry_after: Seconds until one of them may be asked.
+        waited: Seconds that the call has waited already.
+    """
+
+    def __init__(self, *, tried: Mapping[str, str], locked: str | None, retry_after: float, waited: float) -> None:
+        self.tried, self.locked, self.retry_after, self.waited = dict(tried), locked, retry_after, waited
+        story = "; ".join(f"`{name}`: {why}" for name, why in self.tried.items())
+        where = "no model is healthy" if locked is None else f"the session is locked to `{locked}`, which is not healthy"
+        super().__init__(f"{where} ({story}); the call waited {waited:.1f} s. Try again in {retry_after:.1f} s, or raise `wait_seconds`.")
 
 
 class Unportable(SessionRouterError):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
+    from session_router.core.health import Health, HealthRead
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need, Question
     from session_router.core.session import Session, SessionId
@@ -59,6 +60,40 @@ class SessionStore(Protocol):
 
     async def acommit(self, session: Session) -> bool:
         """Do what `commit` does without blocking the event loop."""
+        ...
+
+
+class SharedHealth(Protocol):
+    """What replicas tell one another of the models' health; routing is right without it. Must pass `testing.SharedHealthSuite`.
+
+    A session store that has one as its attribute `health` shares it with its replicas.
+    """
+
+    def read(self, now: float) -> HealthRead:
+        """Return what is known, on the clock that says `now` (POSIX seconds). What fails its checks counts as not known.
+
+        Raises:
+            StoreError: No answer; each replica then goes by what it saw itself.
+        """
+        ...
+
+    def replace(self, read: HealthRead, model: str, health: Health, *, seconds: float) -> bool:
+        """Store `health` if the row of `model` is still the one in `read`; it may be forgotten after so many seconds.
+
+        Returns:
+            Whether it was stored; `False` means that another replica was first.
+
+        Raises:
+            StoreError: It is not known whether it was stored.
+        """
+        ...
+
+    async def aread(self, now: float) -> HealthRead:
+        """Do what `read` does without blocking the event loop."""
+        ...
+
+    async def areplace(self, read: HealthRead, model: str, health: Health, *, seconds: float) -> bool:
+        """Do what `replace` does without blocking the event loop."""
         ...
 
 

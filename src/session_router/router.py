@@ -6,7 +6,7 @@ import importlib
 import logging
 import time
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.call import Outcome
@@ -16,6 +16,7 @@ from session_router.core.effects import (
     AbandonAnswer,
     AppendOutcome,
     AppendRecord,
+    AskHealth,
     CommitSession,
     Effect,
     Failed,
@@ -28,6 +29,7 @@ from session_router.core.effects import (
 )
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route, told
+from session_router.core.health import HealthRules
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
@@ -35,11 +37,13 @@ from session_router.core.population import are_due
 from session_router.core.routes import specs_of
 from session_router.detectors.detecting import Detecting
 from session_router.errors import ConfigurationError, MissingExtra
+from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
 from session_router.recent import RecentDecisions
 from session_router.recorder import Recorder
 from session_router.rewriting import Rewriting
+from session_router.waiting import WAITING, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -49,11 +53,26 @@ if TYPE_CHECKING:
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.session import Session
-    from session_router.ports import AuditLog, Clock, Detector, Observer, QuestionRewriter, ResponseCache, Scorer, SessionStore
+    from session_router.ports import (
+        AuditLog,
+        Clock,
+        Detector,
+        Observer,
+        QuestionRewriter,
+        ResponseCache,
+        Scorer,
+        SessionStore,
+        SharedHealth,
+    )
 
 logger = logging.getLogger("session_router")
 
 Result = TypeVar("Result")
+AtOnce: TypeAlias = AbandonAnswer | Learn | AskHealth
+"""Effects that wait for nobody."""
+
+HEALTH_RULES = HealthRules()
+"""What counts unless something else is given."""
 
 _OPTIONAL = {"on_call", "on_feedback"}
 """What observers need not have."""
@@ -85,6 +104,8 @@ class Router:
         clock: The only source of time.
         key: Key of session identities, 16 bytes or more; the store's own key unless given, or a random one, which
             is enough for a store that lives as long as the process.
+        health: When a model counts as unhealthy, and how long its sessions wait for it; `None` for no notice of health. Replicas
+            share it where their store can.
 
     Raises:
         ConfigurationError: There is no route, a route has no price, or a name is not text.
@@ -105,6 +126,7 @@ class Router:
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         key: bytes | None = None,
+        health: HealthRules | None = HEALTH_RULES,
     ) -> None:
         from session_router.scorers.lexical import LexicalScorer
         from session_router.stores.memory import MemorySessionStore
@@ -133,6 +155,10 @@ class Router:
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)
         self.key = checked_key(key) if key is not None else new_key() if own is None else own
+        shared: SharedHealth | None = getattr(self.store, "health", None)
+        check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
+        self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
+        self._waiting = Waiting(self.clock, self.health, shared)
         self._population = population_id(self.key)
         self._lessons: list[Lesson] = []
         self._recent = RecentDecisions()
@@ -161,6 +187,8 @@ class Router:
         """Tell what came of `decision`; returns the session as stored, if it was."""
         self._recent.answered(decision, outcome)
         session = self._drive(observe(decision, outcome, self._population))
+        if self.health is not None:
+            self._drive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
@@ -168,6 +196,8 @@ class Router:
         """Do what `observe` does without blocking the event loop."""
         self._recent.answered(decision, outcome)
         session = await self._adrive(observe(decision, outcome, self._population))
+        if self.health is not None:
+            await self._adrive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
@@ -178,6 +208,15 @@ class Router:
     async def areplayed(self, decision: Decision) -> None:
         """Do what `replayed` does without blocking the event loop."""
         await self._adrive(told(decision, Outcome(at=decision.at, model=None)))
+
+    def admit(self, *, is_retry: bool) -> bool:
+        """Say whether a model may be asked now; tell whether it has failed this very call before, since retries have a budget."""
+        if self.health is None:
+            return True
+        if is_retry:
+            return self.health.retried()
+        self.health.called()
+        return True
 
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.
@@ -292,13 +331,13 @@ class Router:
 
     def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
         try:
-            return self._answered(effect)
+            return self._waiting.perform(effect, self._drive) if isinstance(effect, WAITING) else self._answered(effect)
         except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
             return _failed(effect, error)
 
     async def _aperform(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
         try:
-            return await self._aanswered(effect)
+            return await self._waiting.aperform(effect, self._adrive) if isinstance(effect, WAITING) else await self._aanswered(effect)
         except Exception as error:  # noqa: BLE001 -- as above
             return _failed(effect, error)
 
@@ -315,7 +354,7 @@ class Router:
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else self._stored(effect, self.cache)
             case _:
-                return self._perform_at_once(effect)
+                return self._perform_at_once(cast("AtOnce", effect))
 
     async def _aanswered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
         match effect:
@@ -330,7 +369,7 @@ class Router:
             case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
                 return None if self.cache is None else await self._astored(effect, self.cache)
             case _:
-                return self._perform_at_once(effect)
+                return self._perform_at_once(cast("AtOnce", effect))
 
     def _stored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that is about stored answers."""
@@ -351,13 +390,15 @@ class Router:
             case VetoAnswer():
                 return await cache.aveto(effect.hit)
 
-    def _perform_at_once(self, effect: AbandonAnswer | Learn) -> Any:  # noqa: ANN401 -- as above
+    def _perform_at_once(self, effect: AtOnce) -> Any:  # noqa: ANN401 -- as above
         """Perform an effect that waits for nobody."""
         match effect:
             case AbandonAnswer():
                 return self._abandon(effect.question)
             case Learn():
                 return self._learn(effect.lesson)
+            case AskHealth():
+                return None if self.health is None else self.health.view(effect.now)
 
     def _learn(self, lesson: Lesson | None) -> list[Lesson]:
         if lesson is not None:

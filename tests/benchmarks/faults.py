@@ -1,11 +1,14 @@
 """What faults cost, and what they must not cost: replicas killed at random points, and a Redis server that is frozen or dead.
 
-Usage: `python tests/benchmarks/faults.py [--quick]`; `--quick` kills fewer replicas.
+Usage: `python tests/benchmarks/faults.py [--quick] [--providers]`; `--quick` kills fewer replicas and plays fewer turns, `--providers`
+leaves Redis alone.
 
 First, replicas in processes of their own run whole agent sessions and are killed at random points, while their Redis server is
 killed, frozen, emptied and filled up; what the histories say is counted, and counted once more for broken replicas that go where they
 like. Then three replicas decide at an even pace, and their server is frozen, or killed: how much longer than before do decisions
 take in the first second, and when nobody asks any more; how long after its return is each replica back, and do all come at once?
+Last, almost a third of the calls of three simulated models fail: how many turns are answered, and how often is a model asked again?
+Broken variants stand beside: no notice of health, no retry budget, no breaker.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._figure import figure, missing, say
+from benchmarks._provider_faults import IMPATIENT, RULES, WITHOUT_BREAKER, WITHOUT_BUDGET, Turns, at_random, down, play
 from session_router.stores.redis import RedisSessionStore
+from session_router.testing.providers import Faults
 from support.killing import killed_replicas
 from support.redis_servers import Server, standalone
 from support.replicas import KEY, Played, Run, replica
@@ -32,20 +37,31 @@ from support.replicas import KEY, Played, Run, replica
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from session_router.core.health import HealthRules
+
 KILLS, KILLS_QUICK, KILLS_BROKEN = 1_000, 120, 30
 INVARIANTS = ("unsafe_switches", "locks_lost", "locks_that_never_end", "uncleared_sends", "invented_results", "without_audit_record")
 REPLICAS, PACE_SECONDS = 3, 0.01
 CALM_SECONDS, FIRST_SECONDS, OPEN_SECONDS, LONGEST_RECOVERY = 2.5, 1.0, 5.0, 20.0
 FAULTS = ("frozen", "dead")
-OF_A_FAULT = ("added_p99_ms_first_second", "added_p99_ms_open", "recovery_s", "returns_apart_s")
+OF_A_FAULT = ("added_p99_ms_first_second", "added_p99_ms_open", "tries_a_second_open", "recovery_s", "returns_apart_s")
+TURNS, TURNS_QUICK, TURNS_BROKEN = 3_000, 300, 1_000
+STORM_TURNS, STORM = 400, 0.8
+OF_PROVIDERS = [
+    *(
+        f"{what}_{pump}"
+        for pump in ("sync", "async")
+        for what in ("turns_answered", "retry_share", "moved_under_a_lock", "failed_unclearly")
+    ),
+    "uncleared_sends_while_providers_fail",
+    "retry_share_in_a_storm",
+    "vain_calls_of_a_dead_model",
+]
 NAMES = [
     "kill_points",
     *INVARIANTS,
-    *(
-        f"{what}_{fault}"
-        for fault in FAULTS
-        for what in ("added_p99_ms_first_second", "added_p99_ms_open", "recovery_s", "returns_apart_s")
-    ),
+    *OF_PROVIDERS,
+    *(f"{what}_{fault}" for fault in FAULTS for what in OF_A_FAULT),
 ]
 
 
@@ -54,11 +70,12 @@ class Paced:
     """One replica that decides every so often.
 
     Attributes:
-        took: When each decision began, how long it took, and whether it did without the store; in seconds.
+        took: When each decision began, how long it took, whether it did without the store, and whether it had asked a server in vain;
+            in seconds.
     """
 
     store: RedisSessionStore
-    took: list[tuple[float, float, bool]] = field(default_factory=list)
+    took: list[tuple[float, float, bool, bool]] = field(default_factory=list)
 
     def play(self, ended: threading.Event, seed: int) -> None:
         """Decide until the end."""
@@ -67,21 +84,26 @@ class Paced:
         while not ended.is_set():
             if draws.random() < 0.05:
                 run = Run(draws.randrange(10**9))
-            degraded = played.degraded
+            degraded, vain = played.degraded, self.in_vain()
             begun = time.monotonic()
             decision = router.route(run.next_call())
-            took = time.monotonic() - begun
+            took, tried = time.monotonic() - begun, self.in_vain() > vain
             router.observe(decision, run.answer(decision, played))
-            self.took.append((begun, took, played.degraded > degraded))
+            self.took.append((begun, took, played.degraded > degraded, tried))
             ended.wait(max(0.0, PACE_SECONDS - (time.monotonic() - begun)))
 
-    def between(self, begin: float, end: float) -> list[float]:
-        """Return what decisions took that began in between."""
-        return [took for at, took, _ in self.took if begin <= at < end]
+    def in_vain(self) -> int:
+        """Return how often a server was asked that gave no answer."""
+        counts = self.store.counts()
+        return counts.get("timed_out", 0) + counts.get("connection_lost", 0)
+
+    def between(self, begin: float, end: float, *, tried: bool | None = None) -> list[float]:
+        """Return what decisions took that began in between; only those that did, or did not, ask in vain, if that is said."""
+        return [took for at, took, _, vain in self.took if begin <= at < end and tried in {None, vain}]
 
     def back_after(self, at: float) -> float:
         """Return how long after `at` the store was of use again."""
-        return next((begun - at for begun, _, degraded in self.took if begun >= at and not degraded), LONGEST_RECOVERY)
+        return next((begun - at for begun, _, degraded, _ in self.took if begun >= at and not degraded), LONGEST_RECOVERY)
 
 
 def p99(values: list[float]) -> float:
@@ -109,19 +131,23 @@ def print_fault(name: str, server: Server, begin: Callable[[], object], end: Cal
     for thread in threads:
         thread.join()
 
-    def over(begin: float, end: float) -> list[float]:
-        return [took for one in replicas for took in one.between(begin, end)]
+    def over(begin: float, end: float, *, tried: bool | None = None) -> list[float]:
+        return [took for one in replicas for took in one.between(begin, end, tried=tried)]
 
     usual = over(calm + 1.0, began)
-    first, opened = over(began, began + FIRST_SECONDS), over(began + FIRST_SECONDS, returned)
+    first, opened = over(began, began + FIRST_SECONDS), over(began + FIRST_SECONDS, returned, tried=False)
+    tries = over(began + FIRST_SECONDS, returned, tried=True)
     peer: dict[str, float | None] = {"p99_ms_before": p99(usual)}
     added = p99(first) - p99(usual)
     figure(f"added_p99_ms_first_second_{name}", added, unit="ms", n=len(first), target="<= 60", peer={**peer, "worst_ms": max(first) * 1e3})
     added = p99(opened) - p99(usual)
-    note = "the calls with which replicas try the server again included"
+    note = "without the calls with which replicas try the server again, which are figures of their own"
     figure(
         f"added_p99_ms_open_{name}", added, unit="ms", n=len(opened), target="<= 1", peer={**peer, "worst_ms": max(opened) * 1e3}, note=note
     )
+    rate = len(tries) / OPEN_SECONDS / REPLICAS
+    worst = {"worst_ms": max(tries, default=0.0) * 1e3}
+    figure(f"tries_a_second_open_{name}", rate, unit="calls / s and replica", n=len(tries), target="<= 1", peer=worst)
     back = [one.back_after(returned) for one in replicas]
     figure(f"recovery_s_{name}", max(back), unit="s", n=len(back), target="<= 10", note="of the last replica")
     apart = max(back) - min(back)
@@ -145,10 +171,71 @@ def print_kills(server: Server, folder: Path, *, kills: int) -> None:
     say(f"{counts['killed']} kills, {counts['decisions']} decisions, {counts['degraded']} without the store")
 
 
+def failing(turns: int, *, is_async: bool, health: HealthRules | None = RULES) -> Turns:
+    """Play turns while calls fail at random."""
+    faults = Faults(seed=turns)
+    at_random(faults)
+    return play(faults, turns=turns, is_async=is_async, health=health)
+
+
+def print_providers(*, turns: int, broken_turns: int) -> None:
+    """Print what it takes to be answered by providers that fail."""
+    uncleared = calls = 0
+    for is_async in (False, True):
+        pump = "async" if is_async else "sync"
+        sound, broken = failing(turns, is_async=is_async), failing(broken_turns, is_async=is_async, health=None)
+        peer: dict[str, float | None] = {"failing_calls": sound.failing, "without_notice_of_health": broken.answered}
+        note = f"{dict(sound.counts)}; a call fails by 429, 503, time-out or a broken stream, each as often; without: {dict(broken.counts)}"
+        figure(f"turns_answered_{pump}", sound.answered, unit="share", n=sound.unlocked, target=">= 0.999", peer=peer, note=note)
+        note = "calls of a model that has failed the same turn, over all others, locked turns included"
+        figure(f"retry_share_{pump}", sound.retries, unit="share", n=len(sound.calls), target="<= 0.2", note=note)
+        locked = sum(sound.counts[name] for name in ("locked_answered", "locked_failed", "moved", "unclear"))
+        figure(f"moved_under_a_lock_{pump}", sound.counts["moved"], unit="count", n=locked, target="== 0")
+        figure(f"failed_unclearly_{pump}", sound.counts["unclear"], unit="count", n=locked, target="== 0")
+        uncleared, calls = uncleared + sound.told.uncleared, calls + len(sound.calls)
+    figure("uncleared_sends_while_providers_fail", uncleared, unit="count", n=calls, target="== 0")
+    storms: list[Turns] = []
+    for health in (IMPATIENT, WITHOUT_BUDGET):
+        faults = Faults(seed=3)
+        at_random(faults, failing=STORM)
+        storms.append(play(faults, turns=STORM_TURNS, is_async=True, health=health))
+    sound, broken = storms
+    note = f"{STORM:.0%} of all calls fail"
+    figure(
+        "retry_share_in_a_storm",
+        sound.retries,
+        unit="share",
+        n=len(sound.calls),
+        target="<= 0.2",
+        peer={"without_a_budget": broken.retries},
+        note=note,
+    )
+    dead: list[Turns] = []
+    for health in (RULES, WITHOUT_BREAKER):
+        faults = Faults(seed=3)
+        down(faults, "one")
+        dead.append(play(faults, turns=STORM_TURNS, is_async=True, health=health))
+    sound, broken = dead
+    note = f"calls of the model that everybody would choose, and that answers nobody, a turn; answered: {sound.answered:.2%}"
+    figure(
+        "vain_calls_of_a_dead_model",
+        sound.share_of("one"),
+        unit="calls / turn",
+        n=len(sound.calls),
+        target="<= 0.2",
+        peer={"without_a_breaker": broken.share_of("one")},
+        note=note,
+    )
+
+
 def main() -> None:
     """Print every figure."""
     kills = KILLS_QUICK if "--quick" in sys.argv[1:] else KILLS
     logging.getLogger("session_router").setLevel(logging.CRITICAL)
+    turns, broken_turns = (TURNS_QUICK, TURNS_QUICK) if "--quick" in sys.argv[1:] else (TURNS, TURNS_BROKEN)
+    if "--providers" in sys.argv[1:]:
+        print_providers(turns=turns, broken_turns=broken_turns)
+        return
     if shutil.which("redis-server") is None:
         missing(NAMES, "redis-server is missing: `apt-get install --no-install-recommends redis-server`")
     with tempfile.TemporaryDirectory() as name:
@@ -160,6 +247,7 @@ def main() -> None:
             server.command("FLUSHALL")
             print_fault("frozen", server, server.freeze, server.thaw)
             print_fault("dead", server, server.kill, server.start)
+    print_providers(turns=turns, broken_turns=broken_turns)
 
 
 if __name__ == "__main__":

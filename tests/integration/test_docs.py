@@ -120,6 +120,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         excluded="why",
         uncleared=True,
         unportable=True,
+        unhealthy=True,
         cached=1,
         cost=dollar,
         p_success=1.0,
@@ -137,6 +138,8 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         narrowed="withhold",
         blocked_by=("b",),
         degraded=("d",),
+        waited=1.0,
+        healthy_in=1.0,
         forecast=forecast,
         standing=standing,
         alarm=Alarm(window="first half", jump=0.6, limit=0.3),
@@ -145,7 +148,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         cache=CacheMiss(reason=MissReason.NOTHING),
     ).to_plain()
     own = {*first_column(DECISIONS, "Evidence")}
-    assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable"}
+    assert own == {*evidence, *full.to_plain()} - {"model", "uncleared", "unportable", "unhealthy"}
     section = section_of(DECISIONS, "Evidence")
     assert all(f"`{key}`" in section for key in (*full.to_plain(), *forecast.to_plain(), *standing.to_plain(), *certificate.to_plain()))
 

@@ -117,7 +117,8 @@ class Columns:
 
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of those that are not gone."""
-        return self._numbers[: self.count][self._there[: self.count]]
+        there: NDArray[np.int64] = self._numbers[: self.count][self._there[: self.count]]
+        return there
 
     def bury(self, numbers: Iterable[int]) -> None:
         """Take notice that entries are gone; those that are not there do not matter."""

@@ -59,6 +59,8 @@ def _tell_call(console: Console, row: Row) -> None:
     evidence = row["evidence"]
     for line in [*candidate_lines(row), *assumption_lines(row)]:
         console.print(f"      {line}")
+    if waited := number_of(evidence.get("waited")):
+        console.print(f"      [dim]waited:[/] {waited:,.1f} s, for a model to be healthy or before one was asked again")
     if found := evidence.get("cache"):
         console.print(f"      {_cache_line(found)}")
     for line in _attack_lines(evidence):

@@ -44,6 +44,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.FALLBACK: "the session's model has just failed this call",
     Reason.NOT_CLEARED: "no model is cleared for this payload",
     Reason.NOT_CAPABLE: "no cleared model can serve this call",
+    Reason.NOT_HEALTHY: "no model that could answer is healthy, and the call has waited as long as it may",
     Reason.NOT_RECORDED: "the audit log could not be written, and this must not go out without a record",
     Reason.UNPORTABLE: "the history is bound to a provider and cannot move",
 }

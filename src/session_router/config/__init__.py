@@ -17,6 +17,7 @@ from session_router.config.building import (
     KEY_VARIABLE,
     build_audit,
     build_clearances,
+    build_health,
     build_key,
     build_models,
     build_policy,
@@ -140,6 +141,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         observers=observers,
         clock=clock,
         key=key,
+        health=build_health(settings),
     )
 
 

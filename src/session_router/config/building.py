@@ -10,8 +10,10 @@ from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.prices import build_prices
 from session_router.config.problems import did_you_mean, raised
+from session_router.core.breaker import BreakerSettings
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Clearance, Tag
+from session_router.core.health import HealthRules
 from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.upgrades import UpgradeWatch
@@ -105,6 +107,28 @@ def _rules(path: str, layers: Layers) -> Rules:
     except ConfigurationError as error:
         rule = error.rule
     raise _problem(layers, at, path, rule)
+
+
+def build_health(settings: Settings) -> HealthRules | None:
+    """Say when a model counts as unhealthy; `None` where the configuration wants no notice of health."""
+    section = settings.health
+    if not section.enabled:
+        return None
+    breaker = BreakerSettings(
+        failures=section.failures,
+        within_seconds=section.within_seconds,
+        first_pause_seconds=section.first_pause_seconds,
+        longest_pause_seconds=section.longest_pause_seconds,
+    )
+    return HealthRules(
+        breaker=breaker,
+        probe_seconds=section.probe_seconds,
+        retry_share=section.retry_share,
+        retry_burst=section.retry_burst,
+        backoff_seconds=section.backoff_seconds,
+        wait_seconds=section.wait_seconds,
+        refresh_seconds=section.refresh_seconds,
+    )
 
 
 def build_clearances(settings: Settings) -> dict[str, Clearance | None]:

@@ -13,8 +13,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, S
 from pydantic_core import PydanticCustomError
 
 from session_router.cache.settings import CacheSettings
+from session_router.core.breaker import LONGEST_SECONDS, MOST_FAILURES
 from session_router.core.cache_terms import CacheRules, Sharing
 from session_router.core.governance import Clearance, Integrity, Level, Tag
+from session_router.core.health import LONGEST_WAIT_SECONDS, HealthRules
 from session_router.core.model import Capability
 from session_router.core.policy import (
     LEAST_DELTA,
@@ -30,7 +32,7 @@ from session_router.core.upgrades import UpgradeWatch
 from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
-_RULES, _STORED = CacheRules(), CacheSettings()
+_RULES, _STORED, _HEALTH = CacheRules(), CacheSettings(), HealthRules()
 _WATCH = UpgradeWatch(expected=0.1, excessive=0.5)  # for the defaults of what has one
 
 A_NUMBER, A_WHOLE_NUMBER = "give a number", "give a whole number"
@@ -271,6 +273,22 @@ class StoreSection(Section):
     prefix: Name | None = None
 
 
+class HealthSection(Section):
+    """`[health]`: when a model counts as unhealthy, see `HealthRules` and its `BreakerSettings`."""
+
+    enabled: bool = True
+    failures: Annotated[Whole, Field(ge=1, le=MOST_FAILURES, description="failures")] = _HEALTH.breaker.failures
+    within_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.breaker.within_seconds
+    first_pause_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.breaker.first_pause_seconds
+    longest_pause_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.breaker.longest_pause_seconds
+    probe_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.probe_seconds
+    retry_share: Annotated[Number, Field(ge=0, le=1, description="a share in [0, 1]")] = _HEALTH.retry_share
+    retry_burst: Annotated[Number, Field(ge=0, le=MOST_FAILURES, description="retries")] = _HEALTH.retry_burst
+    backoff_seconds: Annotated[Number, Field(ge=0, le=LONGEST_WAIT_SECONDS, description="seconds")] = _HEALTH.backoff_seconds
+    wait_seconds: Annotated[Number, Field(ge=0, le=LONGEST_WAIT_SECONDS, description="seconds")] = _HEALTH.wait_seconds
+    refresh_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.refresh_seconds
+
+
 class ScorerSection(Section):
     """`[scorer]`: where need comes from; a `path` alone means a scorer that was fitted to outcomes, nothing means the router's default."""
 
@@ -350,6 +368,7 @@ class Settings(Section):
     price_file: Name | None = None
     scorer: ScorerSection = ScorerSection()
     store: StoreSection = StoreSection()
+    health: HealthSection = HealthSection()
     cache: CacheSection | None = None
     audit: AuditSection = AuditSection()
     detectors: DetectorsSection = DetectorsSection()

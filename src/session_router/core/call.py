@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
+    from session_router.core.health import Failure
     from session_router.core.model import Capability, ModelName
     from session_router.core.need import Question
     from session_router.core.policy import OnDenied
@@ -53,6 +54,7 @@ class Call:
         purpose: What the call is for.
         only: The one model that the caller insists on.
         failed: Models that have just failed this call.
+        waited: Seconds that this call has waited already, for a model to be healthy again and before retries.
         internal: Whether a middleware, not the agent, makes this call.
         narrowed: How the request was made smaller, because no model may see all of it; `None` where it was not.
         terms: On which terms a stored answer may stand for a new one; `None` when none may.
@@ -74,10 +76,16 @@ class Call:
     purpose: str | None = None
     only: ModelName | None = None
     failed: tuple[ModelName, ...] = ()
+    waited: float = 0.0
     internal: bool = False
     narrowed: OnDenied | None = None
     terms: CacheTerms | None = None
     principal: SessionId | None = None
+
+    def later(self, seconds: float, now: object) -> Call:
+        """Return this call after so many seconds; `now` is what a clock says then, which may stand still."""
+        at = float(now) if isinstance(now, int | float) else 0.0
+        return replace(self, now=max(at, self.now + seconds), waited=self.waited + seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +100,7 @@ class Outcome:
         counts_cached: Whether the provider says how many of the tokens were cached; one that says nothing may cache.
         asks: What the answer waits for.
         error: Name of the exception's type; `None` when there was an answer.
+        failure: What that says of the model's endpoint; `None` when it says nothing.
     """
 
     at: float
@@ -101,6 +110,7 @@ class Outcome:
     counts_cached: bool = False
     asks: tuple[Ask, ...] = ()
     error: str | None = None
+    failure: Failure | None = None
 
 
 def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:

@@ -79,7 +79,11 @@ def refuse(
     eligible = situation.eligible
     pinned = [eligible[name] for name in eligible if name == situation.call.only] or list(eligible.values())
     if locked_to is not None:
-        reason = Reason.NOT_CAPABLE
+        ill = [one for one in (eligible[locked_to].ill,) if one and locked_to not in situation.call.failed]
+    else:
+        ill = [] if target is not None else situation.illnesses(under_lock=lock is not None)
+    if ill or locked_to is not None:
+        reason = Reason.NOT_HEALTHY if ill else Reason.NOT_CAPABLE
     elif all(one.uncleared for one in pinned):
         reason = Reason.NOT_CLEARED
     else:
@@ -90,9 +94,13 @@ def refuse(
     if reason is Reason.UNPORTABLE and target is not None:
         keep_all = lock is None and situation.policy.on_unportable is not OnUnportable.CONVERT
         bound = kinds_of(eligible[target].foreign if keep_all else eligible[target].stuck)
-    return _decision(
+    decision = _decision(
         situation, Action.REFUSE, None, reason, lock=lock, reckoning=reckoning, blocked=bound, locked_to=locked_to, target=target
     )
+    if reason is not Reason.NOT_HEALTHY:
+        return decision
+    soonest = min(one.until for one in ill) - situation.call.now
+    return replace(decision, evidence=replace(decision.evidence, healthy_in=max(0.0, soonest)))
 
 
 def replay(situation: Situation, hit: CacheHit) -> Decision:
@@ -159,6 +167,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         tag="" if tag is None else tag.describe(),
         narrowed="" if call.narrowed is None else call.narrowed.value,
         blocked_by=blocked,
+        waited=call.waited,
     )
     decision_id = _decision_id(situation, prefix, number, name)
     after = _session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning)
@@ -293,10 +302,10 @@ def _explained(
     one = situation.eligible[name]
     if refused := one.uncleared or one.incapable:
         return situation.priced(name, None, excluded=refused, uncleared=bool(one.uncleared))
-    if bound := situation.unportable(name):
+    if bound := situation.unportable(name) or (_FORBIDDEN if name == target else ""):
         return situation.priced(name, None, excluded=bound, unportable=True)
-    if name == target:
-        return situation.priced(name, None, excluded=_FORBIDDEN, unportable=True)
+    if one.ill:
+        return replace(situation.priced(name, None, excluded=one.ill.why), unhealthy=True)
     return situation.priced(name, None, excluded="" if locked_to is None else f"the session is locked to `{locked_to}`")
 
 

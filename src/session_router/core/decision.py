@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.cached import CacheHit
-from session_router.errors import NoCapableModel, NoClearedModel, NoModelChosen, NotRecorded, Unportable
+from session_router.errors import NoCapableModel, NoClearedModel, NoHealthyModel, NoModelChosen, NotRecorded, Unportable
 
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
@@ -62,6 +62,7 @@ class Reason(StrEnum):
     FALLBACK = "fallback"
     NOT_CLEARED = "not_cleared"
     NOT_CAPABLE = "not_capable"
+    NOT_HEALTHY = "not_healthy"
     UNPORTABLE = "unportable"
     NOT_RECORDED = "not_recorded"
 
@@ -75,6 +76,7 @@ class Candidate:
         excluded: Why it could not be chosen; empty when it could.
         uncleared: Whether `excluded` is a rule of governance.
         unportable: Whether `excluded` is that it cannot take the history.
+        unhealthy: Whether `excluded` is that its endpoint fails, or asks not to be asked.
         cached: Tokens of the request that its provider should still hold.
         cost: Dollars of the call.
         p_success: Need, in [0, 1], as the choice took it: corrected by feedback; `None` when nobody scored.
@@ -88,6 +90,7 @@ class Candidate:
     excluded: str = ""
     uncleared: bool = False
     unportable: bool = False
+    unhealthy: bool = False
     cached: int = 0
     cost: USD | None = None
     p_success: float | None = None
@@ -107,6 +110,7 @@ class Candidate:
             "excluded": self.excluded or None,
             "uncleared": self.uncleared or None,
             "unportable": self.unportable or None,
+            "unhealthy": self.unhealthy or None,
             "cached": self.cached or None,
             "cost": self.cost,
             "p_success": self.p_success,
@@ -142,6 +146,8 @@ class Evidence:
         blocked_by: What the chosen model cannot take of this history and the integration must convert; what
             stood in the way, when refused.
         degraded: What was unavailable: `store`, `scorer`, `audit`.
+        waited: Seconds that the call waited, for a model to be healthy again and before retries.
+        healthy_in: Seconds until a model may be asked that could have answered; `None` unless none was healthy.
     """
 
     candidates: tuple[Candidate, ...] = ()
@@ -160,6 +166,8 @@ class Evidence:
     narrowed: str = ""
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    waited: float = 0.0
+    healthy_in: float | None = None
 
     @property
     def trusted(self) -> bool | None:
@@ -180,6 +188,8 @@ class Evidence:
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,
+            "waited": self.waited,
+            "healthy_in": self.healthy_in,
         }
         trusted = {} if self.trusted is None else {"trusted": self.trusted}
         return {
@@ -270,6 +280,7 @@ class Decision:
             NoModelChosen: There is a stored answer to replay: `hit`.
             NoClearedModel: Governance forbids every candidate.
             NoCapableModel: No cleared candidate can serve the call.
+            NoHealthyModel: Those that could do not answer, or ask not to be asked, for longer than a call waits.
             NotRecorded: The audit log could not be written, and the policy demands a record of what bears this label.
             Unportable: The history is bound to a provider and the policy says `raise`.
         """
@@ -285,6 +296,10 @@ class Decision:
         if self.reason is Reason.UNPORTABLE:
             target = next((c.model for c in candidates if c.unportable), "the next model")
             raise Unportable(model=target, bindings=self.evidence.blocked_by)
+        if self.reason is Reason.NOT_HEALTHY:
+            locked = None if self.lock is None else self.previous
+            ill = {str(c.model): c.excluded for c in candidates if c.unhealthy and locked in {None, c.model}}
+            raise NoHealthyModel(tried=ill, locked=locked, retry_after=self.evidence.healthy_in or 0.0, waited=self.evidence.waited)
         raise NoCapableModel(tried={c.model: c.excluded for c in candidates if c.excluded})
 
     def to_plain(self) -> dict[str, Any]:

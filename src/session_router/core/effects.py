@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from session_router.core.cached import CacheHit, CacheQuestion
     from session_router.core.call import Outcome
     from session_router.core.decision import Decision
+    from session_router.core.health import Health, HealthRead
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Question
     from session_router.core.population import Lesson
@@ -86,6 +87,60 @@ class Learn(NamedTuple):
     lesson: Lesson | None
 
 
+class AskHealth(NamedTuple):
+    """Answered with a `HealthView`, or `None` when nothing is held against any model.
+
+    Attributes:
+        now: POSIX seconds.
+    """
+
+    now: float
+
+
+class TryOut(NamedTuple):
+    """Answered with whether this call may try out a model that is not healthy: one call may, among all replicas.
+
+    Attributes:
+        model: Which one.
+        now: POSIX seconds.
+    """
+
+    model: ModelName
+    now: float
+
+
+class Wait(NamedTuple):
+    """Answered with the time, in POSIX seconds, after so many seconds."""
+
+    seconds: float
+
+
+class ReadHealth(NamedTuple):
+    """Answered with a `HealthRead`: what the replicas share.
+
+    Attributes:
+        now: POSIX seconds.
+    """
+
+    now: float
+
+
+class ReplaceHealth(NamedTuple):
+    """Answered with whether it was stored: another replica may have been first.
+
+    Attributes:
+        read: What was read before.
+        model: Whose health it is.
+        health: What it is now.
+        seconds: How long it matters to anybody.
+    """
+
+    read: HealthRead
+    model: ModelName
+    health: Health
+    seconds: float
+
+
 class Failed(NamedTuple):
     """What a driver sends instead of a value."""
 
@@ -103,4 +158,9 @@ Effect: TypeAlias = (
     | AppendRecord
     | AppendOutcome
     | Learn
+    | AskHealth
+    | TryOut
+    | Wait
+    | ReadHealth
+    | ReplaceHealth
 )

@@ -1,12 +1,12 @@
 """Who may answer this call, before anybody asks who should.
 
-Three questions, each of which can exclude a candidate: may it see the payload, can it serve the call, can it
-take the history.
+Four questions, each of which can exclude a candidate: may it see the payload, can it serve the call, can it
+take the history, and is its endpoint healthy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import Tag, join_labels
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from session_router.core.binding import Binding
     from session_router.core.call import Call
+    from session_router.core.health import Ill
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.session import Session
@@ -32,12 +33,14 @@ class Eligibility:
         incapable: What it lacks for this call.
         foreign: What it cannot take of the history as it is.
         stuck: Of `foreign`, what no conversion can carry.
+        ill: Why it may not be asked for a while; `None` when it may.
     """
 
     uncleared: str = ""
     incapable: str = ""
     foreign: frozenset[Binding] = frozenset()
     stuck: frozenset[Binding] = frozenset()
+    ill: Ill | None = None
 
     def unportable(self, policy: Policy) -> str:
         """Say why the history cannot move to this model under `policy`; empty when it can."""
@@ -94,10 +97,16 @@ def _derived(call: Call, policy: Policy, known: Tag | None) -> frozenset[Tag | N
     return frozenset({known, policy.sources.get("human"), call.offered})
 
 
-def examine(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, tag: Tag | None) -> dict[ModelName, Eligibility]:
+def examine(
+    call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, tag: Tag | None, ill: Mapping[ModelName, Ill] | None = None
+) -> dict[ModelName, Eligibility]:
     """Examine every model."""
     bindings = call.transcript.bindings | call.bindings
-    return {name: _examine(name, spec, call, policy, tag, bindings) for name, spec in specs.items()}
+    examined = {name: _examine(name, spec, call, policy, tag, bindings) for name, spec in specs.items()}
+    for name, one in (ill or {}).items():
+        if name in examined:
+            examined[name] = replace(examined[name], ill=one)
+    return examined
 
 
 def _examine(name: ModelName, spec: ModelSpec, call: Call, policy: Policy, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:

@@ -22,6 +22,7 @@ from session_router.core.effects import (
     AbandonAnswer,
     AppendOutcome,
     AppendRecord,
+    AskHealth,
     CommitSession,
     Failed,
     Learn,
@@ -29,6 +30,7 @@ from session_router.core.effects import (
     ScoreNeed,
 )
 from session_router.core.gate import held_back
+from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
@@ -71,16 +73,21 @@ def route(
         The decision, committed and recorded unless `decision.evidence.degraded` says otherwise.
     """
     attempts, looked = 0, None
+    tried_out: set[ModelName] = set()
     while True:
-        attempts += 1
         degraded: set[str] = set()
         session = yield from _load(call, degraded)
-        situation = Situation.of(call, specs, policy, session)
+        health = yield AskHealth(call.now)
+        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
         lock = _lock_of(situation)
         if lock is None and looked is None:
             # Once only: whoever missed is the one for whom others wait.
             looked = yield from look_up(situation)
         decision, lesson = yield from _decide(situation, lock, looked, population, degraded)
+        if (again := (yield from to_decide_again(call, decision, health, tried_out))) is not None:
+            call = again
+            continue
+        attempts += 1
         committed = yield from _commit(situation, decision, degraded)
         if committed:
             break
@@ -320,7 +327,7 @@ def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] |
 def _under_lock(situation: Situation, lock: Lock) -> Decision:
     holder = situation.holder(lock)
     if holder is not None and not situation.eligible[holder].uncleared:
-        if holder in situation.call.failed:
+        if holder in situation.call.failed or situation.eligible[holder].ill:
             return refuse(situation._replace(current=holder), lock=lock, locked_to=holder)
         if situation.call.bindings & situation.eligible[holder].stuck:
             # What the request refers to is another account's, and the loop is not: nobody can take both.
@@ -329,7 +336,7 @@ def _under_lock(situation: Situation, lock: Lock) -> Decision:
     # The holder may not see the payload, or is no route of ours: only a cleared model that can take a converted
     # history may go on.
     eligible = situation.eligible
-    names = [name for name, one in eligible.items() if not one.uncleared and not one.incapable and not one.stuck]
+    names = [name for name, one in eligible.items() if not (one.uncleared or one.incapable or one.stuck or one.ill)]
     if not names:
         return refuse(situation._replace(current=holder), lock=lock)
     reason = Reason.ASKER_NOT_ROUTABLE if holder is None else Reason.LOST_CLEARANCE

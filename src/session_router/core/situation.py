@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.eligibility import Eligibility
     from session_router.core.governance import Tag
+    from session_router.core.health import Ill
     from session_router.core.intake import Intake
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.need import Need
@@ -53,15 +54,22 @@ class Situation(NamedTuple):
     again: bool = False
 
     @classmethod
-    def of(cls, call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None) -> Situation:
-        """Look at `call`."""
+    def of(
+        cls,
+        call: Call,
+        specs: Mapping[ModelName, ModelSpec],
+        policy: Policy,
+        session: Session | None,
+        ill: Mapping[ModelName, Ill] | None = None,
+    ) -> Situation:
+        """Look at `call`; the models in `ill` may not be asked for a while."""
         rewound = None if session is None else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
         intakes = intakes_of(call, specs, session)
-        return cls(call, specs, policy, session, current, tag, examine(call, specs, policy, tag), intakes, again)
+        return cls(call, specs, policy, session, current, tag, examine(call, specs, policy, tag, ill), intakes, again)
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
@@ -70,7 +78,15 @@ class Situation(NamedTuple):
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
         one = self.eligible[name]
-        return one.uncleared or one.incapable or self.unportable(name)
+        return one.uncleared or one.incapable or self.unportable(name) or (one.ill.why if one.ill else "")
+
+    def illnesses(self, *, under_lock: bool) -> list[Ill]:
+        """Return those of the models that nothing else excludes; what a lock forces to move is converted, whatever the policy says."""
+        return [
+            one.ill
+            for name, one in self.eligible.items()
+            if one.ill and not (one.uncleared or one.incapable or (one.stuck if under_lock else self.unportable(name)))
+        ]
 
     def unportable(self, name: ModelName) -> str:
         """Say why the history cannot move to `name`; the model it is on may stay unless it never had the state."""

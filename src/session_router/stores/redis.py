@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from session_router.core.checking import check_kind, check_number
 from session_router.errors import MissingExtra, StoreCorrupt
+from session_router.stores.redis_health import RedisHealth
 from session_router.stores.redis_rows import RedisRows, key_of, new_fence
 from session_router.stores.redis_servers import RedisServers
 from session_router.stores.seen_rows import SeenRows
@@ -48,6 +49,7 @@ class RedisSessionStore:
         key: The key of the rows. Identities derived from the same key find their sessions again, on any replica.
         budget_seconds: What a load or a commit may take.
         prefix: What the keys in Redis begin with.
+        health: What the replicas tell one another of the models' health.
 
     Raises:
         MissingExtra: redis-py is not installed.
@@ -81,6 +83,7 @@ class RedisSessionStore:
         self._milliseconds = round(seconds_to_live * 1000)
         self._breaker = breaker
         self.begin()
+        self.health = RedisHealth(key, prefix=prefix, connected=lambda: (self._calls, self._threads, self._loops))
         _stores.add(self)
 
     def load(self, session: SessionId) -> Session | None:

@@ -142,6 +142,17 @@ class RedisCalls:
             raise StoreUnavailable(msg)
         return reply or b""
 
+    def evaluate(self, key: bytes, script: str, *arguments: bytes | str | int) -> Conversation:
+        """Return what `script` says of `key`; one that is sent twice does no harm.
+
+        Raises:
+            StoreUnavailable: There is no answer.
+        """
+        tail: Command = (1, key, *arguments)
+        digest = hashlib.sha1(script.encode("ascii"), usedforsecurity=False).hexdigest()
+        reply, _ = yield from self._ask(key, ("EVALSHA", digest, *tail), instead=("EVAL", script, *tail))
+        return reply
+
     def _ask(
         self, key: bytes, command: Command, *, instead: Command | None = None
     ) -> Generator[Exchange, list[Any] | Lost, tuple[Any, bool]]:

@@ -139,7 +139,7 @@ class LoopDriver:
         """Close the connections of the running loop."""
         here = self._loops.pop(asyncio.get_running_loop(), None)
         if here is not None:
-            await here.close()
+            here.close()
 
     def close(self) -> None:
         """Refuse what comes; each loop closes its connections when it shuts down."""
@@ -161,25 +161,26 @@ class _OneLoop:
         self._servers = servers
         self._idle: dict[Address, list[Any]] = {}
         self._turns = asyncio.Semaphore(MAXIMUM_CONNECTIONS)
-        self._until_shutdown = self._stay()
+        self._ended = False
+        self._until_shutdown = _stay(weakref.ref(self))
 
     async def open(self) -> None:
         # A loop has no other hook for its end: it closes the asynchronous generators that were begun on it.
         await anext(self._until_shutdown)
 
-    async def close(self) -> None:
-        await self._until_shutdown.aclose()
+    def close(self) -> None:
+        # What else the loop closes as it ends may still call: nobody keeps the connections of these.
+        self._ended = True
+        for address in list(self._idle):
+            self._forget(address)
 
-    async def _stay(self) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            for address in list(self._idle):
-                await self._forget(address)
+    def __del__(self) -> None:
+        # A store that nobody has any more leaves no connection behind, though its loop goes on.
+        self.close()
 
     async def perform(self, exchange: Exchange, deadline: float) -> list[Any] | Lost:
         if exchange.reconnect:
-            await self._forget(exchange.address)
+            self._forget(exchange.address)
         connection: Any = None
         was_idle = False
         try:
@@ -194,22 +195,33 @@ class _OneLoop:
                 replies = [await _areply(connection) for _ in exchange.commands]
         except Exception as error:  # noqa: BLE001 -- as for threads
             if connection is not None:
-                await connection.disconnect(nowait=True)
+                connection.abort()
             timed_out = isinstance(error, RedisTimeoutError | TimeoutError)
             if was_idle and not timed_out:
-                await self._forget(exchange.address)
+                self._forget(exchange.address)
             return Lost(_plain(error), was_idle=was_idle and not timed_out)
         except BaseException:
             if connection is not None:
-                await connection.disconnect(nowait=True)
+                connection.abort()
             raise
-        self._idle.setdefault(exchange.address, []).append(connection)
+        if self._ended:
+            connection.abort()
+        else:
+            self._idle.setdefault(exchange.address, []).append(connection)
         return replies
 
-    async def _forget(self, address: Address) -> None:
-        connections = self._idle.pop(address, [])
-        for connection in connections:
-            await connection.disconnect(nowait=True)
+    def _forget(self, address: Address) -> None:
+        for connection in self._idle.pop(address, []):
+            connection.abort()
+
+
+async def _stay(connections: weakref.ref[_OneLoop]) -> AsyncGenerator[None, None]:
+    """Close `connections` when the loop ends that this was begun on."""
+    try:
+        yield
+    finally:
+        if (here := connections()) is not None:
+            here.close()
 
 
 _CLOSED = "the session store is closed; make a new one."

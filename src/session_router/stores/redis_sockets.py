@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio.connection import Connection as AsyncConnection
@@ -83,7 +85,48 @@ def _with_deadline(kind: Any) -> Any:  # noqa: ANN401 -- redis-py states few typ
     return DeadlineConnection
 
 
+def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
+    class AbruptConnection(kind):  # type: ignore[misc]  # likewise
+        """Closes at once, from wherever, whatever is still to be sent.
+
+        redis-py says goodbye: what was not sent, and TLS, wait for the other end then, and an event loop that ends meanwhile leaves
+        the connection open.
+        """
+
+        def abort(self) -> None:
+            writer: Any = self._writer  # type: ignore[has-type]  # likewise
+            if writer is None:
+                return
+            self._reader = self._writer = None
+            self._parser.on_disconnect()
+            # A loop that is closed can close nothing.
+            with suppress(RuntimeError):
+                writer.transport.abort()
+
+        async def disconnect(self, *_: object, **__: object) -> None:
+            self.abort()
+
+        def _close(self) -> None:
+            self.abort()
+
+    return AbruptConnection
+
+
 DeadlineConnection, DeadlineSSLConnection = _with_deadline(Connection), _with_deadline(SSLConnection)
+AbruptConnection = _without_goodbye(AsyncConnection)
+
+
+class AbruptSSLConnection(_without_goodbye(AsyncSSLConnection)):  # type: ignore[misc]  # likewise
+    """Connects first and encrypts then: whoever gives up in between has something to close.
+
+    asyncio's own way, all at once, leaves a connection open that is given up before its handshake has begun.
+    """
+
+    async def _connect(self) -> None:
+        arguments: dict[str, Any] = self._connection_arguments()
+        context: Any = arguments.pop("ssl")
+        self._reader, self._writer = await asyncio.open_connection(**arguments)
+        await self._writer.start_tls(context, server_hostname=self.host)
 
 
 def connection_to(address: Address, servers: RedisServers) -> Any:  # noqa: ANN401 -- redis-py states no types here
@@ -93,8 +136,8 @@ def connection_to(address: Address, servers: RedisServers) -> Any:  # noqa: ANN4
 
 
 def async_connection_to(address: Address, servers: RedisServers) -> Any:  # noqa: ANN401 -- as above
-    """Return the same for an event loop. It has no deadline of its own: whoever awaits it has."""
-    kind: Any = AsyncSSLConnection if servers.tls else AsyncConnection
+    """Return the same for an event loop. It has no deadline of its own: whoever awaits it has; `abort` closes it."""
+    kind: Any = AbruptSSLConnection if servers.tls else AbruptConnection
     return kind(**_arguments(address, servers), socket_timeout=None, socket_connect_timeout=None)
 
 

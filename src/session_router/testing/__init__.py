@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.testing.embedder_suite import EmbedderSuite
     from session_router.testing.response_cache_suite import ResponseCacheSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
+    from session_router.testing.shared_health_suite import SharedHealthSuite
 
 _HOME = {
     "AuditLogSuite": "audit_log_suite",
@@ -21,6 +22,7 @@ _HOME = {
     "ErasableAuditLogSuite": "audit_log_suite",
     "ResponseCacheSuite": "response_cache_suite",
     "SessionStoreSuite": "session_store_suite",
+    "SharedHealthSuite": "shared_health_suite",
     "SharedSessionStoreSuite": "session_store_suite",
 }
 
@@ -31,6 +33,7 @@ __all__ = [
     "ErasableAuditLogSuite",
     "ResponseCacheSuite",
     "SessionStoreSuite",
+    "SharedHealthSuite",
     "SharedSessionStoreSuite",
 ]
 

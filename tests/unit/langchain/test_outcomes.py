@@ -10,11 +10,15 @@ from langchain_core.messages import AIMessage
 from langgraph.errors import GraphInterrupt, ParentCommand
 from langgraph.types import Command
 
+from session_router.core.call import Call
+from session_router.core.decision import Decision
+from session_router.core.health import HealthRules
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices, Usage
 from session_router.errors import NoCapableModel
 from session_router.router import Router
-from session_router_langchain.outcomes import after_failure, answerer_of, is_control_flow, outcome_of, stamped, usage_of
+from session_router_langchain.outcomes import answerer_of, failure_of, is_control_flow, outcome_of, stamped, usage_of
+from session_router_langchain.trying_again import Failures
 from values import ai, call_of, human, tool
 
 PRICES = Prices(input=1.0, output=1.0)
@@ -102,10 +106,15 @@ def test_control_flow_is_no_failure_of_a_model(error: BaseException, control: bo
     assert is_control_flow(error) is control
 
 
+def after(call: Call, decision: Decision, error: BaseException, *, delivered: bool = False) -> Call | None:
+    outcome = failure_of(error, at=decision.at + 9)
+    return Failures(HealthRules()).after(call, decision, outcome, None, error, delivered=delivered)
+
+
 class TestAfterFailure:
     def test_at_a_boundary_the_next_candidate_is_routed(self) -> None:
         call, decision = routed()
-        following = after_failure(call, decision, None, TimeoutError(), at=decision.at + 9, delivered=False)
+        following = after(call, decision, TimeoutError())
         assert following is not None
         assert following.failed == (decision.model,)
         assert Router(SPECS).route(following).model != decision.model
@@ -113,17 +122,23 @@ class TestAfterFailure:
     @pytest.mark.parametrize("error", [GraphInterrupt(()), asyncio.CancelledError(), NoCapableModel(tried={})])
     def test_control_flow_goes_up(self, error: BaseException) -> None:
         call, decision = routed()
-        assert after_failure(call, decision, None, error, at=decision.at + 9, delivered=False) is None
+        assert after(call, decision, error) is None
 
     def test_nothing_follows_what_the_user_has_seen(self) -> None:
         call, decision = routed()
-        assert after_failure(call, decision, None, TimeoutError(), at=decision.at + 9, delivered=True) is None
+        assert after(call, decision, TimeoutError(), delivered=True) is None
 
-    def test_nothing_moves_under_a_lock(self) -> None:
+    def test_nothing_moves_under_a_lock_and_what_passes_is_asked_again(self) -> None:
         call, decision = routed(human(), ai("a", by=FAST), tool("a"))
         assert decision.lock is not None
-        assert after_failure(call, decision, None, TimeoutError(), at=decision.at + 9, delivered=False) is None
+        again = after(call, decision, TimeoutError())
+        assert again is not None
+        assert (again.failed, Router(SPECS).route(again).model) == ((), FAST)
+        assert after(call, decision, ValueError()) is None
 
-    def test_a_model_that_the_caller_insists_on_has_no_substitute(self) -> None:
+    def test_a_model_that_the_caller_insists_on_has_no_substitute_and_is_asked_again(self) -> None:
         call, decision = routed(only=FAST)
-        assert after_failure(call, decision, None, TimeoutError(), at=decision.at + 9, delivered=False) is None
+        again = after(call, decision, TimeoutError())
+        assert again is not None
+        assert again.failed == ()
+        assert after(call, decision, ValueError()) is None
