@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.cache.background import Background
     from session_router.cache.entry import EntryCodec, SealedEntry
     from session_router.cache.rows import EntryRows, Standing
+    from session_router.core.cached import CacheQuestion
 
 FLAT_AT_ONCE: Final = 2_000
 """Rows that a look-up may read into a flat index before it searches: some milliseconds."""
@@ -49,6 +50,7 @@ class VectorIndexes:
         on_tampered: Told about rows that fail their checks.
         graph_above: Vectors of a partition above which it gets a graph.
         maximum_vectors: Kept in memory, over all partitions; those not asked for the longest time go first.
+        at_once: Rows that a look-up may read into a flat index before it searches.
     """
 
     def __init__(
@@ -61,20 +63,24 @@ class VectorIndexes:
         on_tampered: Callable[[SealedEntry], object],
         graph_above: int = GRAPH_ABOVE,
         maximum_vectors: int = 2_000_000,
+        at_once: int = FLAT_AT_ONCE,
     ) -> None:
         self._rows, self._codec, self._background = rows, codec, background
         self._dimension, self._graph_above, self._maximum = dimension, graph_above, maximum_vectors
-        self._on_tampered = on_tampered
+        self._on_tampered, self._at_once = on_tampered, at_once
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._building: set[str] = set()
         self._guard = Lock()
 
-    def search(self, partition: str, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]] | None:
+    def search(
+        self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion | None = None
+    ) -> list[tuple[int, float]] | None:
         """Return numbers and cosines of the nearest entries of a partition; `None` while its index is being built.
 
         Raises:
             StoreError: The rows gave no answer.
         """
+        del question  # for indexes that hold what is over as well, and can tell
         standing = self._rows.standing(partition)
         if not standing.newest:
             return []
@@ -147,8 +153,8 @@ class VectorIndexes:
         return held
 
     def _first(self, partition: str, standing: Standing) -> _Held | None:
-        rows = self._rows.after(partition, 0, FLAT_AT_ONCE + 1)
-        if len(rows) > FLAT_AT_ONCE:
+        rows = self._rows.after(partition, 0, self._at_once + 1)
+        if len(rows) > self._at_once:
             self._build_later(partition)
             return None
         held = _Held(index=VectorIndex(self._dimension, graph=False), read=0, erasures=standing.erasures)
@@ -168,7 +174,7 @@ class VectorIndexes:
         return held
 
     def _catch_up(self, partition: str, held: _Held) -> None:
-        at_once = GRAPH_AT_ONCE if held.index.graph else FLAT_AT_ONCE
+        at_once = GRAPH_AT_ONCE if held.index.graph else self._at_once
         rows = self._rows.after(partition, held.read, at_once + 1)
         self._read(held, rows[:at_once])
         if len(rows) > at_once:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from session_router.cache.auditing import Audits
     from session_router.cache.checked import Checks
     from session_router.cache.indexes import VectorIndexes
+    from session_router.cache.redis_indexes import RedisIndexes
     from session_router.cache.judge import AnswerJudge
     from session_router.cache.rows import EntryRows
     from session_router.cache.settings import CacheSettings
@@ -64,7 +65,7 @@ class SimilarTier:
         rows: EntryRows,
         checks: Checks,
         *,
-        indexes: VectorIndexes,
+        indexes: VectorIndexes | RedisIndexes,
         verifier: PairVerifier,
         judge: AnswerJudge,
         strata: Strata,
@@ -82,16 +83,16 @@ class SimilarTier:
         Raises:
             Exception: Whatever a guard, the verifier or the rows raise: it is a miss.
         """
-        near = self._indexes.search(asked.partition, vector, self._settings.neighbours)
+        near = self._indexes.search(asked.partition, vector, self._settings.neighbours, question=asked.question)
         if near is None:
             return CacheMiss(reason=MissReason.LATE, detail="the index is being built")
         cosines = {number: cosine for number, cosine in near if cosine >= self._settings.least_cosine}
-        best = self._best(asked, cosines) if cosines else MissReason.NOTHING
+        best = self._best(asked, vector, cosines) if cosines else MissReason.NOTHING
         if isinstance(best, MissReason):
             return CacheMiss(reason=best)
         return self._decided(asked, best)
 
-    def _best(self, asked: Asked, cosines: dict[int, float]) -> WouldBeHit | MissReason:
+    def _best(self, asked: Asked, vector: NDArray[np.float32], cosines: dict[int, float]) -> WouldBeHit | MissReason:
         """Return the neighbour that the verifier likes best, among those that nothing speaks against."""
         rows = {row.number: row for row in self._rows.by_numbers(asked.partition, list(cosines))}
         for gone in cosines.keys() - rows.keys():
@@ -99,12 +100,13 @@ class SimilarTier:
         reason, best = MissReason.NOTHING, None
         started = time.monotonic()
         near: list[tuple[Entry, float]] = []
-        for number, cosine in cosines.items():
+        for number in cosines:
             entry = self._checks.checked(rows[number], asked) if number in rows else MissReason.NOTHING
             if isinstance(entry, MissReason):
                 reason = max(reason, entry, key=_closeness)
-            else:
-                near.append((entry, cosine))
+            elif len(entry.vector) == vector.nbytes:
+                # What an index says is about right, or was written by somebody: the vector under the seal counts.
+                near.append((entry, float(np.frombuffer(entry.vector, dtype="<f4") @ vector)))
         # What the reader may not see has no say either.
         for (entry, cosine), (agreeing, differing) in zip(near, agreement([entry.answer for entry, _ in near]), strict=True):
             judged = self._judged(asked, entry, cosine, agreeing=agreeing, differing=differing)

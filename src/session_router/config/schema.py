@@ -19,7 +19,8 @@ from session_router.core.model import Capability
 from session_router.core.policy import LEAST_DELTA, MOST_EXPLORATION, OnDenied, OnUnportable, Policy
 from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
-from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
+from session_router.stores.redis import LONGEST_TTL_SECONDS
+from session_router.stores.redis_link import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
 _RULES, _STORED = CacheRules(), CacheSettings()

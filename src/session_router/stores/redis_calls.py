@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,7 +33,7 @@ from session_router.stores.redis_servers import Address
 from session_router.stores.redis_topology import ClusterMap, topology_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.stores.breaker import BreakerSettings
     from session_router.stores.redis_servers import RedisServers
@@ -40,7 +41,15 @@ if TYPE_CHECKING:
 MAXIMUM_HOPS = 6
 """Redirections and reconnections of one call before the store counts as unavailable; its budget ends most calls sooner."""
 
-COMMIT_DIGEST = hashlib.sha1(COMMIT.encode("ascii"), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def digest_of(script: str) -> str:
+    """Return what a server that has run `script` knows it by."""
+    return hashlib.sha1(script.encode("ascii"), usedforsecurity=False).hexdigest()
+
+
+COMMIT_DIGEST = digest_of(COMMIT)
 
 Command: TypeAlias = tuple[bytes | str | int, ...]
 
@@ -141,6 +150,27 @@ class RedisCalls:
             msg = "the connection broke inside a commit, and the session has changed since: it is not known whether it was stored."
             raise StoreUnavailable(msg)
         return reply or b""
+
+    def run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | int]) -> Conversation:
+        """Return what `script` does where the first key lives. It may be run twice: where an idle connection turns out to be broken.
+
+        Raises:
+            StoreUnavailable: There is no answer.
+            StoreCorrupt: What lies under a key is of another type.
+        """
+        tail: Command = (len(keys), *keys, *arguments)
+        reply, _ = yield from self._ask(keys[0], ("EVALSHA", digest_of(script), *tail), instead=("EVAL", script, *tail))
+        return reply
+
+    def ask(self, key: bytes, command: Command) -> Conversation:
+        """Return what the server where `key` lives answers to `command`.
+
+        Raises:
+            StoreUnavailable: There is no answer.
+            StoreCorrupt: What lies under the key is of another type.
+        """
+        reply, _ = yield from self._ask(key, command)
+        return reply
 
     def _ask(
         self, key: bytes, command: Command, *, instead: Command | None = None

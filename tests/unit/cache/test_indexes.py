@@ -201,7 +201,7 @@ def test_new_rows_are_read_and_those_that_went_are_not_found() -> None:
     for number in range(10, 30):
         rows.put(codec.encode(an_entry(number, many[number].tobytes())), asked_at=NOW)
     assert kept.nearest(many[29]) == 30
-    rows.discard([30, 1])
+    rows.discard(PARTITION, [30, 1])
     kept.indexes.tidy()
     assert kept.nearest(many[29]) != 30
     assert len(kept.indexes) == 28
