@@ -13,7 +13,7 @@ from session_router.stores.redis_servers import RedisServers
 from session_router.testing import ResponseCacheSuite
 from support.counting_embedder import CountingEmbedder
 from support.redis_rows import alter, fresh_rows
-from support.redis_servers import cluster, standalone
+from support.redis_servers import cluster, standalone, vector_set_server
 from support.unsound_caches import KEY, forgetful
 
 if TYPE_CHECKING:
@@ -37,6 +37,18 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with cluster(tmp_path_factory.mktemp("redis")) as servers:
+        yield Place(RedisServers.cluster(servers.addresses), servers.masters)
+
+
+@pytest.fixture(scope="module")
+def one_with_vector_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with standalone(tmp_path_factory.mktemp("redis"), program=vector_set_server()) as server:
+        yield Place(RedisServers.from_url(server.url), [server])
+
+
+@pytest.fixture(scope="module")
+def three_with_vector_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with cluster(tmp_path_factory.mktemp("redis"), program=vector_set_server()) as servers:
         yield Place(RedisServers.cluster(servers.addresses), servers.masters)
 
 
@@ -72,3 +84,64 @@ class TestCluster(InRedis):
     @pytest.fixture
     def place(self, three: Place) -> Place:
         return three
+
+
+@pytest.mark.vector_sets
+@pytest.mark.xdist_group("redis-vector-sets")
+class TestVectorSets(InRedis):
+    @pytest.fixture
+    def place(self, one_with_vector_sets: Place) -> Place:
+        return one_with_vector_sets
+
+
+@pytest.mark.vector_sets
+@pytest.mark.xdist_group("redis-vector-sets-cluster")
+class TestVectorSetsOnACluster(InRedis):
+    @pytest.fixture
+    def place(self, three_with_vector_sets: Place) -> Place:
+        return three_with_vector_sets
+
+
+@pytest.mark.xdist_group("redis-standalone")
+@pytest.mark.parametrize("field", ["tenant", "scope", "before"])
+def test_a_partition_that_leaves_one_field_out_is_refused(one: Place, field: str) -> None:
+    class Forgets(InRedis):
+        def with_another_embedder(self, cache: SemanticCache) -> SemanticCache:
+            return forgetful(super().with_another_embedder(cache), field)
+
+    told = []
+    laws = [name for name in dir(InRedis) if name.startswith(("test_nothing_crosses", "test_untrusted", "test_another"))]
+    assert len(laws) == 5
+    for law in laws:
+        with fresh_rows(one.servers) as rows:
+            try:
+                getattr(Forgets(), law)(forgetful(SemanticCache(rows, key=KEY, embedder=CountingEmbedder()), field))
+            except AssertionError:
+                told.append(law)
+    assert told
+
+
+class ForgetsTombstones(RedisEntryRows):
+    """Removes what is there, and lets writers in flight bring it back."""
+
+    def erase(self, subject: str, *, at: float) -> int:
+        return super().erase(subject, at=at - 1e9)
+
+
+
+class BelievesRows(SemanticCache):
+    def __init__(self, rows: RedisEntryRows) -> None:
+        super().__init__(rows, key=KEY)
+        self._codec.is_sealed = lambda row: True  # type: ignore[method-assign] # noqa: ARG005
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_each_law_refuses_who_breaks_it(one: Place) -> None:
+    suite = InRedis()
+    suite.place = one
+    with fresh_rows(one.servers) as rows:
+        with pytest.raises(AssertionError):
+            suite.test_altered_entries_are_evicted_and_counted(BelievesRows(rows))
+        rows.__class__ = ForgetsTombstones
+        with pytest.raises(AssertionError, match="None is not None"):
+            suite.test_erasure_stops_writers_in_flight(SemanticCache(rows, key=KEY))

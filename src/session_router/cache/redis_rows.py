@@ -12,7 +12,7 @@ from session_router.cache import redis_scripts as scripts
 from session_router.cache.redis_values import SEAL_BYTES, row_of, rows_of, subject_name, value_of
 from session_router.cache.rows import ALIKE, Note, Standing
 from session_router.core.checking import check_kind
-from session_router.errors import ConfigurationError, StoreUnavailable
+from session_router.errors import ConfigurationError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -248,6 +248,13 @@ class RedisEntryRows:
             self._vector_sets = bool(found and found[0])
             logger.info("similar questions are looked for %s", searched_by(vector_sets=self._vector_sets))
         return self._vector_sets
+
+    def say_who_searches(self) -> None:
+        """Find out who looks for what is similar, and say so in the log. Servers that give no answer now are asked again later."""
+        try:
+            self.has_vector_sets()
+        except StoreError as error:
+            logger.warning("no answers are stored or found for now: %s", error)
 
     def near(self, partition: str, vector: bytes, count: int, *, now: float, epochs: str) -> list[tuple[int, float]]:
         """Return numbers and about the cosines of the nearest entries of a partition that are not over, from a vector set.

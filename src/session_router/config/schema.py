@@ -227,7 +227,7 @@ class ModelSection(Section):
 
 
 class SentinelSection(Section):
-    """`[store.sentinel]`, see `RedisServers.sentinel`."""
+    """`[store.sentinel]` and `[cache.sentinel]`, see `RedisServers.sentinel`."""
 
     nodes: Names = Field(description="servers, each as 'host:port'")
     master: Name = Field(description="what the Sentinels call the master")
@@ -236,17 +236,14 @@ class SentinelSection(Section):
 
 
 class ClusterSection(Section):
-    """`[store.cluster]`, see `RedisServers.cluster`."""
+    """`[store.cluster]` and `[cache.cluster]`, see `RedisServers.cluster`."""
 
     nodes: Names = Field(description="servers, each as 'host:port'")
 
 
-class StoreSection(Section):
-    """`[store]`: where sessions live; a `path` alone means SQLite, servers mean Redis, nothing means this process's memory."""
+class RedisSection(Section):
+    """Where Redis is, and how long it is waited for."""
 
-    kind: Literal["memory", "sqlite", "redis"] | None = None
-    path: Name | None = None
-    maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
     url: SecretStr | None = None
     sentinel: SentinelSection | None = None
     cluster: ClusterSection | None = None
@@ -254,9 +251,17 @@ class StoreSection(Section):
     password: SecretStr | None = None
     database: Annotated[Whole, Field(ge=0, description="the number of a database")] | None = None
     tls: bool | None = None
-    seconds_to_live: Annotated[Number, Field(ge=1, le=LONGEST_TTL_SECONDS, description="seconds")] | None = None
     budget_seconds: Annotated[Number, Field(ge=LEAST_BUDGET_SECONDS, le=LARGEST_BUDGET_SECONDS, description="seconds")] | None = None
     prefix: Name | None = None
+
+
+class StoreSection(RedisSection):
+    """`[store]`: where sessions live; a `path` alone means SQLite, servers mean Redis, nothing means this process's memory."""
+
+    kind: Literal["memory", "sqlite", "redis"] | None = None
+    path: Name | None = None
+    maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
+    seconds_to_live: Annotated[Number, Field(ge=1, le=LONGEST_TTL_SECONDS, description="seconds")] | None = None
 
 
 class ScorerSection(Section):
@@ -270,9 +275,13 @@ class ScorerSection(Section):
     guard: bool = True
 
 
-class CacheSection(Section):
-    """`[cache]`: stored answers, see `CacheRules` and `CacheSettings`; without this table there is no cache."""
+class CacheSection(RedisSection):
+    """`[cache]`: stored answers, see `CacheRules` and `CacheSettings`; without this table there is no cache.
 
+    A `path` alone means SQLite, servers mean Redis, and nothing this process's memory.
+    """
+
+    kind: Literal["memory", "sqlite", "redis"] | None = None
     path: Name | None = None
     embedder: Literal["static", "hash", "none"] = "static"
     sharing: Sharing = Sharing(_RULES.sharing)

@@ -257,7 +257,7 @@ def test_a_growing_partition_becomes_a_graph_and_a_worn_graph_a_new_one() -> Non
     assert kept.background.drain(60)
     (graph,) = kept.indexes._held.values()
     assert graph.index.graph
-    rows.discard(range(1, 91))
+    rows.discard(PARTITION, range(1, 91))
     for number in range(1, 91):
         kept.indexes.discard(PARTITION, number)
     assert graph.index.worn
