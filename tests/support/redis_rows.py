@@ -22,9 +22,9 @@ PATIENT_SECONDS = 10.0
 
 
 @contextmanager
-def fresh_rows(servers: RedisServers, *, budget_seconds: float = PATIENT_SECONDS) -> Iterator[RedisEntryRows]:
+def fresh_rows(servers: RedisServers, *, kind: type[RedisEntryRows] = RedisEntryRows, **settings: Any) -> Iterator[RedisEntryRows]:
     """Rows that begin empty, on servers that others use as well."""
-    rows = RedisEntryRows(RedisLink(servers, budget_seconds=budget_seconds), prefix=f"test-{uuid.uuid4().hex}")
+    rows = kind(RedisLink(servers, **{"budget_seconds": PATIENT_SECONDS, **settings}), prefix=f"test-{uuid.uuid4().hex}")
     try:
         yield rows
     finally:

@@ -9,8 +9,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from session_router.cache import redis_scripts as scripts
-from session_router.cache.redis_values import SEAL_BYTES, row_of, rows_of, subject_name, value_of
-from session_router.cache.rows import ALIKE, Note, Standing
+from session_router.cache.redis_values import note_of, row_of, rows_of, subject_name, value_of, value_of_note
+from session_router.cache.rows import ALIKE, Standing
 from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError, StoreError, StoreUnavailable
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from session_router.cache.entry import SealedEntry
+    from session_router.cache.rows import Note
 
 LAYOUT: Final = 1
 """Of keys and values; a part of every key, so that releases with different ones leave each other's alone."""
@@ -221,16 +222,16 @@ class RedisEntryRows:
     def note(self, name: str) -> Note | None:
         """Return a note."""
         found = self._link.ask(self._notes, "HGET", self._notes, name)
-        return None if found is None else _note(found)
+        return None if found is None else note_of(found)
 
     def notes(self) -> dict[str, Note]:
         """Return all notes."""
         flat = self._link.ask(self._notes, "HGETALL", self._notes)
-        return {name.decode("utf-8", "replace"): _note(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+        return {name.decode("utf-8", "replace"): note_of(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
     def write_note(self, name: str, note: Note, *, seal: bytes | None) -> bool:
         """Write a note if nobody else has."""
-        return bool(self._link.run(scripts.WRITE_NOTE, [self._notes], (name, seal or b"", note.seal + note.payload)))
+        return bool(self._link.run(scripts.WRITE_NOTE, [self._notes], (name, seal or b"", value_of_note(note))))
 
     def close(self) -> None:
         """Close the link, if it is nobody else's; later calls raise `StoreUnavailable`."""
@@ -307,10 +308,6 @@ def _attributes(row: SealedEntry) -> str:
     """Return what a vector set may filter by."""
     plain: Any = json.loads(row.payload)
     return json.dumps({"end": row.expires_at or 0, "epochs": epochs_of(plain["policy_epoch"], plain["knowledge_epoch"])})
-
-
-def _note(value: bytes) -> Note:
-    return Note(payload=value[SEAL_BYTES:], seal=value[:SEAL_BYTES])
 
 
 def _shelf(name: str) -> int:

@@ -4,7 +4,7 @@ A shelf holds the entries of many partitions:
 
 | key | type | holds |
 |---|---|---|
-| `rows` | hash | by number: seal (32 bytes), head, vector, payload, each of the last three but the payload behind its length |
+| `rows` | hash | by number: seal (32 bytes), fence (8), head, vector, payload; head and vector behind their lengths |
 | `keys` | hash | `e` partition exact, `i` id: a number; `c` partition content: numbers, oldest first; `erasures`: a count |
 | `places` | sorted set | partition `:` number, by name: what an index reads on from the last number that it has seen |
 | `ages` | sorted set | numbers, by themselves: they are microseconds, and only rise |
@@ -24,7 +24,7 @@ KEYS: Final = ("rows", "keys", "places", "ages", "ends", "about", "erased")
 _BASE: Final = """
 local base, vectors = ARGV[1], ARGV[2] == '1'
 local function head_of(value)
-    return cjson.decode(string.sub(value, 37, 36 + struct.unpack('>I4', value, 33)))
+    return cjson.decode(string.sub(value, 45, 44 + struct.unpack('>I4', value, 41)))
 end
 local function unlink(number, head)
     local exact, content = 'e' .. head.partition .. head.exact, 'c' .. head.partition .. head.content
@@ -152,10 +152,9 @@ return {newest and string.sub(newest, #ARGV[1] + 2) or '0', redis.call('HGET', K
 REPLACE: Final = """
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
 if not stored then return 0 end
-local seal = string.sub(stored, 1, 32)
--- It may have been sent twice.
-if seal == string.sub(ARGV[3], 1, 32) then return 1 end
-if seal ~= ARGV[2] then return 0 end
+-- It may have been sent twice; what somebody else wrote has a fence of its own, even if it says the same.
+if string.sub(stored, 1, 40) == string.sub(ARGV[3], 1, 40) then return 1 end
+if string.sub(stored, 1, 32) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
@@ -214,9 +213,8 @@ return {#over, removed}
 
 WRITE_NOTE: Final = """
 local stored = redis.call('HGET', KEYS[1], ARGV[1])
-local seal = stored and string.sub(stored, 1, 32) or ''
-if seal ~= '' and seal == string.sub(ARGV[3], 1, 32) then return 1 end
-if seal ~= ARGV[2] then return 0 end
+if stored and string.sub(stored, 1, 40) == string.sub(ARGV[3], 1, 40) then return 1 end
+if (stored and string.sub(stored, 1, 32) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router.cache.entry import SealedEntry
+from session_router.cache.rows import Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SEAL_BYTES: Final = 32
+FENCE_BYTES: Final = 8
+_BEFORE: Final = SEAL_BYTES + FENCE_BYTES
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -26,7 +30,7 @@ def value_of(row: SealedEntry) -> bytes:
         "about": [subject_name(subject) for subject in row.subjects],
     }
     packed = json.dumps(head, separators=(",", ":")).encode("ascii")
-    return b"".join((row.seal, _LENGTH.pack(len(packed)), packed, _LENGTH.pack(len(row.vector)), row.vector, row.payload))
+    return b"".join((fenced(row.seal), _LENGTH.pack(len(packed)), packed, _LENGTH.pack(len(row.vector)), row.vector, row.payload))
 
 
 def row_of(number: int, value: bytes, *, partition: str | None = None) -> SealedEntry:
@@ -37,8 +41,7 @@ def row_of(number: int, value: bytes, *, partition: str | None = None) -> Sealed
         value: What lies there.
         partition: Where it was looked for, for what does not say where it belongs.
     """
-    seal, rest = value[:SEAL_BYTES], value[SEAL_BYTES:]
-    packed, rest = _apart(rest)
+    seal, (packed, rest) = value[:SEAL_BYTES], _apart(value[_BEFORE:])
     vector, payload = _apart(rest)
     head = _head(packed)
     return SealedEntry(
@@ -53,6 +56,21 @@ def row_of(number: int, value: bytes, *, partition: str | None = None) -> Sealed
         vector=vector,
         seal=seal,
     )
+
+
+def fenced(seal: bytes) -> bytes:
+    """Return a seal and a fence, which no other writing has: two that write the same thing are told apart."""
+    return seal + secrets.token_bytes(FENCE_BYTES)
+
+
+def value_of_note(note: Note) -> bytes:
+    """Return a note as a value."""
+    return fenced(note.seal) + note.payload
+
+
+def note_of(value: bytes) -> Note:
+    """Return the note in `value`."""
+    return Note(payload=value[_BEFORE:], seal=value[:SEAL_BYTES])
 
 
 def rows_of(flat: Sequence[bytes], *, partition: str | None = None) -> list[SealedEntry]:
