@@ -6,16 +6,17 @@ import hashlib
 import heapq
 import json
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from session_router.cache import redis_scripts as scripts
 from session_router.cache.redis_values import note_of, row_of, rows_of, subject_name, value_of, value_of_note
 from session_router.cache.rows import ALIKE, Standing
 from session_router.core.checking import check_kind
-from session_router.errors import ConfigurationError, StoreError, StoreUnavailable
+from session_router.errors import ConfigurationError, StoreCorrupt, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from session_router.cache.entry import SealedEntry
     from session_router.cache.rows import Note
@@ -104,8 +105,10 @@ class RedisEntryRows:
         """Return those of `numbers` that lie in the partition."""
         if not numbers:
             return []
-        key = self._keys[_shelf(partition)][0]
-        values = self._link.ask(key, "HMGET", key, *(f"{number:016d}" for number in numbers))
+        shelf = _shelf(partition)
+        key = self._keys[shelf][0]
+        with self._mending(shelf):
+            values = self._link.ask(key, "HMGET", key, *(f"{number:016d}" for number in numbers))
         found = [row_of(number, value) for number, value in zip(numbers, values, strict=True) if value is not None]
         return [row for row in found if row.partition == partition]
 
@@ -148,24 +151,20 @@ class RedisEntryRows:
         if row.expires_at is not None:
             # By its own clocks: who asks and who keeps need not agree on the time.
             lifetime = max(1, round((row.expires_at - asked_at) * 1000))
-        kept = self._link.run(
+        kept = self._write(
             scripts.PUT,
-            self._keys[shelf],
-            (
-                self._bases[shelf],
-                int(self.has_vector_sets()),
-                value_of(row),
-                row.partition,
-                row.exact.hex(),
-                row.content.hex(),
-                row.id,
-                "" if row.expires_at is None else repr(row.expires_at),
-                lifetime,
-                repr(asked_at),
-                row.vector,
-                _attributes(row) if row.vector else "",
-                *map(subject_name, row.subjects),
-            ),
+            shelf,
+            value_of(row),
+            row.partition,
+            row.exact.hex(),
+            row.content.hex(),
+            row.id,
+            "" if row.expires_at is None else repr(row.expires_at),
+            lifetime,
+            repr(asked_at),
+            row.vector,
+            _attributes(row) if row.vector else "",
+            *map(subject_name, row.subjects),
         )
         if kept == 2:  # noqa: PLR2004 -- as the script says
             # The server is not the one that it was.
@@ -279,10 +278,21 @@ class RedisEntryRows:
         return [(int(number), 2.0 * float(score) - 1.0) for number, score in zip(flat[::2], flat[1::2], strict=True)]
 
     def _read(self, script: str, shelf: int, *arguments: bytes | str | int) -> Any:  # noqa: ANN401 -- whatever it returns
-        return self._link.run(script, self._keys[shelf], arguments)
+        with self._mending(shelf):
+            return self._link.run(script, self._keys[shelf], arguments)
 
     def _write(self, script: str, shelf: int, *arguments: bytes | str | int) -> Any:  # noqa: ANN401 -- whatever it returns
-        return self._link.run(script, self._keys[shelf], (self._bases[shelf], int(self.has_vector_sets()), *arguments))
+        return self._read(script, shelf, self._bases[shelf], int(self.has_vector_sets()), *arguments)
+
+    @contextmanager
+    def _mending(self, shelf: int) -> Iterator[None]:
+        """Empty a shelf on which something lies that we have not put there: what is lost are answers."""
+        try:
+            yield
+        except StoreCorrupt:
+            logger.warning("what lies under %s is not ours; this shelf of the cache is emptied", self._bases[shelf].decode("utf-8", "replace"))
+            self._link.ask(self._keys[shelf][0], "DEL", *self._keys[shelf])
+            raise
 
     def _remove(self, shelf: int, partition: str, numbers: Iterable[int]) -> int:
         names, removed = [f"{number:016d}" for number in numbers], 0

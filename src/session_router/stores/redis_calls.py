@@ -230,7 +230,7 @@ class RedisCalls:
     def _refusal(self, address: Address, reply: ResponseError) -> Exception:
         if "WRONGTYPE" in str(reply):
             self.count("wrong_type")
-            return StoreCorrupt(f"what {address} holds under the key of this session is no row; it is treated as lost.")
+            return StoreCorrupt(f"what {address} holds under this key is no row of ours; it is treated as lost.")
         if isinstance(reply, OutOfMemoryError):
             self.count("out_of_memory")
             return StoreUnavailable(
