@@ -128,7 +128,6 @@ class ForgetsTombstones(RedisEntryRows):
         return super().erase(subject, at=at - 1e9)
 
 
-
 class BelievesRows(SemanticCache):
     def __init__(self, rows: RedisEntryRows) -> None:
         super().__init__(rows, key=KEY)

@@ -76,7 +76,9 @@ def unit(seed: int) -> bytes:
     return bytes((found / np.linalg.norm(found)).astype("<f4").tobytes())
 
 
-def an_entry(number: int, *, partition: str = PARTITIONS[0], ends: float | None = NOW + 60, subjects: frozenset[str] = frozenset()) -> Entry:
+def an_entry(
+    number: int, *, partition: str = PARTITIONS[0], ends: float | None = NOW + 60, subjects: frozenset[str] = frozenset()
+) -> Entry:
     return Entry(
         id=f"{partition[:2]}{random.Random(number).randbytes(15).hex()}",
         partition=partition,
@@ -94,8 +96,7 @@ def an_entry(number: int, *, partition: str = PARTITIONS[0], ends: float | None 
     )
 
 
-def texts(rows: EntryRows, found: Any) -> list[str]:
-    del rows
+def texts(found: Any) -> list[str]:
     return [CODEC.decode(row).text for row in found if row is not None]
 
 
@@ -108,57 +109,77 @@ def every_key(place: Place, rows: RedisEntryRows) -> list[bytes]:
     return found
 
 
+class Twins:
+    """Rows in memory and in Redis, to which the same is done."""
+
+    def __init__(self, shared: RedisEntryRows) -> None:
+        self.both: tuple[EntryRows, EntryRows] = (MemoryEntryRows(), shared)
+        self.chance = random.Random(7)
+
+    def check(self) -> None:
+        one, other = (self.seen(rows) for rows in self.both)
+        assert one == other
+
+    def seen(self, rows: EntryRows) -> list[Any]:
+        found: list[Any] = [rows.count()]
+        for partition in PARTITIONS:
+            found += [len(rows.numbers(partition)), texts(rows.after(partition, 0, 1_000))]
+            for number in range(9):
+                found += [
+                    texts([rows.by_exact(partition, number.to_bytes(32, "big"))]),
+                    texts(rows.by_content(partition, (number // 3).to_bytes(32, "big"))),
+                ]
+        return found
+
+    def do(self, step: int) -> None:
+        subjects = frozenset(self.chance.sample(["s1", "s2", "s:3"], self.chance.randrange(3)))
+        partition, ends = self.chance.choice(PARTITIONS), self.chance.choice([None, NOW + 60, NOW + 600])
+        entry = an_entry(self.chance.randrange(9), partition=partition, subjects=subjects, ends=ends)
+        # Ids are never used again, even where questions are.
+        entry = replace(entry, id=f"{partition[:2]}{step:030x}")
+        way = self.chance.choice([self.erase, self.discard, self.amend, *[self.put] * 5])
+        one, other = (way(rows, entry, step) for rows in self.both)
+        assert one == other
+
+    def erase(self, rows: EntryRows, entry: Entry, step: int) -> Any:
+        del entry
+        return rows.erase(("s1", "s2", "s:3")[step % 3], at=NOW - 1)
+
+    def discard(self, rows: EntryRows, entry: Entry, step: int) -> Any:
+        del step
+        row = rows.by_exact(entry.partition, entry.exact)
+        return rows.discard(entry.partition, [] if row is None else [row.number])
+
+    def amend(self, rows: EntryRows, entry: Entry, step: int) -> Any:
+        row = rows.by_exact(entry.partition, entry.exact)
+        if row is None:
+            return None
+        amended = CODEC.encode(replace(CODEC.decode(row), floor=step / 1_000), number=row.number)
+        return rows.replace(amended, seal=b"?" * 32), rows.replace(amended, seal=row.seal)
+
+    def put(self, rows: EntryRows, entry: Entry, step: int) -> Any:
+        del step
+        return rows.put(CODEC.encode(entry), asked_at=NOW)
+
+
 def test_they_lie_as_they_do_in_memory(place: Place) -> None:
-    chance = random.Random(7)
     with fresh_rows(place.servers) as rows:
-        lies, shared = MemoryEntryRows(), rows
-        numbers: dict[str, tuple[int, int]] = {}
-
-        def same() -> None:
-            for partition in PARTITIONS:
-                assert len(lies.numbers(partition)) == len(shared.numbers(partition))
-                assert texts(lies, lies.after(partition, 0, 1_000)) == texts(shared, shared.after(partition, 0, 1_000))
-                for number in range(9):
-                    exact, content = number.to_bytes(32, "big"), (number // 3).to_bytes(32, "big")
-                    assert texts(lies, [lies.by_exact(partition, exact)]) == texts(shared, [shared.by_exact(partition, exact)])
-                    assert texts(lies, lies.by_content(partition, content)) == texts(shared, shared.by_content(partition, content))
-            assert lies.count() == shared.count()
-
+        twins = Twins(rows)
+        memory = twins.both[0]
         for step in range(150):
-            partition, number = chance.choice(PARTITIONS), chance.randrange(9)
-            subjects = frozenset(chance.sample(["s1", "s2", "s:3"], chance.randrange(3)))
-            entry = an_entry(number, partition=partition, subjects=subjects, ends=chance.choice([None, NOW + 60, NOW + 600]))
-            # Ids are never used again, even where questions are.
-            entry = replace(entry, id=f"{partition[:2]}{step:030x}")
-            match chance.randrange(8):
-                case 0:
-                    subject = chance.choice(["s1", "s2", "s:3"])
-                    assert lies.erase(subject, at=NOW - 1) == shared.erase(subject, at=NOW - 1)
-                case 1:
-                    for one in (lies, shared):
-                        row = one.by_exact(partition, entry.exact)
-                        one.discard(partition, [] if row is None else [row.number])
-                case 2:
-                    told = []
-                    for one in (lies, shared):
-                        row = one.by_exact(partition, entry.exact)
-                        if row is not None:
-                            amended = CODEC.encode(replace(CODEC.decode(row), floor=step / 1_000), number=row.number)
-                            told.append((one.replace(amended, seal=b"?" * 32), one.replace(amended, seal=row.seal)))
-                    assert len(set(told)) <= 1
-                case _:
-                    assert lies.put(CODEC.encode(entry), asked_at=NOW) is shared.put(CODEC.encode(entry), asked_at=NOW)
-                    numbers[entry.id] = (0, 0)
+            twins.do(step)
             if step % 10 == 0:
-                same()
-        same()
-        for name in numbers:
-            assert texts(lies, [lies.by_id(name)]) == texts(shared, [shared.by_id(name)])
-        assert lies.count() > 10
-        assert lies.purge(now=NOW + 60, maximum=5) == shared.purge(now=NOW + 60, maximum=5)
-        same()
-        assert shared.purge(now=float("-inf"), maximum=0) == 5
-        assert {key.rpartition(b":")[2] for key in every_key(place, shared)} <= {b"tombstones", b"erased", b"keys"}
+                twins.check()
+        twins.check()
+        for step in range(150):
+            for partition in PARTITIONS:
+                name = f"{partition[:2]}{step:030x}"
+                assert texts([memory.by_id(name)]) == texts([rows.by_id(name)])
+        assert memory.count() > 10
+        assert memory.purge(now=NOW + 60, maximum=5) == rows.purge(now=NOW + 60, maximum=5) > 0
+        twins.check()
+        assert rows.purge(now=float("-inf"), maximum=0) == 5
+        assert {key.rpartition(b":")[2] for key in every_key(place, rows)} <= {b"tombstones", b"erased", b"keys"}
 
 
 def test_rows_expire_by_themselves(place: Place) -> None:
@@ -170,7 +191,7 @@ def test_rows_expire_by_themselves(place: Place) -> None:
         assert all(30_000 < left <= 60_000 for left in ends.values()), ends
         # What is over goes when others come.
         rows.put(CODEC.encode(an_entry(3, ends=NOW + 90)), asked_at=NOW + 31)
-        assert texts(rows, rows.after(PARTITIONS[0], 0, 10)) == ["Question 1?", "Question 3?"]
+        assert texts(rows.after(PARTITIONS[0], 0, 10)) == ["Question 1?", "Question 3?"]
 
 
 def place_of(place: Place, key: bytes) -> Server:
@@ -327,7 +348,7 @@ def test_vector_sets_are_filtered_by_epoch_and_end(vector_place: Place) -> None:
 
             found = rows.near(PARTITIONS[0], unit(0), 5, now=now, epochs=epochs_of(*epochs))
             assert all(abs(cosine - 1.0) < 0.02 for _, cosine in found)
-            return set(texts(rows, rows.by_numbers(PARTITIONS[0], [number for number, _ in found])))
+            return set(texts(rows.by_numbers(PARTITIONS[0], [number for number, _ in found])))
 
         assert near(NOW, ("1", "1")) == {"Question 0?", "Question 1?", "Question 2?"}
         assert near(NOW + 60, ("1", "1")) == {"Question 0?", "Question 2?"}

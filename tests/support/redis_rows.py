@@ -33,8 +33,7 @@ def fresh_rows(servers: RedisServers, *, kind: type[RedisEntryRows] = RedisEntry
 
 def same_rows(rows: RedisEntryRows, servers: RedisServers, **settings: Any) -> RedisEntryRows:
     """The same rows as another replica has them."""
-    prefix = rows._bases[0].decode().partition(":cache:")[0]
-    return RedisEntryRows(RedisLink(servers, **{"budget_seconds": PATIENT_SECONDS, **settings}), prefix=prefix)
+    return RedisEntryRows(RedisLink(servers, **{"budget_seconds": PATIENT_SECONDS, **settings}), prefix=rows.prefix)
 
 
 def alter(servers: Sequence[Server], rows: RedisEntryRows, before: bytes, after: bytes) -> int:

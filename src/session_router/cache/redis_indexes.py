@@ -29,9 +29,7 @@ class RedisIndexes:
     def __init__(self, rows: RedisEntryRows, local: VectorIndexes) -> None:
         self._rows, self._local = rows, local
 
-    def search(
-        self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion
-    ) -> list[tuple[int, float]] | None:
+    def search(self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion) -> list[tuple[int, float]] | None:
         """Return numbers and about the cosines of the nearest entries of a partition; `None` while an index is being built.
 
         Raises:

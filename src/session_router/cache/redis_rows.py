@@ -71,6 +71,9 @@ class RedisEntryRows:
         prefix: What the keys in Redis begin with.
         closes: Whether `close` closes the link.
 
+    Attributes:
+        prefix: What the keys in Redis begin with.
+
     Raises:
         ConfigurationError: The prefix is empty, or holds braces. No server is asked before the first call.
     """
@@ -81,6 +84,7 @@ class RedisEntryRows:
         check_kind(prefix, str, key="prefix", rule="give a text that the keys begin with.")
         if not prefix or set(prefix) & set("{}"):
             raise ConfigurationError(key="prefix", value=prefix, rule="give a text without braces that the keys begin with.")
+        self.prefix = prefix
         self._link, self._closes = link, closes
         self._bases = [f"{prefix}:cache:{LAYOUT}:{{cache{shelf:02d}}}".encode("utf-8", "surrogatepass") for shelf in range(SHELVES)]
         self._keys = [[base + b":" + name.encode("ascii") for name in scripts.KEYS] for base in self._bases]
@@ -254,7 +258,7 @@ class RedisEntryRows:
         try:
             self.has_vector_sets()
         except StoreError as error:
-            logger.warning("no answers are stored or found for now: %s", error)
+            logger.warning("no answers are stored or found for now: %s", str(error).partition(";")[0])
 
     def near(self, partition: str, vector: bytes, count: int, *, now: float, epochs: str) -> list[tuple[int, float]]:
         """Return numbers and about the cosines of the nearest entries of a partition that are not over, from a vector set.
@@ -290,7 +294,9 @@ class RedisEntryRows:
         try:
             yield
         except StoreCorrupt:
-            logger.warning("what lies under %s is not ours; this shelf of the cache is emptied", self._bases[shelf].decode("utf-8", "replace"))
+            logger.warning(
+                "what lies under %s is not ours; this shelf of the cache is emptied", self._bases[shelf].decode("utf-8", "replace")
+            )
             self._link.ask(self._keys[shelf][0], "DEL", *self._keys[shelf])
             raise
 

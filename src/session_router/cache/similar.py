@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from session_router.cache.auditing import Audits
     from session_router.cache.checked import Checks
     from session_router.cache.indexes import VectorIndexes
-    from session_router.cache.redis_indexes import RedisIndexes
     from session_router.cache.judge import AnswerJudge
+    from session_router.cache.redis_indexes import RedisIndexes
     from session_router.cache.rows import EntryRows
     from session_router.cache.settings import CacheSettings
     from session_router.cache.strata import Strata

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from session_router.cache.settings import CacheSettings
 from session_router.config.environment import dotted
 from session_router.config.files import beside
-from session_router.config.redis import OF_REDIS, check_kind_of, places_of, problem, redis_servers
 from session_router.config.problems import did_you_mean
+from session_router.config.redis import OF_REDIS, check_kind_of, places_of, problem, redis_servers
 from session_router.config.scorer import built_in_embedder
 from session_router.core.cache_terms import CacheRules
 from session_router.core.governance import Clearance
@@ -107,7 +107,7 @@ def _kind(section: CacheSection) -> str:
 def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: SessionStore | None) -> EntryRows:
     from session_router.cache.redis_rows import RedisEntryRows
     from session_router.stores.redis import RedisSessionStore
-    from session_router.stores.redis_link import RedisLink
+    from session_router.stores.redis_link import BUDGET_SECONDS, RedisLink
 
     if places_of(section) or not places_of(settings.store):
         servers = redis_servers(section, layers, table="cache")
@@ -119,8 +119,11 @@ def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: 
         assert isinstance(store, RedisSessionStore)  # noqa: S101 -- as above
         link = store.link
     else:
-        link = RedisLink(servers, feature="cache.url", **({} if budget is None else {"budget_seconds": budget}))
-    rows = RedisEntryRows(link, closes=not shared, **({} if section.prefix is None else {"prefix": section.prefix}))
+        link = RedisLink(servers, budget_seconds=BUDGET_SECONDS if budget is None else budget, feature="cache.url")
+    try:
+        rows = RedisEntryRows(link, closes=not shared, **({} if section.prefix is None else {"prefix": section.prefix}))
+    except ConfigurationError as error:
+        raise problem(layers, ("cache", "prefix"), error.value, error.rule) from None
     rows.say_who_searches()
     return rows
 

@@ -42,7 +42,6 @@ MAXIMUM_HOPS = 6
 """Redirections and reconnections of one call before the store counts as unavailable; its budget ends most calls sooner."""
 
 
-
 @lru_cache(maxsize=64)
 def digest_of(script: str) -> str:
     """Return what a server that has run `script` knows it by."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SERVERS_RULE = "give a URL such as `redis://host:6379/0`, `RedisServers.sentinel(...)` or `RedisServers.cluster(...)`."
 LEAST_BUDGET_SECONDS, LARGEST_BUDGET_SECONDS = 0.001, 60.0
+BUDGET_SECONDS = 0.05
 
 
 class RedisLink:
@@ -46,7 +47,7 @@ class RedisLink:
         self,
         servers: RedisServers | str,
         *,
-        budget_seconds: float = 0.05,
+        budget_seconds: float = BUDGET_SECONDS,
         breaker: BreakerSettings | None = None,
         feature: str = "RedisLink",
     ) -> None:
