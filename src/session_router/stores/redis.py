@@ -11,6 +11,7 @@ from session_router.core.checking import check_kind, check_number
 from session_router.errors import StoreCorrupt
 from session_router.stores.redis_link import RedisLink
 from session_router.stores.redis_rows import RedisRows, key_of, new_fence
+from session_router.stores.redis_servers import RedisServers
 from session_router.stores.seen_rows import SeenRows
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from session_router.stores.breaker import BreakerSettings
     from session_router.stores.redis_calls import Conversation, RedisCalls
     from session_router.stores.redis_driver import LoopDriver, ThreadDriver
-    from session_router.stores.redis_servers import RedisServers
+
+__all__ = ["RedisServers", "RedisSessionStore"]
 
 DAY_SECONDS = 86_400
 LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
