@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_tests.integration_tests import AsyncCacheTestSuite, SyncCacheTestSuite
 
 from session_router.cache.redis_rows import RedisEntryRows
 from session_router.cache.semantic import SemanticCache
+from session_router.cache.settings import CacheSettings
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing import ResponseCacheSuite
+from session_router_langchain import SessionRouterCache
 from support.counting_embedder import CountingEmbedder
+from support.llm_cache_suite import LLMCacheSuite
 from support.redis_rows import alter, fresh_rows
 from support.redis_servers import cluster, standalone, vector_set_server
 from support.unsound_caches import KEY, forgetful
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from langchain_core.caches import BaseCache
 
     from support.redis_servers import Server
 
@@ -100,6 +106,40 @@ class TestVectorSetsOnACluster(InRedis):
     @pytest.fixture
     def place(self, three_with_vector_sets: Place) -> Place:
         return three_with_vector_sets
+
+
+IMPATIENT = CacheSettings(wait_seconds=0.0)
+"""Whoever asks here, and is told nothing, tells nothing: nobody need wait for it."""
+
+
+@pytest.fixture
+def of_langchain(one: Place) -> Iterator[BaseCache]:
+    with fresh_rows(one.servers) as rows, SemanticCache(rows, key=KEY, settings=IMPATIENT) as cache:
+        yield SessionRouterCache(cache, principal="ada")
+
+
+@pytest.mark.xdist_group("redis-standalone")
+class TestLangChainSuite(SyncCacheTestSuite):
+    @pytest.fixture
+    def cache(self, of_langchain: BaseCache) -> BaseCache:
+        return of_langchain
+
+
+@pytest.mark.xdist_group("redis-standalone")
+class TestLangChainAsyncSuite(AsyncCacheTestSuite):
+    @pytest.fixture
+    async def cache(self, of_langchain: BaseCache) -> BaseCache:
+        return of_langchain
+
+
+@pytest.mark.xdist_group("redis-standalone")
+class TestLangChainIsolation(LLMCacheSuite):
+    @pytest.fixture
+    def cache(self, of_langchain: BaseCache) -> BaseCache:
+        return of_langchain
+
+    def other(self, cache: Any, **names: str) -> BaseCache:
+        return SessionRouterCache(cache._cache, **names)
 
 
 @pytest.mark.xdist_group("redis-standalone")

@@ -16,7 +16,7 @@ from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
 
     from session_router.cache.entry import SealedEntry
     from session_router.cache.rows import Note
@@ -289,7 +289,7 @@ class RedisEntryRows:
         return self._read(script, shelf, self._bases[shelf], int(self.has_vector_sets()), *arguments)
 
     @contextmanager
-    def _mending(self, shelf: int) -> Iterator[None]:
+    def _mending(self, shelf: int) -> Generator[None, None, None]:
         """Empty a shelf on which something lies that we have not put there: what is lost are answers."""
         try:
             yield

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from session_router.cache.entry import SealedEntry
 from session_router.cache.rows import Note
@@ -96,7 +96,7 @@ def _head(packed: bytes) -> dict[str, Any]:
         head: Any = json.loads(packed)
     except (ValueError, RecursionError):
         return {}
-    return head if isinstance(head, dict) else {}
+    return cast("dict[str, Any]", head) if isinstance(head, dict) else {}
 
 
 def _text(head: dict[str, Any], name: str) -> str:
