@@ -17,9 +17,10 @@ from session_router.errors import StoreError, StoreUnavailable
 from session_router.stores.breaker import BreakerSettings
 from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_link import RedisLink
+from session_router.stores.redis_servers import RedisServers
 from session_router.testing.cached import NOW, a_question, an_answer
 from session_router.testing.sessions import fresh_session_id
-from support.redis_servers import HOST, cluster, standalone, until
+from support.redis_servers import HOST, MASTER, cluster, sentinel_set, standalone, until, vector_set_server
 from support.unsound_caches import KEY
 from support.word_embedder import WordEmbedder
 
@@ -248,10 +249,45 @@ def erased(cache: SemanticCache) -> int | None:
         return None
 
 
+@pytest.mark.vector_sets
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_a_server_of_the_other_kind(tmp_path: Path, *, newer_first: bool) -> None:
+    kinds = [vector_set_server(), "redis-server"]
+    first, second = kinds if newer_first else reversed(kinds)
+    with standalone(tmp_path, program=first) as server:
+        rows = RedisEntryRows(RedisLink(server.url, budget_seconds=5.0, breaker=IMPATIENT))
+        with SemanticCache(rows, key=KEY, embedder=WordEmbedder(64)) as cache:
+            assert cache.store(a_question(), an_answer()) is None
+            assert rows.has_vector_sets() is newer_first
+            server.kill()
+            server.program = second
+            server.start()
+            # As a minute later.
+            rows._ask_again_at = 0.0
+            for number in range(3):
+                # The first look for what is similar may fail, and none after it.
+                found(cache, a_question(f"How do I paint thing{number}?"))
+            works_again(cache)
+            assert elsewhere(cache.store, a_question("How do I wash it?"), an_answer()) is None
+            told = found(cache, a_question("How can I wash it?"))
+            assert isinstance(told, CacheMiss)
+            assert told.reason is not MissReason.FAILED
+            assert rows.has_vector_sets() is not newer_first
+
+
+@pytest.mark.xdist_group("redis-sentinel")
+def test_a_master_that_sentinels_replace(tmp_path: Path) -> None:
+    with sentinel_set(tmp_path) as servers:
+        link = RedisLink(RedisServers.sentinel(servers.addresses, master=MASTER), budget_seconds=0.5, breaker=IMPATIENT)
+        with a_cache(link) as cache:
+            assert cache.store(a_question(), an_answer()) is None
+            servers.master.kill()
+            failed(cache, 1)
+            works_again(cache)
+
+
 @pytest.mark.xdist_group("redis-cluster")
 def test_a_master_of_a_cluster_that_dies(tmp_path: Path) -> None:
-    from session_router.stores.redis_servers import RedisServers
-
     with cluster(tmp_path, replicas=True) as servers:
         link = RedisLink(RedisServers.cluster(servers.addresses), budget_seconds=0.5, breaker=IMPATIENT)
         with a_cache(link) as cache:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.config import load_cache
+from session_router.core.governance import Tag
+from session_router.testing.cached import a_question, an_answer
+from support.pages import run_command
 from support.processes import start
 from support.redis_servers import cluster, standalone, vector_set_server
 
@@ -54,6 +59,31 @@ def shared(ask: Any, tables: str) -> None:
 def test_on_one_server(ask: Any, tmp_path: Path, tables: str) -> None:
     with standalone(tmp_path) as server:
         shared(ask, tables.format(url=server.url))
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_the_command_line_looks_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION_ROUTER_KEY", "5e" * 32)
+    path = tmp_path / "router.toml"
+    with standalone(tmp_path) as server:
+        path.write_text(f'{MODELS}[cache]\nurl = "{server.url}"\nbudget_seconds = 5\n', encoding="utf-8")
+        cache = load_cache(path)
+        assert cache is not None
+        with cache:
+            for number in range(3):
+                question = a_question(f"What is number {number}?", tag=Tag(subjects=frozenset({"bob"} if number else ())))
+                assert cache.store(question, an_answer()) is None
+
+        def told(command: str) -> str:
+            code, output = run_command(shlex.join(["session-router", "cache", *command.split(), "--config", str(path)]))
+            assert code == 0, output
+            return output
+
+        assert told("status").startswith("3 entries kept\nsimilar questions are looked for by each replica")
+        assert told("erase bob") == "2 entries removed\n"
+        assert told("purge --all") == "1 entry removed, 0 kept\n"
+    code, output = run_command(shlex.join(["session-router", "cache", "status", "--config", str(path)]))
+    assert code == 2, output
 
 
 @pytest.mark.xdist_group("redis-cluster")

@@ -81,7 +81,7 @@ class Server:
         data = {} if sentinel else {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
         self._file.write_text("".join(f"{key} {value}\n" for key, value in {**common, **data, **settings}.items()), encoding="utf-8")
         self._sentinel = sentinel
-        self._program = program
+        self.program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.client = redis.Redis(host=HOST, port=self.port, socket_timeout=5.0, retry=None, protocol=2)
 
@@ -99,7 +99,7 @@ class Server:
             file.write(lines)
 
     def start(self) -> Server:
-        program = [self._program, str(self._file), *(["--sentinel"] if self._sentinel else [])]
+        program = [self.program, str(self._file), *(["--sentinel"] if self._sentinel else [])]
         # Servers must not outlive tests that were killed.
         bound = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self._folder / "log").open("ab") as log:

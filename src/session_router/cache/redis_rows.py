@@ -6,6 +6,7 @@ import hashlib
 import heapq
 import json
 import logging
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -35,7 +36,8 @@ NAMES_AT_ONCE: Final = 4_096
 MARK_MILLISECONDS: Final = 600_000
 """How long each shelf remembers an erasure by itself: longer than a writer takes between asking for tombstones and writing."""
 
-LARGEST_NUMBER: Final = "9" * 16
+ASK_AGAIN_SECONDS: Final = 60.0
+"""Servers without vector sets may be replaced by some that have them."""
 
 logger = logging.getLogger("session_router.cache")
 
@@ -90,6 +92,7 @@ class RedisEntryRows:
         self._keys = [[base + b":" + name.encode("ascii") for name in scripts.KEYS] for base in self._bases]
         self._notes = self._bases[0] + b":notes"
         self._vector_sets: bool | None = None
+        self._ask_again_at = 0.0
 
     @property
     def link(self) -> Link:
@@ -242,16 +245,28 @@ class RedisEntryRows:
             self._link.close()
 
     def has_vector_sets(self) -> bool:
-        """Whether the servers look for what is similar themselves; asked once.
+        """Whether the servers look for what is similar themselves.
+
+        They are asked at first, when one turns out to have none, and now and then where there are none: servers are replaced by newer ones.
 
         Raises:
-            StoreUnavailable: No server answered in time.
+            StoreUnavailable: No server answered in time, and none has ever.
         """
-        if self._vector_sets is None:
+        known = self._vector_sets
+        if known or (known is not None and time.monotonic() < self._ask_again_at):
+            return known
+        self._ask_again_at = time.monotonic() + ASK_AGAIN_SECONDS
+        try:
             found = self._link.ask(self._notes, "COMMAND", "INFO", "VADD")
-            self._vector_sets = bool(found and found[0])
-            logger.info("similar questions are looked for %s", searched_by(vector_sets=self._vector_sets))
-        return self._vector_sets
+        except StoreError:
+            if known is None:
+                raise
+            return known
+        now = bool(found and found[0])
+        if now is not known:
+            logger.info("similar questions are looked for %s", searched_by(vector_sets=now))
+        self._vector_sets = now
+        return now
 
     def say_who_searches(self) -> None:
         """Find out who looks for what is similar, and say so in the log. Servers that give no answer now are asked again later."""
