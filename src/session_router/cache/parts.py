@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from session_router.cache.auditing import Audits
 from session_router.cache.background import Background
 from session_router.cache.flights import Flights
-from session_router.cache.indexes import FLAT_AT_ONCE, VectorIndexes
-from session_router.cache.redis_indexes import READ_AT_ONCE, RedisIndexes
+from session_router.cache.indexes import VectorIndexes
+from session_router.cache.redis_indexes import RedisIndexes
 from session_router.cache.redis_rows import RedisEntryRows
 from session_router.cache.similar import SimilarTier
+from session_router.cache.verifier import BoundedVerifier
 
 if TYPE_CHECKING:
     from session_router.cache.checked import Checks
@@ -82,7 +83,15 @@ def parts_of(on: Foundations) -> Parts:
     audits = Audits(on.rows, on.codec, strata=on.strata, judge=on.judge, settings=on.settings, background=background, counts=on.counts)
     indexes = similar = None
     if on.embedder is not None:
-        indexes = _indexes(on, on.embedder.dimension, building)
+        own = VectorIndexes(
+            on.rows,
+            on.codec,
+            dimension=on.embedder.dimension,
+            background=building,
+            on_tampered=on.checks.tampered,
+            outline=on.verifier.outline if isinstance(on.verifier, BoundedVerifier) else None,
+        )
+        indexes = RedisIndexes(on.rows, own) if isinstance(on.rows, RedisEntryRows) else own
         similar = SimilarTier(
             on.rows,
             on.checks,
@@ -97,16 +106,3 @@ def parts_of(on: Foundations) -> Parts:
     on.checks.indexes = indexes
     flights = Flights(patience_seconds=on.settings.wait_seconds)
     return Parts(flights=flights, background=background, building=building, audits=audits, indexes=indexes, similar=similar)
-
-
-def _indexes(on: Foundations, dimension: int, building: Background) -> VectorIndexes | RedisIndexes:
-    shared = on.rows if isinstance(on.rows, RedisEntryRows) else None
-    local = VectorIndexes(
-        on.rows,
-        on.codec,
-        dimension=dimension,
-        background=building,
-        on_tampered=on.checks.tampered,
-        at_once=FLAT_AT_ONCE if shared is None else READ_AT_ONCE,
-    )
-    return local if shared is None else RedisIndexes(shared, local)

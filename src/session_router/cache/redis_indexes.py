@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from session_router.cache.facts import NOTHING_KNOWN
 from session_router.cache.redis_rows import epochs_of
+from session_router.cache.vectors import Neighbour
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,9 +16,6 @@ if TYPE_CHECKING:
     from session_router.cache.redis_rows import RedisEntryRows
     from session_router.core.cached import CacheQuestion
 
-READ_AT_ONCE: Final = 256
-"""Rows that a look-up may fetch for an index of its own; of larger partitions one is built in the background."""
-
 
 class RedisIndexes:
     """Searches partitions in vector sets, and without them in `local`. Safe to use from many threads.
@@ -24,13 +23,17 @@ class RedisIndexes:
     Args:
         rows: Where the entries lie; a script that keeps or removes a row does the same with its vector.
         local: Searches where the servers cannot.
+
+    Attributes:
+        labels: Of `local`: of what a vector set finds, nothing is known before it is read.
     """
 
     def __init__(self, rows: RedisEntryRows, local: VectorIndexes) -> None:
         self._rows, self._local = rows, local
+        self.labels = local.labels
 
-    def search(self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion) -> list[tuple[int, float]] | None:
-        """Return numbers and about the cosines of the nearest entries of a partition; `None` while an index is being built.
+    def search(self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion) -> list[Neighbour] | None:
+        """Return the nearest entries of a partition, about nearest first; `None` while an index is being built.
 
         Raises:
             StoreError: The rows gave no answer.
@@ -38,7 +41,8 @@ class RedisIndexes:
         if not self._rows.has_vector_sets():
             return self._local.search(partition, vector, count, question=question)
         epochs = epochs_of(question.policy_epoch, question.knowledge_epoch)
-        return self._rows.near(partition, vector.tobytes(), count, now=question.now, epochs=epochs)
+        found = self._rows.near(partition, vector.tobytes(), count, now=question.now, epochs=epochs)
+        return [Neighbour(number, cosine, NOTHING_KNOWN) for number, cosine in found]
 
     def discard(self, partition: str, number: int) -> None:
         """Take notice that an entry is gone."""
