@@ -7,39 +7,33 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain.agents import create_agent
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.language_models import FakeListChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 from session_router import load_router
 from session_router_langchain import SessionRouterMiddleware
 
 
-class Answers:
-    """Iterates over answers, and counts them."""
+class Answers(FakeListChatModel):
+    """Says the same to everybody, and counts how often it was asked."""
 
-    def __init__(self, text: str) -> None:
-        self.text, self.asked = text, 0
+    asked: ClassVar[int] = 0
 
-    def __iter__(self) -> Answers:
-        return self
-
-    def __next__(self) -> AIMessage:
-        self.asked += 1
-        return AIMessage(self.text, response_metadata={"finish_reason": "stop"})
+    def _call(self, *arguments: Any, **named: Any) -> str:
+        Answers.asked += 1
+        return super()._call(*arguments, **named)
 
 
 def main(configuration: str, thread: str, question: str) -> None:
-    answers = Answers(f"The answer that thread {thread} was given.")
-    model: Any = GenericFakeChatModel(messages=answers)
+    model: Any = Answers(responses=["From nine to five."])
     router = load_router(configuration, models={"fast": model})
     agent = create_agent(model, tools=[], middleware=[SessionRouterMiddleware(router, principal="ada")], checkpointer=InMemorySaver())
     said = agent.invoke({"messages": [("user", question)]}, {"configurable": {"thread_id": thread}})["messages"][-1]
     facts = said.response_metadata.get("session_router", {})
-    sys.stdout.write(json.dumps({"text": said.text, "decision": facts.get("decision"), "asked": answers.asked}))
+    sys.stdout.write(json.dumps({"text": said.text, "decision": facts.get("decision"), "asked": Answers.asked}))
 
 
 if __name__ == "__main__":
