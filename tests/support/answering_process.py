@@ -10,25 +10,33 @@ import sys
 from typing import Any, ClassVar
 
 from langchain.agents import create_agent
-from langchain_core.language_models import FakeListChatModel
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from session_router import load_router
 from session_router_langchain import SessionRouterMiddleware
 
 
-class Answers(FakeListChatModel):
+class Answers(BaseChatModel):
     """Says the same to everybody, and counts how often it was asked."""
 
     asked: ClassVar[int] = 0
 
-    def _call(self, *arguments: Any, **named: Any) -> str:
+    @property
+    def _llm_type(self) -> str:
+        return "answers"
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **settings: Any) -> ChatResult:
+        del messages, stop, run_manager, settings
         Answers.asked += 1
-        return super()._call(*arguments, **named)
+        said = AIMessage("From nine to five.", response_metadata={"finish_reason": "stop", "model_name": "small"})
+        return ChatResult(generations=[ChatGeneration(message=said)])
 
 
 def main(configuration: str, thread: str, question: str) -> None:
-    model: Any = Answers(responses=["From nine to five."])
+    model: Any = Answers()
     router = load_router(configuration, models={"fast": model})
     agent = create_agent(model, tools=[], middleware=[SessionRouterMiddleware(router, principal="ada")], checkpointer=InMemorySaver())
     said = agent.invoke({"messages": [("user", question)]}, {"configurable": {"thread_id": thread}})["messages"][-1]
