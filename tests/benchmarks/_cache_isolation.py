@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from session_router.cache.rows import EntryRows
     from session_router.core.cached import CacheQuestion
 
 KEY: Final = b"k" * 32
@@ -76,15 +77,16 @@ class Believing:
         return 1.0
 
 
-def a_cache(*, similar: bool, broken: str | None = None) -> SemanticCache:
+def a_cache(*, similar: bool, broken: str | None = None, rows: EntryRows | None = None) -> SemanticCache:
     """Return an empty cache.
 
     Args:
         similar: Whether the third tier serves, from the start, whatever lies in the partition and passes the guards.
         broken: A field that its partitions leave out, or "lengths": then fields are joined without marks between them.
+        rows: Where its entries lie; in this process when not given.
     """
     settings = CacheSettings(clearance=READER, wrong=0.5, audit_share=0.0, least_cosine=-1.0, check_seconds=1.0)
-    cache = SemanticCache(key=KEY, settings=settings, **({"embedder": OnePoint(), "verifier": Believing()} if similar else {}))
+    cache = SemanticCache(rows, key=KEY, settings=settings, **({"embedder": OnePoint(), "verifier": Believing()} if similar else {}))
     if broken is not None:
         partitions = Partitions(KEY, embedder="", fields=[one for one in FIELDS if one != broken])
         if broken == "lengths":
@@ -125,7 +127,7 @@ def _stratum(cache: SemanticCache, answer: str) -> Stratum:
     return would_be.stratum
 
 
-def attacked(look_ups: int, *, similar: bool, broken: str | None = None, seed: int = 0) -> Crossings:
+def attacked(look_ups: int, *, similar: bool, broken: str | None = None, seed: int = 0, rows: EntryRows | None = None) -> Crossings:
     """Fill a cache, and look up what is nearly what was stored."""
     random, found = Random(seed), Crossings()
     holders: dict[tuple[object, ...], str] = {}
@@ -133,7 +135,7 @@ def attacked(look_ups: int, *, similar: bool, broken: str | None = None, seed: i
     def holder(question: CacheQuestion) -> str:
         return holders.setdefault(apart_by(question), f"Of {len(holders)}.")
 
-    cache = a_cache(similar=similar, broken=broken)
+    cache = a_cache(similar=similar, broken=broken, rows=rows)
     if similar:
         certify(cache, holder(a_question()))
     stored: list[CacheQuestion] = []

@@ -10,7 +10,7 @@ import pytest
 from session_router.stores.examination import Verdict
 from session_router.stores.redis_memory import memory_findings
 from support.pages import run_command
-from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone
+from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone, vector_set_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +131,43 @@ def test_every_master_of_a_cluster_is_examined(doctor: Doctor, tmp_path: Path) -
         code, rows, output = doctor(table)
         assert code == 1, output
         assert of(rows, "slots")[0][0] == "problem"
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_cache_in_redis_says_who_looks_for_what_is_similar(doctor: Doctor, tmp_path: Path) -> None:
+    with standalone(tmp_path, maxmemory="100mb", appendonly="yes") as server:
+        for table, examined in (
+            (f'[store]\nurl = "{server.url}"\nbudget_seconds = 5\n[cache]\nkind = "redis"\n', 1),
+            (f'[cache]\nurl = "{server.url}"\nbudget_seconds = 5\n', 1),
+        ):
+            code, rows, output = doctor(table)
+            assert code == 0, output
+            assert len(of(rows, "version")) == examined
+            assert of(rows, "similar questions")[0][3].startswith("looked for by each replica, in an index of its own")
+            assert of(rows, "an answer")[0][0::3] == ["fine", "kept and read back"]
+        assert not server.command("KEYS", "*:rows")
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        code, rows, output = doctor(f'[cache]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+        assert code == 1, output
+        assert "out of memory" in of(rows, "an answer")[0][3]
+    code, rows, output = doctor(f'[cache]\nurl = "{server.url}"\n')
+    assert code == 1, output
+    assert "each question is asked of a model" in of(rows, "an answer")[0][4]
+
+
+@pytest.mark.vector_sets
+@pytest.mark.xdist_group("redis-vector-sets")
+def test_vector_sets_are_told_of(doctor: Doctor, tmp_path: Path) -> None:
+    with standalone(tmp_path, program=vector_set_server()) as server:
+        _, rows, output = doctor(f'[cache]\nurl = "{server.url}"\nbudget_seconds = 5\n')
+    assert of(rows, "similar questions")[0][3] == "looked for by the servers, in vector sets", output
+
+
+def test_other_caches_say_whom_they_are_for(doctor: Doctor) -> None:
+    code, rows, _ = doctor('[cache]\npath = "answers.sqlite3"\n')
+    assert (code, rows[1][3:]) == (0, ["in a file", "for the processes of one machine."])
+    code, rows, _ = doctor("[cache]\n")
+    assert (code, rows[1][3:]) == (0, ["in memory", "each replica has answers of its own."])
 
 
 def test_other_stores_say_whom_they_are_for(doctor: Doctor) -> None:

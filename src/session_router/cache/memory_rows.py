@@ -112,11 +112,10 @@ class MemoryEntryRows:
             self._rows[row.number] = replace(stored, payload=row.payload, seal=row.seal)
             return True
 
-    def discard(self, numbers: Iterable[int]) -> None:
+    def discard(self, partition: str, numbers: Iterable[int]) -> None:
         """Remove rows."""
-        with self._guard:
-            for number in numbers:
-                self._remove(number)
+        del partition
+        self._discard(numbers)
 
     def erase(self, subject: str, *, at: float) -> int:
         """Remove every row about `subject`, and leave a tombstone."""
@@ -124,7 +123,7 @@ class MemoryEntryRows:
             self._tombstones[subject] = max(at, self._tombstones.get(subject, -inf))
             self._erasures += 1
             numbers = tuple(self._subjects.get(subject, ()))
-            self.discard(numbers)
+            self._discard(numbers)
             return len(numbers)
 
     def is_erased(self, subjects: Iterable[str], *, asked_at: float) -> bool:
@@ -138,7 +137,7 @@ class MemoryEntryRows:
             over = {number for number, row in self._rows.items() if row.expires_at is not None and row.expires_at <= now}
             left = self._rows.keys() - over
             over.update(nsmallest(max(0, len(left) - maximum), left))
-            self.discard(over)
+            self._discard(over)
             return len(over)
 
     def count(self) -> int:
@@ -165,6 +164,11 @@ class MemoryEntryRows:
 
     def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+    def _discard(self, numbers: Iterable[int]) -> None:
+        with self._guard:
+            for number in numbers:
+                self._remove(number)
 
     def _remove(self, number: int) -> None:
         row = self._rows.pop(number, None)

@@ -10,6 +10,8 @@ from session_router.cache.auditing import Audits
 from session_router.cache.background import Background
 from session_router.cache.flights import Flights
 from session_router.cache.indexes import VectorIndexes
+from session_router.cache.redis_indexes import RedisIndexes
+from session_router.cache.redis_rows import RedisEntryRows
 from session_router.cache.similar import SimilarTier
 from session_router.cache.verifier import BoundedVerifier
 
@@ -70,7 +72,7 @@ class Parts:
     background: Background
     building: Background
     audits: Audits
-    indexes: VectorIndexes | None
+    indexes: VectorIndexes | RedisIndexes | None
     similar: SimilarTier | None
     process: int = field(default_factory=os.getpid)
 
@@ -81,7 +83,7 @@ def parts_of(on: Foundations) -> Parts:
     audits = Audits(on.rows, on.codec, strata=on.strata, judge=on.judge, settings=on.settings, background=background, counts=on.counts)
     indexes = similar = None
     if on.embedder is not None:
-        indexes = VectorIndexes(
+        own = VectorIndexes(
             on.rows,
             on.codec,
             dimension=on.embedder.dimension,
@@ -89,6 +91,7 @@ def parts_of(on: Foundations) -> Parts:
             on_tampered=on.checks.tampered,
             outline=on.verifier.outline if isinstance(on.verifier, BoundedVerifier) else None,
         )
+        indexes = RedisIndexes(on.rows, own) if isinstance(on.rows, RedisEntryRows) else own
         similar = SimilarTier(
             on.rows,
             on.checks,

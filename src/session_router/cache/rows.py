@@ -58,7 +58,7 @@ class EntryRows(Protocol):
         ...
 
     def by_id(self, entry: str) -> SealedEntry | None:
-        """Return the entry with this id."""
+        """Return the entry with this id, which begins with the first two digits of its partition."""
         ...
 
     def after(self, partition: str, number: int, limit: int) -> Sequence[SealedEntry]:
@@ -85,8 +85,8 @@ class EntryRows(Protocol):
         """Write payload and seal of a row if its seal is still `seal`; say whether it was."""
         ...
 
-    def discard(self, numbers: Iterable[int]) -> None:
-        """Remove rows."""
+    def discard(self, partition: str, numbers: Iterable[int]) -> None:
+        """Remove rows of a partition."""
         ...
 
     def erase(self, subject: str, *, at: float) -> int:

@@ -129,7 +129,7 @@ class SemanticCache:
             if hit.tier is Tier.SIMILAR and hit.score is not None:
                 self._here().audits.confirmed_wrong(hit.entry, hit.score)
             elif (row := self._rows.by_id(hit.entry)) is not None:
-                self._rows.discard([row.number])
+                self._rows.discard(row.partition, [row.number])
             self._counts.add("vetoed")
         except Exception as error:  # noqa: BLE001 -- a cache that fails may not fail its user
             self._counts.failed("veto", error)
@@ -335,7 +335,9 @@ class SemanticCache:
     def _put(self, asked: Asked, answer: CachedAnswer, vector: bytes, parts: Parts) -> str | None:
         try:
             content = self._asking.content_key(asked)
-            entry = entry_of(asked, answer, self._settings, content=content, name=secrets.token_hex(16), vector=vector)
+            # Who has the name alone finds the entry where its partition lies.
+            name = asked.partition[:2] + secrets.token_hex(15)
+            entry = entry_of(asked, answer, self._settings, content=content, name=name, vector=vector)
             if not self._rows.put(self._codec.encode(entry), asked_at=entry.asked_at):
                 return "it is about somebody who was erased since it was asked"
             if parts.indexes is not None and entry.vector:

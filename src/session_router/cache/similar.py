@@ -11,6 +11,7 @@ import numpy as np
 
 from session_router.cache.auditing import WouldBeHit
 from session_router.cache.candidates import Candidate, closer, seen
+from session_router.cache.facts import NOTHING_KNOWN
 from session_router.cache.guards import failing_guard
 from session_router.cache.neighbours import agreement
 from session_router.cache.verifier import BoundedVerifier
@@ -18,16 +19,17 @@ from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.wager import SCORE_EDGES, Stratum, score_bin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from session_router.cache.asked import Asked
     from session_router.cache.auditing import Audits
     from session_router.cache.checked import Checks
-    from session_router.cache.entry import Entry
+    from session_router.cache.entry import Entry, SealedEntry
     from session_router.cache.indexes import VectorIndexes
     from session_router.cache.judge import AnswerJudge
+    from session_router.cache.redis_indexes import RedisIndexes
     from session_router.cache.rows import EntryRows
     from session_router.cache.settings import CacheSettings
     from session_router.cache.strata import Strata
@@ -73,7 +75,7 @@ class SimilarTier:
         rows: EntryRows,
         checks: Checks,
         *,
-        indexes: VectorIndexes,
+        indexes: VectorIndexes | RedisIndexes,
         verifier: PairVerifier,
         judge: AnswerJudge,
         strata: Strata,
@@ -92,22 +94,23 @@ class SimilarTier:
         Raises:
             Exception: Whatever a guard, the verifier or the rows raise: it is a miss.
         """
-        found = self._indexes.search(asked.partition, vector, self._settings.neighbours)
+        found = self._indexes.search(asked.partition, vector, self._settings.neighbours, question=asked.question)
         if found is None:
             return CacheMiss(reason=MissReason.LATE, detail="the index is being built")
         near = [one for one in found if one.cosine >= self._settings.least_cosine]
-        best = self._best(asked, near) if near else MissReason.NOTHING
+        best = self._best(asked, vector, near) if near else MissReason.NOTHING
         if isinstance(best, MissReason):
             return CacheMiss(reason=best)
         return self._decided(asked, best)
 
-    def _best(self, asked: Asked, near: Sequence[Neighbour]) -> WouldBeHit | MissReason:
+    def _best(self, asked: Asked, vector: NDArray[np.float32], near: Sequence[Neighbour]) -> WouldBeHit | MissReason:
         """Return the neighbour that the verifier likes best, among those that nothing speaks against."""
         started = time.monotonic()
         rows = {row.number: row for row in self._rows.by_numbers(asked.partition, [one.number for one in near])}
         for one in near:
             if one.number not in rows:
                 self._indexes.discard(asked.partition, one.number)
+        near = [_measured(one, rows, vector) for one in near]
         candidates, reason = seen(asked, near, rows, checks=self._checks, labels=self._indexes.labels)
         while True:
             judged = self._best_of(asked, candidates, started)
@@ -183,6 +186,16 @@ class SimilarTier:
         return hit_of(
             entry, Tier.SIMILAR, now=asked.question.now, score=would_be.score, stratum=f"{stratum.category}, bin {stratum.score_bin}"
         )
+
+
+def _measured(near: Neighbour, rows: Mapping[int, SealedEntry], vector: NDArray[np.float32]) -> Neighbour:
+    """Return a neighbour with the cosine of its own vector: what others than an index of this process say is about right, if at all."""
+    row = rows.get(near.number)
+    if near.facts is not NOTHING_KNOWN or row is None:
+        return near
+    # The vector lies under the same seal as the text, which is checked before either counts.
+    cosine = float(np.frombuffer(row.vector, dtype="<f4") @ vector) if len(row.vector) == vector.nbytes else -1.0
+    return near._replace(cosine=cosine)
 
 
 def hit_of(entry: Entry, tier: Tier, *, now: float, **evidence: Any) -> CacheHit:  # noqa: ANN401 -- the fields of a hit

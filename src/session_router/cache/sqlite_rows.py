@@ -144,8 +144,9 @@ class SQLiteEntryRows:
             values = (row.payload.decode("ascii"), row.seal, row.number, seal)
             return connection.execute("UPDATE entries SET payload = ?, seal = ? WHERE number = ? AND seal = ?", values).rowcount == 1
 
-    def discard(self, numbers: Iterable[int]) -> None:
+    def discard(self, partition: str, numbers: Iterable[int]) -> None:
         """Remove rows."""
+        del partition
         with self._writing() as connection:
             _discard(connection, list(numbers))
 

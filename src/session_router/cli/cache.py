@@ -24,6 +24,7 @@ def status(*, config: Configuration = None) -> None:
 
     Exit code 2 when there is no cache, or it gives no answer.
     """
+    from session_router.cache.redis_rows import RedisEntryRows, searched_by
     from session_router.cli.stored_table import certificates
     from session_router.cli.terminal import output_console
     from session_router.cli.words import plural
@@ -31,6 +32,8 @@ def status(*, config: Configuration = None) -> None:
     with _kept_cache(config) as stored:
         console = output_console()
         console.print(f"{plural(stored.count(), 'entry')} kept")
+        if isinstance(stored.rows, RedisEntryRows):
+            console.print(f"similar questions are looked for {searched_by(vector_sets=stored.rows.has_vector_sets())}.")
         strata = stored.strata()
         console.print(certificates(strata) if strata else "no similar questions were audited yet: they are watched, and not served.")
 
@@ -112,6 +115,6 @@ def _kept_cache(config: Path | None) -> SemanticCache:
 
     stored = load_cache(config)
     if stored is None or isinstance(stored.rows, MemoryEntryRows):
-        rule = "there is no cache that outlives a process; give the configuration a `[cache]` table with a `path`."
+        rule = "there is no cache that outlives a process; give the configuration a `[cache]` table with a `path` or a `url`."
         raise ConfigurationError(key="cache.path", value=None, rule=rule, source=None if config is None else str(config))
     return stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,14 +20,15 @@ _STYLES = {"fine": "green", "warning": "yellow", "problem": "red bold"}
 
 
 def doctor(*, config: Configuration = None) -> None:
-    """Examine the store of a configuration: can it be reached, how fast, does it keep sessions, and what is degraded.
+    """Examine the store of a configuration, and its cache: can they be reached, how fast, do they keep things, and what is degraded.
 
-    On Redis it looks at every server, and writes one row that expires at once.
+    On Redis it looks at every server, and writes a row of each kind that expires at once.
 
     Exit code 1 when there is a problem, 2 when the configuration is wrong. Warnings are no problem.
     """
     from rich.table import Table
 
+    from session_router.cli.cache_findings import cache_findings
     from session_router.cli.terminal import escaped, output_console
     from session_router.config import load_store
 
@@ -35,7 +37,7 @@ def doctor(*, config: Configuration = None) -> None:
     for column in ("", "where", "what", "found", "means"):
         table.add_column(column, overflow="fold")
     verdicts: list[str] = []
-    for finding in _findings(store):
+    for finding in chain(_findings(store), cache_findings(config, store)):
         verdict = finding.verdict.value
         verdicts.append(verdict)
         row = (finding.where, finding.subject, finding.found, finding.means)

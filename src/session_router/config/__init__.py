@@ -135,7 +135,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
         policy=build_policy(settings, layers, experienced=experienced) if policy is None else policy,
         store=store,
         scorer=scorer,
-        cache=build_cache(settings, own_key, layers, specs=specs) if cache is None and cached else cache,
+        cache=build_cache(settings, own_key, layers, specs=specs, store=store) if cache is None and cached else cache,
         audit=audit,
         detectors=build_detectors(settings, layers) if detectors is None else detectors,
         observers=observers,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from session_router.cache.settings import CacheSettings
 from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.problems import did_you_mean
+from session_router.config.redis import OF_REDIS, check_kind_of, places_of, problem, redis_servers
 from session_router.config.scorer import built_in_embedder
 from session_router.core.cache_terms import CacheRules
 from session_router.core.governance import Clearance
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from session_router.config.environment import Layers
     from session_router.config.schema import CacheSection, Settings
     from session_router.core.model import ModelSpec
+    from session_router.ports import SessionStore
+
+_OF_KIND: Final = {"sqlite": {"path"}, "redis": {*OF_REDIS}}
+_NO_KEY: Final = "replicas that share answers share their key: set SESSION_ROUTER_KEY, such as to the output of `openssl rand -hex 32`."
 
 
 def build_cache_rules(section: CacheSection | None) -> CacheRules:
@@ -53,6 +58,7 @@ def build_cache(
     rows: EntryRows | None = None,
     certificates: EntryRows | None = None,
     specs: Mapping[str, ModelSpec] | None = None,
+    store: SessionStore | None = None,
 ) -> SemanticCache | None:
     """Make the cache; `None` where the configuration has none.
 
@@ -63,6 +69,7 @@ def build_cache(
         rows: Where entries lie instead.
         certificates: Where audits are counted instead.
         specs: The routes, of which one may be the judge; without them, answers are compared word by word.
+        store: Where sessions lie: answers on the same Redis servers use its connections, and know with it when a server is dead.
 
     Raises:
         ConfigurationError: The file has no directory, a setting is wrong, or the judge is no route.
@@ -73,6 +80,14 @@ def build_cache(
         return None
     from session_router.cache.semantic import SemanticCache
 
+    kind = section.kind or _kind(section)
+    check_kind_of(section, kind, layers, table="cache", of_kind=_OF_KIND)
+    if kind == "sqlite" and section.path is None:
+        raise problem(layers, ("cache", "path"), None, "name the file of the entries.")
+    if kind == "redis" and rows is None:
+        if key is None:
+            raise problem(layers, ("key",), None, _NO_KEY)
+        rows = _in_redis(settings, section, layers, store)
     path = None if section.path is None else beside(layers.source, section.path)
     if path is not None:
         opened = _opened(path, section, layers)
@@ -81,6 +96,36 @@ def build_cache(
     embedder = built_in_embedder(section.embedder)
     judge = None if section.judge is None or specs is None else _judge(section.judge, specs, layers)
     return SemanticCache(rows, key=key, embedder=embedder, judge=judge, settings=_settings(section), certificates=certificates)
+
+
+def _kind(section: CacheSection) -> str:
+    if places_of(section):
+        return "redis"
+    return "memory" if section.path is None else "sqlite"
+
+
+def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: SessionStore | None) -> EntryRows:
+    from session_router.cache.redis_rows import RedisEntryRows
+    from session_router.stores.redis import RedisSessionStore
+    from session_router.stores.redis_link import BUDGET_SECONDS, RedisLink
+
+    if places_of(section) or not places_of(settings.store):
+        servers = redis_servers(section, layers, table="cache")
+    else:
+        servers = redis_servers(settings.store, layers, table="store")
+    budget = section.budget_seconds
+    shared = isinstance(store, RedisSessionStore) and store.servers == servers and budget in {None, store.budget_seconds}
+    if shared:
+        assert isinstance(store, RedisSessionStore)  # noqa: S101 -- as above
+        link = store.link
+    else:
+        link = RedisLink(servers, budget_seconds=BUDGET_SECONDS if budget is None else budget, feature="cache.url")
+    try:
+        rows = RedisEntryRows(link, closes=not shared, **({} if section.prefix is None else {"prefix": section.prefix}))
+    except ConfigurationError as error:
+        raise problem(layers, ("cache", "prefix"), error.value, error.rule) from None
+    rows.say_who_searches()
+    return rows
 
 
 def _judge(name: str, specs: Mapping[str, ModelSpec], layers: Layers) -> AnswerJudge:

@@ -29,7 +29,8 @@ from session_router.core.policy import (
 )
 from session_router.core.prefix import PromptCache
 from session_router.core.upgrades import UpgradeWatch
-from session_router.stores.redis import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS, LONGEST_TTL_SECONDS
+from session_router.stores.redis import LONGEST_TTL_SECONDS
+from session_router.stores.redis_link import LARGEST_BUDGET_SECONDS, LEAST_BUDGET_SECONDS
 
 _POLICY, _CACHE, _TAG, _CLEARANCE = Policy(), PromptCache(), Tag(), Clearance()
 _RULES, _STORED, _HEALTH = CacheRules(), CacheSettings(), HealthRules()
@@ -241,7 +242,7 @@ class ModelSection(Section):
 
 
 class SentinelSection(Section):
-    """`[store.sentinel]`, see `RedisServers.sentinel`."""
+    """`[store.sentinel]` and `[cache.sentinel]`, see `RedisServers.sentinel`."""
 
     nodes: Names = Field(description="servers, each as 'host:port'")
     master: Name = Field(description="what the Sentinels call the master")
@@ -250,17 +251,14 @@ class SentinelSection(Section):
 
 
 class ClusterSection(Section):
-    """`[store.cluster]`, see `RedisServers.cluster`."""
+    """`[store.cluster]` and `[cache.cluster]`, see `RedisServers.cluster`."""
 
     nodes: Names = Field(description="servers, each as 'host:port'")
 
 
-class StoreSection(Section):
-    """`[store]`: where sessions live; a `path` alone means SQLite, servers mean Redis, nothing means this process's memory."""
+class RedisSection(Section):
+    """Where Redis is, and how long it is waited for."""
 
-    kind: Literal["memory", "sqlite", "redis"] | None = None
-    path: Name | None = None
-    maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
     url: SecretStr | None = None
     sentinel: SentinelSection | None = None
     cluster: ClusterSection | None = None
@@ -268,7 +266,6 @@ class StoreSection(Section):
     password: SecretStr | None = None
     database: Annotated[Whole, Field(ge=0, description="the number of a database")] | None = None
     tls: bool | None = None
-    seconds_to_live: Annotated[Number, Field(ge=1, le=LONGEST_TTL_SECONDS, description="seconds")] | None = None
     budget_seconds: Annotated[Number, Field(ge=LEAST_BUDGET_SECONDS, le=LARGEST_BUDGET_SECONDS, description="seconds")] | None = None
     prefix: Name | None = None
 
@@ -289,6 +286,15 @@ class HealthSection(Section):
     refresh_seconds: Annotated[Number, Field(ge=0, le=LONGEST_SECONDS, description="seconds")] = _HEALTH.refresh_seconds
 
 
+class StoreSection(RedisSection):
+    """`[store]`: where sessions live; a `path` alone means SQLite, servers mean Redis, nothing means this process's memory."""
+
+    kind: Literal["memory", "sqlite", "redis"] | None = None
+    path: Name | None = None
+    maximum_sessions: Annotated[Whole, Field(gt=0, description="sessions")] | None = None
+    seconds_to_live: Annotated[Number, Field(ge=1, le=LONGEST_TTL_SECONDS, description="seconds")] | None = None
+
+
 class ScorerSection(Section):
     """`[scorer]`: where need comes from; a `path` alone means a scorer that was fitted to outcomes, nothing means the router's default."""
 
@@ -300,9 +306,13 @@ class ScorerSection(Section):
     guard: bool = True
 
 
-class CacheSection(Section):
-    """`[cache]`: stored answers, see `CacheRules` and `CacheSettings`; without this table there is no cache."""
+class CacheSection(RedisSection):
+    """`[cache]`: stored answers, see `CacheRules` and `CacheSettings`; without this table there is no cache.
 
+    A `path` alone means SQLite, servers mean Redis, and nothing this process's memory.
+    """
+
+    kind: Literal["memory", "sqlite", "redis"] | None = None
     path: Name | None = None
     embedder: Literal["static", "hash", "none"] = "static"
     sharing: Sharing = Sharing(_RULES.sharing)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import time
 import weakref
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from session_router.core.checking import check_kind, check_number
-from session_router.errors import MissingExtra, StoreCorrupt
+from session_router.errors import StoreCorrupt
 from session_router.stores.redis_health import RedisHealth
+from session_router.stores.redis_link import RedisLink
 from session_router.stores.redis_rows import RedisRows, key_of, new_fence
 from session_router.stores.redis_servers import RedisServers
 from session_router.stores.seen_rows import SeenRows
@@ -21,12 +20,13 @@ if TYPE_CHECKING:
 
     from session_router.core.session import Session, SessionId
     from session_router.stores.breaker import BreakerSettings
-    from session_router.stores.redis_calls import Conversation
+    from session_router.stores.redis_calls import Conversation, RedisCalls
+    from session_router.stores.redis_driver import LoopDriver, ThreadDriver
+
+__all__ = ["RedisServers", "RedisSessionStore"]
 
 DAY_SECONDS = 86_400
-_SERVERS_RULE = "give a URL such as `redis://host:6379/0`, `RedisServers.sentinel(...)` or `RedisServers.cluster(...)`."
 LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
-LEAST_BUDGET_SECONDS, LARGEST_BUDGET_SECONDS = 0.001, 60.0
 
 
 class RedisSessionStore:
@@ -46,6 +46,7 @@ class RedisSessionStore:
 
     Attributes:
         servers: Which servers.
+        link: What this process has with them; stored answers may use it too.
         key: The key of the rows. Identities derived from the same key find their sessions again, on any replica.
         budget_seconds: What a load or a commit may take.
         prefix: What the keys in Redis begin with.
@@ -66,24 +67,17 @@ class RedisSessionStore:
         prefix: str = "session_router",
         breaker: BreakerSettings | None = None,
     ) -> None:
-        try:
-            importlib.import_module("session_router.stores.redis_driver")
-        except ImportError as error:
-            raise MissingExtra(extra="redis", package="redis", feature="RedisSessionStore") from error
-        check_kind(servers, (str, RedisServers), key="servers", rule=_SERVERS_RULE)
+        self.link = RedisLink(servers, budget_seconds=budget_seconds, breaker=breaker, feature="RedisSessionStore")
         check_kind(key, bytes, key="key", rule="give bytes that all replicas share, such as `secrets.token_bytes(32)`, made once.")
         check_number(seconds_to_live, key="seconds_to_live", rule="give a number of seconds, 1 or more.", low=1.0, high=LONGEST_TTL_SECONDS)
-        least, most = LEAST_BUDGET_SECONDS, LARGEST_BUDGET_SECONDS
-        check_number(budget_seconds, key="budget_seconds", rule=f"give a number of seconds, {least} to {most}.", low=least, high=most)
-        self.servers = RedisServers.from_url(servers) if isinstance(servers, str) else servers
+        self.servers = self.link.servers
         self.key = key
         self.budget_seconds = budget_seconds
         self.prefix = prefix
         self._rows = RedisRows(key)
         self._milliseconds = round(seconds_to_live * 1000)
-        self._breaker = breaker
         self.begin()
-        self.health = RedisHealth(key, prefix=prefix, connected=lambda: (self._calls, self._threads, self._loops))
+        self.health = RedisHealth(key, prefix=prefix, link=self.link)
         _stores.add(self)
 
     def load(self, session: SessionId) -> Session | None:
@@ -119,13 +113,11 @@ class RedisSessionStore:
 
     def close(self) -> None:
         """Close the connections of threads, and of each event loop when it ends; later calls raise `StoreUnavailable`."""
-        self._threads.close()
-        self._loops.close()
+        self.link.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop as well."""
-        self.close()
-        await self._loops.aclose()
+        await self.link.aclose()
 
     def __enter__(self) -> Self:
         """Return the store itself."""
@@ -144,17 +136,20 @@ class RedisSessionStore:
         await self.aclose()
 
     def begin(self) -> None:
-        """Begin without connections, and without anything that was seen: at first, and in a child of a fork.
-
-        A child must not talk over its parent's connections, nor wait for a lock that some thread of the parent held.
-        """
-        from session_router.stores.redis_calls import RedisCalls
-        from session_router.stores.redis_driver import LoopDriver, ThreadDriver
-
+        """Begin without anything that was seen: at first, and in a child of a fork, where a thread of the parent may have held a lock."""
         self._seen = SeenRows()
-        self._calls = RedisCalls(self.servers, clock=time.monotonic, budget_seconds=self.budget_seconds, breaker=self._breaker)
-        self._threads = ThreadDriver(self.servers, budget_seconds=self.budget_seconds)
-        self._loops = LoopDriver(self.servers, budget_seconds=self.budget_seconds)
+
+    @property
+    def _calls(self) -> RedisCalls:
+        return self.link.calls
+
+    @property
+    def _threads(self) -> ThreadDriver:
+        return self.link.threads
+
+    @property
+    def _loops(self) -> LoopDriver:
+        return self.link.loops
 
     def _read(self, session: SessionId, stored: bytes | None) -> Session | None:
         # An empty value is what a damaged server may leave; no row of ours is empty.

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,7 +33,7 @@ from session_router.stores.redis_servers import Address
 from session_router.stores.redis_topology import ClusterMap, topology_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.stores.breaker import BreakerSettings
     from session_router.stores.redis_servers import RedisServers
@@ -40,7 +41,14 @@ if TYPE_CHECKING:
 MAXIMUM_HOPS = 6
 """Redirections and reconnections of one call before the store counts as unavailable; its budget ends most calls sooner."""
 
-COMMIT_DIGEST = hashlib.sha1(COMMIT.encode("ascii"), usedforsecurity=False).hexdigest()
+
+@lru_cache(maxsize=64)
+def digest_of(script: str) -> str:
+    """Return what a server that has run `script` knows it by."""
+    return hashlib.sha1(script.encode("ascii"), usedforsecurity=False).hexdigest()
+
+
+COMMIT_DIGEST = digest_of(COMMIT)
 
 Command: TypeAlias = tuple[bytes | str | int, ...]
 
@@ -142,15 +150,25 @@ class RedisCalls:
             raise StoreUnavailable(msg)
         return reply or b""
 
-    def evaluate(self, key: bytes, script: str, *arguments: bytes | str | int) -> Conversation:
-        """Return what `script` says of `key`; one that is sent twice does no harm.
+    def run(self, script: str, keys: Sequence[bytes], arguments: Sequence[bytes | str | int]) -> Conversation:
+        """Return what `script` does where the first key lives. It may be run twice: where an idle connection turns out to be broken.
 
         Raises:
             StoreUnavailable: There is no answer.
+            StoreCorrupt: What lies under a key is of another type.
         """
-        tail: Command = (1, key, *arguments)
-        digest = hashlib.sha1(script.encode("ascii"), usedforsecurity=False).hexdigest()
-        reply, _ = yield from self._ask(key, ("EVALSHA", digest, *tail), instead=("EVAL", script, *tail))
+        tail: Command = (len(keys), *keys, *arguments)
+        reply, _ = yield from self._ask(keys[0], ("EVALSHA", digest_of(script), *tail), instead=("EVAL", script, *tail))
+        return reply
+
+    def ask(self, key: bytes, command: Command) -> Conversation:
+        """Return what the server where `key` lives answers to `command`.
+
+        Raises:
+            StoreUnavailable: There is no answer.
+            StoreCorrupt: What lies under the key is of another type.
+        """
+        reply, _ = yield from self._ask(key, command)
         return reply
 
     def _ask(
@@ -211,7 +229,7 @@ class RedisCalls:
     def _refusal(self, address: Address, reply: ResponseError) -> Exception:
         if "WRONGTYPE" in str(reply):
             self.count("wrong_type")
-            return StoreCorrupt(f"what {address} holds under the key of this session is no row; it is treated as lost.")
+            return StoreCorrupt(f"what {address} holds under this key is no row of ours; it is treated as lost.")
         if isinstance(reply, OutOfMemoryError):
             self.count("out_of_memory")
             return StoreUnavailable(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from session_router.stores.redis_calls import Command
-    from session_router.stores.redis_servers import Address
+    from session_router.stores.redis_servers import Address, RedisServers
 
 PATIENCE_SECONDS = 2.0
 PINGS = 20
@@ -32,16 +32,20 @@ ROUND_TRIPS = 2
 
 def examine_redis(store: RedisSessionStore) -> Iterator[Finding]:
     """Look at every server that `store` may ask; one row is written, which expires at once."""
-    with _Examiner(store) as examiner:
-        yield from examiner.findings()
+    yield from examine_servers(store.servers, budget_seconds=store.budget_seconds)
     yield from _trial(store)
 
 
+def examine_servers(servers: RedisServers, *, budget_seconds: float) -> Iterator[Finding]:
+    """Look at every one of `servers`, of which a call waits `budget_seconds` at most; nothing is written."""
+    with _Examiner(servers, budget_seconds) as examiner:
+        yield from examiner.findings()
+
+
 class _Examiner:
-    def __init__(self, store: RedisSessionStore) -> None:
-        self._store = store
-        self._servers = store.servers
-        self._driver = ThreadDriver(store.servers, budget_seconds=PATIENCE_SECONDS)
+    def __init__(self, servers: RedisServers, budget_seconds: float) -> None:
+        self._servers, self._budget = servers, budget_seconds
+        self._driver = ThreadDriver(servers, budget_seconds=PATIENCE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +102,7 @@ class _Examiner:
             if isinstance(reply, Exception):
                 yield _unreachable(address, reply, means=_NOTHING_KEPT)
                 return
-        yield _latency(address, waits[1:], budget_seconds=self._store.budget_seconds)
+        yield _latency(address, waits[1:], budget_seconds=self._budget)
         asked = time.time()
         server_time = self._ask(address, ("TIME",))
         yield _clock(address, server_time, (asked + time.time()) / 2)

@@ -13,10 +13,8 @@ from session_router.errors import StoreUnavailable
 from session_router.identity import checked_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from session_router.stores.redis_calls import Conversation, RedisCalls
-    from session_router.stores.redis_driver import LoopDriver, ThreadDriver
+    from session_router.stores.redis_calls import Conversation
+    from session_router.stores.redis_link import RedisLink
 
 _PURPOSE: Final = b"session_router.stores.redis_health"
 _FORMAT: Final = b"sh1:"
@@ -60,12 +58,12 @@ class RedisHealth:
     Args:
         key: As for `RedisRows`.
         prefix: What the key in Redis begins with.
-        connected: Returns what talks to the servers now: calls, and the drivers of threads and of event loops.
+        link: Talks to the servers.
     """
 
-    def __init__(self, key: bytes, *, prefix: str, connected: Callable[[], tuple[RedisCalls, ThreadDriver, LoopDriver]]) -> None:
+    def __init__(self, key: bytes, *, prefix: str, link: RedisLink) -> None:
         self._seal_key = hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256)
-        self._connected = connected
+        self._link = link
         # Deployments that share a server by their keys alone share nothing else.
         whose = hmac.digest(self._seal_key, b"key", hashlib.sha256).hex()[:16]
         self._key = f"{prefix}:health{SCHEMA}:{{{whose}}}".encode("utf-8", "surrogatepass")
@@ -76,13 +74,11 @@ class RedisHealth:
         Raises:
             StoreUnavailable: No server answered in time, or none is asked for a moment.
         """
-        calls, threads, _ = self._connected()
-        return self._understood(threads.drive(self._reading(calls)), now)
+        return self._understood(self._link.threads.drive(self._reading()), now)
 
     async def aread(self, now: float) -> HealthRead:
         """Do what `read` does without blocking the event loop."""
-        calls, _, loops = self._connected()
-        return self._understood(await loops.drive(self._reading(calls)), now)
+        return self._understood(await self._link.loops.drive(self._reading()), now)
 
     def replace(self, read: HealthRead, model: str, health: Health, *, seconds: float) -> bool:
         """Store `health` if the row of `model` is still the one in `read`; `False` means that another replica was first.
@@ -90,22 +86,20 @@ class RedisHealth:
         Raises:
             StoreUnavailable: It is not known whether it was stored.
         """
-        calls, threads, _ = self._connected()
-        return threads.drive(self._replacing(calls, read, model, health, seconds)) == 1
+        return bool(self._link.threads.drive(self._replacing(read, model, health, seconds)) == 1)
 
     async def areplace(self, read: HealthRead, model: str, health: Health, *, seconds: float) -> bool:
         """Do what `replace` does without blocking the event loop."""
-        calls, _, loops = self._connected()
-        return await loops.drive(self._replacing(calls, read, model, health, seconds)) == 1
+        return bool(await self._link.loops.drive(self._replacing(read, model, health, seconds)) == 1)
 
-    def _reading(self, calls: RedisCalls) -> Conversation:
-        return calls.evaluate(self._key, READ, 2 * MOST_MODELS)
+    def _reading(self) -> Conversation:
+        return self._link.calls.run(READ, [self._key], [2 * MOST_MODELS])
 
-    def _replacing(self, calls: RedisCalls, read: HealthRead, model: str, health: Health, seconds: float) -> Conversation:
+    def _replacing(self, read: HealthRead, model: str, health: Health, seconds: float) -> Conversation:
         stored = read.rows.get(model)
         row = b"" if health.is_known_good else self._encoded(model, health.shifted(read.ahead))
         expected = b"" if stored is None else stored.head
-        return calls.evaluate(self._key, REPLACE, _field(model), expected, row, round(seconds * 1000))
+        return self._link.calls.run(REPLACE, [self._key], [_field(model), expected, row, round(seconds * 1000)])
 
     def _encoded(self, model: str, health: Health) -> bytes:
         payload = json.dumps(health.to_plain(), separators=(",", ":"), allow_nan=False).encode("ascii")

@@ -218,7 +218,7 @@ def test_new_rows_are_read_and_those_that_went_are_not_found() -> None:
     for number in range(10, 30):
         rows.put(codec.encode(an_entry(number, many[number].tobytes())), asked_at=NOW)
     assert kept.nearest(many[29]) == 30
-    rows.discard([30, 1])
+    rows.discard(PARTITION, [30, 1])
     kept.indexes.tidy()
     assert kept.nearest(many[29]) != 30
     assert len(kept.indexes) == 28
@@ -274,7 +274,7 @@ def test_a_growing_partition_becomes_a_graph_and_a_worn_graph_a_new_one() -> Non
     assert kept.background.drain(60)
     (graph,) = kept.indexes._held.values()
     assert graph.index.graph
-    rows.discard(range(1, 91))
+    rows.discard(PARTITION, range(1, 91))
     for number in range(1, 91):
         kept.indexes.discard(PARTITION, number)
     assert graph.index.worn

@@ -461,7 +461,7 @@ def would_be(cache: SemanticCache, tier: SimilarTier | None, question: CacheQues
     assert cache._embedder is not None
     vector = cache._embedder.embed([question.text])[0]
     near = tier._indexes.search(asked.partition, vector, 5) or []
-    best = tier._best(asked, [one for one in near if one.cosine >= LAX.least_cosine])
+    best = tier._best(asked, vector, [one for one in near if one.cosine >= LAX.least_cosine])
     return None if isinstance(best, MissReason) else (best.entry.id, best.score)
 
 
