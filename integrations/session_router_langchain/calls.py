@@ -12,7 +12,8 @@ from session_router.core.binding import BindingKind
 from session_router.core.call import Call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
-from session_router.core.governance import join
+from session_router.core.exposure import label_held
+from session_router.core.governance import PUBLIC, join
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.step import AskKind, Role
@@ -21,10 +22,11 @@ from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.conversations import conversation_of
 from session_router_langchain.dialects import ANTHROPIC
+from session_router_langchain.lineage import inherited
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.portability import convert
-from session_router_langchain.provider_state import ProviderState
+from session_router_langchain.provider_state import ProviderState, derives_response_ids, without_response_id
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
@@ -145,6 +147,7 @@ class Calls:
         principal: SessionId | None = None,
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it."""
+        bindings = self._state.bindings(settings, messages, transcript, carried)
         *recent, text = typed_texts(messages, transcript) or ("",)
         return Call(
             transcript=transcript,
@@ -161,8 +164,10 @@ class Calls:
             carried=carried,
             agent=agent,
             requires=requires | {Capability.TOOLS} if tools else requires,
-            bindings=self._state.bindings(settings, messages, transcript, carried),
+            bindings=bindings,
+            held=self._state.held(settings, bindings),
             tag=tag,
+            inherited=inherited(),
             system=None if system is None else own_label(system),
             offered=self._offered(tools),
             purpose=purpose,
@@ -189,6 +194,8 @@ class Calls:
         prepared: Sequence[BaseMessage] = messages
         if call.transcript.broken or abandoned:
             prepared = repair(messages, continued=continued, abandoned=abandoned)
+        if decision.tag is not None and derives_response_ids(self.models[decision.chosen()]):
+            prepared = _referring_to_what_may_be_read(prepared, decision)
         target = self._target(decision.chosen())
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
         taken_up = target.thinking and _takes_up_a_loop(call.transcript, target.name)
@@ -214,6 +221,19 @@ class Calls:
         """Return `tools` as the chosen model can take them."""
         changed: Sequence[Any] = self.prepare_settings(decision, None, tools, {}).get("tools", tools)
         return changed
+
+
+def _referring_to_what_may_be_read(messages: Sequence[BaseMessage], decision: Decision) -> Sequence[BaseMessage]:
+    """Return the history without the ids of answers whose provider holds what is not in it any more, such as what was redacted since."""
+    exposures = () if decision.session is None else decision.session.exposures
+    sent = PUBLIC if decision.tag is None else decision.tag
+
+    def may_be_read(id_: str) -> bool:
+        held = label_held(exposures, id_)
+        return held is not None and join(held, sent) == sent
+
+    changed = [without_response_id(message, may_be_read) for message in messages]
+    return messages if all(new is old for new, old in zip(changed, messages, strict=True)) else changed
 
 
 def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
 from session_router_langchain.delivery import DeliveryProbe
+from session_router_langchain.lineage import brought_back
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
 from session_router_langchain.stored_answers import answer_of, replayed
 
@@ -181,6 +182,8 @@ def _passage(
         decision, call = yield from _routed(call, narrowing)
         if decision.model is None and first is not None:
             raise first
+        if not decision.refused:
+            brought_back(decision.tag)
         if decision.hit is not None:
             return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()

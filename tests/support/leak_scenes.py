@@ -162,6 +162,9 @@ async def summaries(world: World) -> None:
     for _ in range(2):
         await tried(ask(subject, world, world.anything(), config))
     messages = subject.get_state(config).values.get("messages", [])
+    # Of what no model has seen, nobody but the message itself knows the label.
+    seen = max((at for at, message in enumerate(messages) if isinstance(message, AIMessage)), default=-1)
+    messages = messages[: seen + 1]
     update = {"messages": [RemoveMessage(id=REMOVE_ALL_MESSAGES), world.summary(messages)]}
     subject.update_state(config, update)
     for _ in range(2):
