@@ -25,6 +25,7 @@ from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.lineage import inherited
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
+from session_router_langchain.partitioning import salt_for
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, without_response_id
 from session_router_langchain.repairing import repair
@@ -216,6 +217,11 @@ class Calls:
     ) -> dict[str, Any]:
         """Return what else of a request must change for the chosen model, by the names of `ModelRequest.override`."""
         return without_cache_markers(system, tools, settings, dialect=self.models.specs[decision.chosen()].dialect)
+
+    def partition(self, decision: Decision, settings: Mapping[str, Any], *, tenant: str | None) -> dict[str, Any]:
+        """Return the settings that keep the request to its label's part of the provider's prompt cache."""
+        name = decision.chosen()
+        return salt_for(decision, self.models.specs[name], self.models[name], settings, key=self.router.key, tenant=tenant)
 
     def prepare_tools(self, decision: Decision, tools: Sequence[Any]) -> Sequence[Any]:
         """Return `tools` as the chosen model can take them."""

@@ -215,6 +215,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if messages is not request.messages:
             overrides["messages"] = list(messages)
         overrides |= self.calls.prepare_settings(decision, request.system_message, request.tools, request.model_settings)
+        settings: dict[str, Any] = overrides.get("model_settings", request.model_settings)
+        if partition := self.calls.partition(decision, settings, tenant=self._tenant):
+            overrides["model_settings"] = {**settings, **partition}
         return request.override(**overrides)
 
     def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:

@@ -11,10 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, Syst
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from langgraph.prebuilt import ToolNode
-from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from session_router.errors import SessionRouterError
 from session_router_langchain import SessionRouterMiddleware
+from session_router_langchain.tagging import TAG_KEY, labelled
 from session_router_langgraph import create_router_node
 from session_router_langgraph.state import RouterState
 from support.leak_labels import LABELS
@@ -31,10 +32,14 @@ if TYPE_CHECKING:
 PUBLIC: Final = ("read_public", "echo")
 
 
-class Verdict(BaseModel):
-    """What a structured answer is."""
-
-    words: str
+VERDICT: Final = {
+    "title": "Verdict",
+    "description": "What a structured answer is.",
+    "type": "object",
+    "properties": {"words": {"type": "string"}},
+    "required": ["words"],
+    "additionalProperties": False,
+}
 
 
 def agent(world: World, *middleware: Any, tools: Any = None, router: Any = None, **settings: Any) -> Any:
@@ -50,10 +55,10 @@ async def ask(subject: Any, world: World, message: Any, config: Any) -> Any:
     """Ask an agent, in one of the ways to do so."""
     given = None if message is None else {"messages": [message]}
     world.later()
-    way = world.rng.randrange(4)
+    way = world.rng.randrange(8)
     if way == 0:
         return subject.invoke(given, config)
-    if way == 1:
+    if way in {1, 2}:
         async for _ in subject.astream(given, config, stream_mode="messages"):
             pass
         return None
@@ -70,8 +75,6 @@ async def loops(world: World) -> None:
 
 async def tried(asking: Awaitable[Any]) -> Any:
     """Wait for what may be refused, or fail as providers do."""
-    from session_router.errors import SessionRouterError
-
     try:
         return await asking
     except (SessionRouterError, Crash):
@@ -174,10 +177,10 @@ async def summaries(world: World) -> None:
 async def structured(world: World) -> None:
     """Answers of a schema, by the provider's own means and by a tool."""
     strategy = world.rng.choice([ToolStrategy, ProviderStrategy])
-    subject, config = agent(world, response_format=strategy(Verdict)), world.thread()
+    subject, config = agent(world, response_format=strategy(VERDICT)), world.thread()
     for _ in range(2):
         await tried(ask(subject, world, world.anything(), config))
-    model = world.model.with_structured_output(Verdict)
+    model = world.model.with_structured_output(VERDICT)
     for _ in range(2):
         world.later()
         await tried(model.ainvoke([world.anything(calm=True)]))
@@ -191,8 +194,6 @@ async def cached(world: World) -> None:
             label = world.label()
             question = world.said(label=None, words=world.rng.choice(["What are your hours?", "Who are you?"]))
             marker = world.data.of(label) if world.rng.random() < 0.5 else world.first[label]  # noqa: PLR2004
-            from session_router_langchain.tagging import labelled
-
             asked = labelled(HumanMessage(f"{question.text.partition('plan')[0]} {marker}"), LABELS[label])
             world.later()
             answer = await tried(_answer(world.model, [*history, asked], config, world.rng.randrange(4)))
@@ -207,8 +208,6 @@ async def cached(world: World) -> None:
 async def held(world: World) -> None:
     """The provider holds the conversation: only its id and what is new is sent."""
     config, previous = world.thread(), None
-    from session_router_langchain.tagging import TAG_KEY
-
     for _ in range(5):
         message = world.anything(calm=True)
         if world.rng.random() < 0.5:  # noqa: PLR2004

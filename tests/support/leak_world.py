@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 KEY: Final = b"k" * 32
 _ERRORS: Final = (Fault.rate_limited(), Fault.overloaded(), Fault.broken("after_text"))
-_EACH: Final = 0.1
+_EACH: Final = 1.0 - 0.7 ** (1.0 / 3.0)
+"""Each is drawn where none before it was: three in ten in all."""
 READERS: Final = tuple(f"read_{name}" for name in LABELS)
 
 
@@ -44,7 +45,8 @@ class World:
         canaries: The witness, which outlives the world.
         rng: Where all chances come from.
         failing: Whether three in ten requests fail.
-        prices: Of every model; the scorer wants another one at every boundary anyway.
+        saver: Where threads are kept.
+        threads: How many there are.
     """
 
     canaries: Canaries
@@ -59,7 +61,6 @@ class World:
         self.providers = SimulatedProviders(simulated(self.parrot), clock=self.clock, canaries=self.canaries, seed=str(rng.random()))
         if self.failing:
             for fault in _ERRORS:
-                # Each is drawn where none before it was: three in ten in all, or a little less.
                 self.providers.faults.sometimes(fault, probability=_EACH)
         self.clients = Clients(self.providers)
         # What the schemas of the tools say bears a label of its own, in some worlds.
@@ -171,13 +172,3 @@ class World:
     def later(self) -> None:
         """Let time go by."""
         self.clock.advance(self.rng.choice([5.0, 60.0, 900.0]))
-
-
-def worlds(canaries: Canaries, *, seed: int) -> Any:
-    """Yield worlds without end."""
-    number = 0
-    while True:
-        yield World(canaries, random.Random(f"{seed} {number}"), failing=number % 2 == 1)  # noqa: S311 -- reproducible draws
-        number += 1
-
-
