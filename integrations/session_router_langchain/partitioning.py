@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 CACHE_KEY: Final = "prompt_cache_key"
 """OpenAI's: requests with another key are kept apart as far as they are routed to other machines."""
 
+NOWHERE: Final = "none"
+"""There is no such parameter."""
+
 _OPENAI: Final = "https://api.openai.com"
 _BODY: Final = "extra_body"
 
@@ -30,7 +33,7 @@ def with_partition(spec: ModelSpec, model: BaseChatModel) -> ModelSpec:
     if spec.prompt_cache.salt is not None:
         return spec
     known = family_of(spec.dialect) == family_of(OPENAI_RESPONSES) and is_within(endpoint_of(model), _OPENAI)
-    return replace(spec, prompt_cache=replace(spec.prompt_cache, salt=CACHE_KEY if known else ""))
+    return replace(spec, prompt_cache=replace(spec.prompt_cache, salt=CACHE_KEY if known else NOWHERE))
 
 
 def salt_for(
@@ -47,7 +50,7 @@ def salt_for(
         tenant: Whose deployment.
     """
     name = spec.prompt_cache.salt
-    if not name or decision.tag is None:
+    if name is None or name == NOWHERE or decision.tag is None:
         return {}
     body: Any = settings.get(_BODY, getattr(model, _BODY, None))
     nested: dict[str, Any] = dict(body) if is_block(body) else {}

@@ -51,6 +51,9 @@ def play_all(requests: int, *, jobs: int, without: str | None = None, scenes: Se
         for seen in pool.map(played, parts):
             total.added(seen)
             done += 1
+            if without is None:
+                for words in seen.first:
+                    say(f"  LEAK: {words}")
             if done % 10 == 0:
                 say(f"  {sum(total.requests.values()):>9,} requests, {sum(total.leaks.values()):,} leaks")
     return total
@@ -70,8 +73,6 @@ def leak_figures(*, quick: bool, jobs: int | None = None) -> None:
     for scene, talks in whole.talks.items():
         beside = f"{bare.leaks[scene]:,} of {bare.requests[scene]:,}"
         say(f"{scene:>22} {talks:>8,} {whole.requests[scene]:>9,} {whole.marked[scene]:>10,} {whole.leaks[scene]:>6,} {beside:>25}")
-    for words in whole.first:
-        say(f"  LEAK: {words}")
     requests, marked, leaks = whole.total
     open_requests, _, open_leaks = bare.total
     figure(

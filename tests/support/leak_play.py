@@ -129,19 +129,22 @@ async def _play(requests: int, seed: int, scenes: Sequence[str]) -> Seen:
         rng = random.Random(f"{seed} {number}")  # noqa: S311 -- reproducible draws
         world, until = World(canaries, rng, failing=number % 2 == 1), min(requests, canaries.requests + _WORLD_LASTS)
         while canaries.requests < until:
-            await _scene(world, canaries, seen, next(turns))
+            await _scene(world, canaries, seen, next(turns), f"world {seed} {number}")
         seen.failed += sum(row.status >= 400 or row.error_type is not None for row in world.providers.ledger.rows)  # noqa: PLR2004
     seen.seconds = time.process_time() - began
-    seen.first = [f"{leak.model} saw {len(leak.markers)} pieces of data: {leak.rule}" for leak in canaries.leaks[:5]]
     return seen
 
 
-async def _scene(world: World, canaries: Canaries, seen: Seen, scene: str) -> None:
+async def _scene(world: World, canaries: Canaries, seen: Seen, scene: str, where: str) -> None:
     before = canaries.requests, canaries.marked, len(canaries.leaks)
-    # Two at a time: sessions on one middleware share nothing but that.
-    await asyncio.gather(SCENES[scene](world), SCENES[scene](world))
+    # Half of the time two at a time: sessions on one middleware share nothing but that.
+    world.crowded = world.rng.random() < 0.5  # noqa: PLR2004
+    talks = 1 + world.crowded
+    await asyncio.gather(*(SCENES[scene](world) for _ in range(talks)))
+    seen.first += [f"{where}, {scene}: {one.model} saw {len(one.markers)} pieces of data: {one.rule}" for one in canaries.leaks[before[2] :]]
+    seen.first = seen.first[:5]
     after = canaries.requests, canaries.marked, len(canaries.leaks)
     for name, one, other in zip(("requests", "marked", "leaks"), before, after, strict=True):
         counts = getattr(seen, name)
         counts[scene] = counts.get(scene, 0) + other - one
-    seen.talks[scene] = seen.talks.get(scene, 0) + 2
+    seen.talks[scene] = seen.talks.get(scene, 0) + talks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
-from session_router.core.exposure import exposed
+from session_router.core.exposure import exposed, left_elsewhere
 from session_router.core.governance import join
 from session_router.core.policy import OnUnportable
 from session_router.core.session import Before, Session, Visit
@@ -160,6 +160,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         cache=found,
         tag="" if tag is None else tag.describe(),
         narrowed="" if call.narrowed is None else call.narrowed.value,
+        exposures=() if session is None else left_elsewhere(session.exposures, model=name, now=call.now),
         blocked_by=blocked,
     )
     decision_id = _decision_id(situation, prefix, number, name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from session_router.core.governance import join
+from session_router.core.checking import LARGEST_COUNT
+from session_router.core.governance import PUBLIC, join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,7 @@ def exposed(
     retention = None if clearance is None else clearance.retention_seconds
     if retention == 0:
         return tuple(left)
-    until = None if retention is None or retention == inf else now + retention
+    until = None if retention is None or now + retention > LARGEST_COUNT else now + retention
     before = next((one for one in left if one.model == model and one.tag == tag), None)
     ids = () if before is None else before.ids
     if before is not None:
@@ -119,6 +119,11 @@ def kept_as(exposures: tuple[Exposure, ...], ids: Iterable[str], *, model: Model
     known = tuple(one for one in found.ids if one not in new)
     changed = replace(found, ids=(*known, *new)[-MOST_IDS:])
     return tuple(changed if one is found else one for one in exposures)
+
+
+def left_elsewhere(exposures: Iterable[Exposure], *, model: ModelName | None, now: float) -> tuple[Exposure, ...]:
+    """Return what is held elsewhere than by `model`, and is not public."""
+    return tuple(one for one in exposures if one.model != model and one.tag != PUBLIC and not one.is_over(now))
 
 
 def label_held(exposures: Iterable[Exposure], id_: str) -> Tag | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ENGINE_BLOCK_TOKENS = 16
 """Tokens of a block in vLLM, unless it was started with another `--block-size`."""
 
-SALTS: tuple[str | None, ...] = (None, "", "prompt_cache_key", "cache_salt")
+SALTS: tuple[str | None, ...] = (None, "none", "prompt_cache_key", "cache_salt")
 """Parameters by which requests name their part of a prompt cache."""
 
 
@@ -31,7 +31,7 @@ class PromptCache:
         minimum_tokens: Shorter prefixes are not cached.
         block_tokens: What is cached is a whole number of blocks of this many tokens, and not less than `minimum_tokens`.
         salt: Parameter by which a request names its part of the cache, so that no label meets another's: `prompt_cache_key` as OpenAI
-            has it, or `cache_salt` as vLLM does. Empty for none; `None` when the integration should find out.
+            has it, or `cache_salt` as vLLM does; `none` for none. `None` when the integration should find out.
 
     Raises:
         ConfigurationError: A setting is out of its range.
@@ -49,7 +49,7 @@ class PromptCache:
         check_number(self.block_tokens, key="prompt_cache.block_tokens", rule="give a number of tokens >= 1.", low=1, whole=True)
         if self.salt not in SALTS:
             named = ", ".join(repr(one) for one in SALTS if one)
-            raise ConfigurationError(key="prompt_cache.salt", value=self.salt, rule=f"choose one of {named}, or '' for none.")
+            raise ConfigurationError(key="prompt_cache.salt", value=self.salt, rule=f"choose one of {named}.")
 
     @classmethod
     def least_recently_used(

@@ -43,14 +43,14 @@ def say(model: SessionRouterChatModel, tag: Tag, *, thread: str) -> None:
     model.invoke([SystemMessage(LONG), labelled(HumanMessage("hello"), tag)], {"configurable": {"thread_id": thread}})
 
 
-@pytest.mark.parametrize("salt", ["prompt_cache_key", ""])
+@pytest.mark.parametrize("salt", ["prompt_cache_key", "none"])
 def test_another_label_does_not_meet_the_prefix_of_this_one(stage: Stage, salt: str) -> None:
     model = routed(stage.chat(), salt=salt)
     for tag in (PUBLIC, PUBLIC, INTERNAL, INTERNAL):
         say(model, tag, thread="a")
     first, again, other, other_again = map(bool, cached(stage))
     assert (first, again, other_again) == (False, True, True)
-    assert other is not bool(salt)
+    assert other is (salt == "none")
 
 
 def test_from_confidential_on_each_session_has_its_own(stage: Stage) -> None:
@@ -121,7 +121,7 @@ async def test_an_agent_s_requests_bear_it_too(astage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("address", "salt"),
-    [(None, "prompt_cache_key"), ("https://api.openai.com/v1", "prompt_cache_key"), ("http://localhost:8000/v1", ""), ("https://api.openai.com.evil/v1", "")],
+    [(None, "prompt_cache_key"), ("https://api.openai.com/v1", "prompt_cache_key"), ("http://localhost:8000/v1", "none"), ("https://api.openai.com.evil/v1", "none")],
 )
 def test_openai_s_own_address_is_known_to_have_it(address: str | None, salt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_BASE", raising=False)
