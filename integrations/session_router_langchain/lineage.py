@@ -115,11 +115,11 @@ def with_lineage(
 
     def marked(message: object) -> object:
         if isinstance(message, ToolMessage):
-            if lineage.read is None:
-                return message
-            asked_for = AskedFor(name, lineage.tag)
-            own = label_of(message, policy, tools, asked_for=asked_for)
-            return labelled(message, join(otherwise if own is None else own, lineage.read))
+            own = label_of(message, policy, tools, asked_for=AskedFor(name, lineage.tag))
+            if lineage.read is not None:
+                return labelled(message, join(otherwise if own is None else own, lineage.read))
+            # From here on it says so itself, to agents that know nothing of the tool as well.
+            return message if own is None else labelled(message, own)
         if not isinstance(message, BaseMessage) or own_label(message) is not None:
             return message
         declared = tools.get(name, policy.sources.get("tool", otherwise))
