@@ -162,9 +162,7 @@ def without_response_id(message: BaseMessage, may_be_read: Callable[[str], bool]
     value = _id_of(message.response_metadata.get("id")) if isinstance(message, AIMessage) else ""
     if not value.startswith(_RESPONSE) or may_be_read(id_of(value)):
         return message
-    return message.model_copy(
-        update={"response_metadata": {key: one for key, one in message.response_metadata.items() if key != "id"}}
-    )
+    return message.model_copy(update={"response_metadata": {key: one for key, one in message.response_metadata.items() if key != "id"}})
 
 
 def derives_response_ids(model: object) -> bool:

@@ -155,7 +155,9 @@ class Request:
     async def aevents(self, decision: Decision) -> AsyncGenerator[Mapping[str, Any]]:
         """Stream events of version v3 from the chosen model without blocking the event loop."""
         bound: Any = self.bound(decision)
-        async with await bound.astream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options_for(decision)) as events:
+        async with await bound.astream_events(
+            self.prepared(decision), self.config_for(decision), version="v3", **self.options_for(decision)
+        ) as events:
             async for event in events:
                 yield event
 

@@ -90,7 +90,12 @@ def leak_figures(*, quick: bool, jobs: int | None = None) -> None:
     figure("leaks_without_choke_point", open_leaks, unit="count", n=open_requests, target="> 0", note="the same talks")
     blind = [scene for scene in whole.talks if not bare.leaks[scene]]
     figure(
-        "talks_that_could_not_leak", len(blind), unit="count", n=len(whole.talks), target="== 0", note="kinds of talks in which it is not missed"
+        "talks_that_could_not_leak",
+        len(blind),
+        unit="count",
+        n=len(whole.talks),
+        target="== 0",
+        note="kinds of talks in which it is not missed",
     )
     milliseconds = whole.seconds / requests * 1e3
     figure("leak_play_ms", milliseconds, unit="ms", n=requests, note="processor time for one request, agents and providers included")

@@ -84,5 +84,3 @@ async def handoffs(world: World) -> None:
     label = world.label()
     await tried(ask(subject, world, world.said([f"read_{world.label()}", "read_internal"], ["hand_over"], label=label), config))
     await tried(ask(subject, world, world.said(["hand_over"]), config))
-
-

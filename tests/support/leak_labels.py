@@ -141,7 +141,9 @@ def _words_of(prompt: Prompt) -> str:
 
 def simulated(behaviour: Any) -> list[SimulatedModel]:
     """Return the models."""
-    return [SimulatedModel(id=f"sim-{name}", provider="anthropic" if name == "us" else "openai", behaviour=behaviour) for name in CLEARANCES]
+    return [
+        SimulatedModel(id=f"sim-{name}", provider="anthropic" if name == "us" else "openai", behaviour=behaviour) for name in CLEARANCES
+    ]
 
 
 def witness() -> Canaries:

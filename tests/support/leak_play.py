@@ -141,7 +141,9 @@ async def _scene(world: World, canaries: Canaries, seen: Seen, scene: str, where
     world.crowded = world.rng.random() < 0.5  # noqa: PLR2004
     talks = 1 + world.crowded
     await asyncio.gather(*(SCENES[scene](world) for _ in range(talks)))
-    seen.first += [f"{where}, {scene}: {one.model} saw {len(one.markers)} pieces of data: {one.rule}" for one in canaries.leaks[before[2] :]]
+    seen.first += [
+        f"{where}, {scene}: {one.model} saw {len(one.markers)} pieces of data: {one.rule}" for one in canaries.leaks[before[2] :]
+    ]
     seen.first = seen.first[:5]
     after = canaries.requests, canaries.marked, len(canaries.leaks)
     for name, one, other in zip(("requests", "marked", "leaks"), before, after, strict=True):

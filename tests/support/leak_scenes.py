@@ -144,9 +144,7 @@ async def node(world: World) -> None:
         messages: Annotated[list[Any], add_messages]
 
     graph: Any = StateGraph(State)
-    graph.add_node(
-        "route", create_router_node(world.router, destinations={name: name for name in bound}, tools=tools, principal="ada")
-    )
+    graph.add_node("route", create_router_node(world.router, destinations={name: name for name in bound}, tools=tools, principal="ada"))
     graph.add_node("tools", ToolNode(tools))
     graph.add_edge(START, "route")
     graph.add_edge("tools", "route")

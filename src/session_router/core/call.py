@@ -135,9 +135,7 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
         account = account.answered(usage.output)
     exposures = session.exposures
     if decision.tag is not None:
-        exposures = kept_as(
-            exposures, outcome.kept_as, model=answered or decision.model, tag=decision.tag, sent=answered == decision.model
-        )
+        exposures = kept_as(exposures, outcome.kept_as, model=answered or decision.model, tag=decision.tag, sent=answered == decision.model)
     if _is_superseded(session, decision):
         return replace(session, visits=visits, exposures=exposures)
     elsewhere = decision.previous is not None and answered != decision.previous

@@ -150,7 +150,9 @@ def _conversation(kept: Kept) -> Any:
         step = Step(role=Role.HUMAN, digest=bytes([at]) * 16, tokens=9, tag=tag)
         transcript = Transcript().extended([step])
         held = (Held(id_of("conv_1"), grows=True),)
-        yield Call(transcript=transcript, question=Question(text="?", turn=1), now=kept.clock.now(), session=SessionId("5e" * 32), held=held)
+        yield Call(
+            transcript=transcript, question=Question(text="?", turn=1), now=kept.clock.now(), session=SessionId("5e" * 32), held=held
+        )
 
 
 @pytest.mark.parametrize("redacted", [False, True])

@@ -121,7 +121,12 @@ async def test_an_agent_s_requests_bear_it_too(astage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("address", "salt"),
-    [(None, "prompt_cache_key"), ("https://api.openai.com/v1", "prompt_cache_key"), ("http://localhost:8000/v1", "none"), ("https://api.openai.com.evil/v1", "none")],
+    [
+        (None, "prompt_cache_key"),
+        ("https://api.openai.com/v1", "prompt_cache_key"),
+        ("http://localhost:8000/v1", "none"),
+        ("https://api.openai.com.evil/v1", "none"),
+    ],
 )
 def test_openai_s_own_address_is_known_to_have_it(address: str | None, salt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_BASE", raising=False)
