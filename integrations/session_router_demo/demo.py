@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from session_router.testing.providers import ServedProviders
     from session_router_demo.calls import CallRow
     from session_router_demo.playing import Listener
     from session_router_demo.sessions import DemoSession, Typed
@@ -93,17 +94,18 @@ def run_configured(console: Console, config: Path, *, write_line: Callable[[str]
     return complete
 
 
-def play_simulated(way: str, listener_of: Callable[[Router], Listener] | None = None) -> Totals:
-    """Play the sessions through simulated providers of their own, with cold caches.
+def play_simulated(way: str, listener_of: Callable[[Router], Listener] | None = None, *, served: ServedProviders | None = None) -> Totals:
+    """Play the sessions through simulated providers.
 
     Args:
         way: Who chooses the models: one of the names in `summary`.
         listener_of: Makes another listener, once the router is there.
+        served: The providers; unless given, providers of their own, with cold caches.
     """
     from session_router.testing.providers import serve
     from session_router_demo.models import POLICY, STRONG, clients_of, routes_of, simulated_models
 
-    with serve(simulated_models()) as providers:
+    with serve(simulated_models()) if served is None else nullcontext(served) as providers:
         models = clients_of(providers)
         recorder = Recorder(LedgerMeter(providers.ledger))
         observers = [recorder] if way == ROUTER else []

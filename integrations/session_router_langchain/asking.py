@@ -20,29 +20,63 @@ if TYPE_CHECKING:
 
 def answer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer."""
-    return marked(drive(router, request.call, request.invoke, itself, response_of=itself, narrowing=request.narrowing))
+    return marked(drive(router, request.call, request.invoke, itself, response_of=itself, own=request.own, narrowing=request.narrowing))
 
 
 async def aanswer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer without blocking the event loop."""
-    return marked(await adrive(router, request.call, request.ainvoke, itself, response_of=itself, narrowing=request.narrowing))
+    return marked(
+        await adrive(router, request.call, request.ainvoke, itself, response_of=itself, own=request.own, narrowing=request.narrowing)
+    )
 
 
 def chunks(router: Router, request: Request) -> Generator[AIMessageChunk]:
     """Ask for an answer in chunks."""
-    return stream(router, request.call, request.stream, lambda _: MessageRelay(), replay=as_chunks, narrowing=request.narrowing)
+    return stream(
+        router,
+        request.call,
+        request.stream,
+        lambda _: MessageRelay(),
+        replay=as_chunks,
+        intact=request.is_intact,
+        narrowing=request.narrowing,
+    )
 
 
 def achunks(router: Router, request: Request) -> AsyncGenerator[AIMessageChunk]:
     """Ask for an answer in chunks without blocking the event loop."""
-    return astream(router, request.call, request.astream, lambda _: MessageRelay(), replay=as_chunks, narrowing=request.narrowing)
+    return astream(
+        router,
+        request.call,
+        request.astream,
+        lambda _: MessageRelay(),
+        replay=as_chunks,
+        intact=request.is_intact,
+        narrowing=request.narrowing,
+    )
 
 
 def events(router: Router, request: Request) -> Generator[Mapping[str, Any]]:
     """Ask for an answer as events of version v3."""
-    return stream(router, request.call, request.events, lambda _: EventRelay(), replay=as_events, narrowing=request.narrowing)
+    return stream(
+        router,
+        request.call,
+        request.events,
+        lambda _: EventRelay(),
+        replay=as_events,
+        intact=request.is_intact,
+        narrowing=request.narrowing,
+    )
 
 
 def aevents(router: Router, request: Request) -> AsyncGenerator[Mapping[str, Any]]:
     """Ask for an answer as events of version v3 without blocking the event loop."""
-    return astream(router, request.call, request.aevents, lambda _: EventRelay(), replay=as_events, narrowing=request.narrowing)
+    return astream(
+        router,
+        request.call,
+        request.aevents,
+        lambda _: EventRelay(),
+        replay=as_events,
+        intact=request.is_intact,
+        narrowing=request.narrowing,
+    )

@@ -22,6 +22,7 @@ from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.conversations import conversation_of
 from session_router_langchain.dialects import ANTHROPIC
+from session_router_langchain.exact import ExactReader
 from session_router_langchain.lineage import inherited
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
@@ -32,7 +33,7 @@ from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
 from session_router_langchain.target import Target, origin_in, target_of
-from session_router_langchain.terms import terms_of
+from session_router_langchain.terms import NOTHING_BOUND, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,6 +72,7 @@ class Calls:
         self.models = ChatModels(router, defaults=defaults)
         self.reader = MessageReader(lambda: router.models, router.policy)
         self.heads = HeadReader()
+        self.exact = ExactReader()
         self.sessions = CarriedSessions()
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
@@ -108,6 +110,7 @@ class Calls:
         tools: Sequence[Any] = (),
         tool_choice: object = None,
         settings: Mapping[str, Any] = NO_SETTINGS,
+        bound: Mapping[str, Any] = NOTHING_BOUND,
     ) -> CacheTerms | None:
         """Say on which terms a stored answer may stand for this call's; `None` when none may, or there is no cache."""
         if self.router.cache is None:
@@ -115,17 +118,18 @@ class Calls:
         terms = terms_of(
             messages,
             transcript,
-            heads=self.heads,
+            exact=self.exact,
             models=self.models,
             names=names,
             system=system,
             tools=tools,
             tool_choice=tool_choice,
             settings=settings,
+            bound=bound,
         )
-        if terms is None or self.router.rewriter is None:
+        if terms is None or terms.untold or self.router.rewriter is None:
             return terms
-        return replace(terms, conversation=conversation_of(messages, transcript))
+        return replace(terms, conversation=conversation_of(messages, transcript, self.exact))
 
     def call(  # noqa: PLR0913 -- one argument a fact
         self,

@@ -8,10 +8,11 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from session_router.core.rewritten import Conversation
 from session_router.core.step import Role
-from session_router.core.transcript import EMPTY_DIGEST, chain
+from session_router.core.transcript import EMPTY_DIGEST
 from session_router_langchain.blocks import asks_of
+from session_router_langchain.exact import digest
 from session_router_langchain.stored_answers import said_in
-from session_router_langchain.terms import digest, plain_text
+from session_router_langchain.terms import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from session_router.core.transcript import Transcript
+    from session_router_langchain.exact import ExactReader
 
 
-def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript) -> Conversation | None:
+def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript, exact: ExactReader) -> Conversation | None:
     """Return what a rewriter may see of `messages`, which end with a question.
 
     Returns:
@@ -31,10 +33,11 @@ def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript) -> 
     if transcript.tool_results or any(step.injected or step.answers for step in transcript.steps):
         return None
     said: list[tuple[str, str]] = []
-    standing, speakers = EMPTY_DIGEST, list[str | None]()
+    standing: list[BaseMessage] = []
+    speakers: list[str | None] = []
     for message, step in zip(messages, transcript.steps, strict=True):
         if isinstance(message, SystemMessage):
-            standing = chain(standing, step.digest)
+            standing.append(message)
             continue
         text = _spoken(message)
         if text is None:
@@ -42,7 +45,10 @@ def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript) -> 
         said.append((step.role.value, text))
         if step.role is Role.HUMAN:
             speakers.append(message.name)
-    return Conversation(said=tuple(said), standing=digest(standing, speakers if any(speakers) else [])) if len(said) > 1 else None
+    if len(said) < 2:  # noqa: PLR2004 -- nothing was said before the question
+        return None
+    before = exact.messages(standing) if standing else EMPTY_DIGEST
+    return Conversation(said=tuple(said), standing=digest(before, speakers if any(speakers) else []))
 
 
 def _spoken(message: BaseMessage) -> str | None:

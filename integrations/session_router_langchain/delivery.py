@@ -1,42 +1,95 @@
-"""Has the user already seen part of the answer?"""
+"""What came of one attempt: whether the user has seen part of an answer, who was asked what, and who said so."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
+from session_router_langchain.seals import same_answer
+from session_router_langchain.witness import answer_in
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
+    from uuid import UUID
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
+
+    from session_router_langchain.seals import Seal
+
+
+@dataclass(slots=True)
+class _Run:
+    """One time that the sealed request was seen to reach its model."""
+
+    messages: Sequence[BaseMessage]
+    answer: AIMessage | None = None
 
 
 class DeliveryProbe(BaseCallbackHandler):
-    """Watches one call for its first streamed content.
+    """Watches one attempt.
+
+    Args:
+        wanted: Whether the answer is to be kept: then it matters what exactly was asked.
 
     Attributes:
         delivered: Whether anything that a user could see has been streamed.
         asked: The provider's id of the model that was asked last, which a fallback may have put in another's place;
             `None` when it did not say.
-        sent: The messages that this model was asked with; `None` when none was seen to be asked.
+        wanted: As given.
+        seal: What the chosen model is to be asked; `None` where nobody said so.
     """
 
     run_inline = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, wanted: bool = False) -> None:
         super().__init__()
         self.delivered = False
         self.asked: str | None = None
-        self.sent: Sequence[BaseMessage] | None = None
+        self.wanted = wanted
+        self.seal: Seal | None = None
+        self._runs: dict[UUID | None, _Run] = {}
+        self._others = False
 
-    def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **_: Any) -> None:  # noqa: ANN401, ARG002 -- as in the base class
-        """See who is asked, and with what."""
-        self.sent = messages[0] if messages else None
+    def on_chat_model_start(  # noqa: D102 -- as in the base class
+        self,
+        serialized: Any,  # noqa: ANN401 -- likewise
+        messages: Any,  # noqa: ANN401 -- likewise
+        *,
+        run_id: UUID | None = None,
+        metadata: Any = None,  # noqa: ANN401 -- likewise
+        invocation_params: Any = None,  # noqa: ANN401 -- likewise
+        **_: Any,  # noqa: ANN401 -- likewise
+    ) -> None:
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.asked = name if isinstance(name, str) else None
+        if self.seal is None or not messages:
+            return
+        if self.seal.holds(serialized, messages[0], invocation_params):
+            self._runs[run_id] = _Run(messages[0])
+        else:
+            self._others = True
+
+    def on_llm_end(self, response: Any, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
+        """See an answer, as its model gave it."""
+        run, answer = self._runs.get(run_id), answer_in(response)
+        # Others who are told of a call may have changed it in place, after it was seen here.
+        if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
+            run.answer = answer.model_copy(deep=True)
+
+    @property
+    def astray(self) -> bool:
+        """Whether something else was asked in place of what was sealed."""
+        return self._others and not self._runs
+
+    def own_answer(self, message: AIMessage) -> AIMessage | None:
+        """Return the answer that the chosen model itself gave to what was sealed, if that is what `message` says; otherwise `None`."""
+        answers = [run.answer for run in self._runs.values() if run.answer is not None]
+        # Of several, somebody has chosen.
+        return answers[0] if len(answers) == 1 and same_answer(answers[0], message) else None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See a streamed chunk; the first one of a provider is often empty."""

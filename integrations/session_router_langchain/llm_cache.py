@@ -21,15 +21,15 @@ from session_router.core.transcript import EMPTY_DIGEST
 from session_router.errors import ConfigurationError
 from session_router.router import SystemClock
 from session_router_langchain.authors import STAMP, provider_id_of
-from session_router_langchain.blocks import asks_of
 from session_router_langchain.completions import completions_answer, completions_in
+from session_router_langchain.exact import ExactReader, digest
 from session_router_langchain.leads import Leads
 from session_router_langchain.messages import MessageReader
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import usage_of
 from session_router_langchain.prompts import messages_in, set_up_in, tells_all
-from session_router_langchain.stored_answers import answer_in, message_of
-from session_router_langchain.terms import LastQuestion, digest, last_question
+from session_router_langchain.stored_answers import answer_in, is_told_whole, message_of
+from session_router_langchain.terms import LastQuestion, last_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from session_router.ports import Clock, ResponseCache
 
 logger = logging.getLogger("session_router.cache")
-
-_THOUGHTS: Final = frozenset({"reasoning", "reasoning_content"})
-"""What of a message's `additional_kwargs` is no part of the answer."""
 
 _UNKNOWN: Final = "unknown"
 """Stands for a model whose provider does not name it."""
@@ -110,6 +107,7 @@ class SessionRouterCache(BaseCache):
         self._names = names or (lambda: names_of(current_config(), tenant=tenant, principal=principal))
         self._clock: Clock = clock or SystemClock()
         self._reader = MessageReader(dict)
+        self._exact = ExactReader()
         self._leads = Leads(cache.abandon)
 
     def lookup(self, prompt: str, llm_string: str) -> list[Generation] | None:
@@ -196,7 +194,7 @@ class SessionRouterCache(BaseCache):
         if not tells_all(llm_string):
             return None
         messages = messages_in(prompt)
-        last = _whole(prompt) if messages is None else last_question(messages, self._reader.read(messages))
+        last = _whole(prompt) if messages is None else last_question(messages, self._reader.read(messages), self._exact)
         if last is None:
             return None
         try:
@@ -250,7 +248,7 @@ class SessionRouterCache(BaseCache):
     def _answer(self, generations: Sequence[Generation], *, asked_at: float, at: float) -> CachedAnswer | None:
         only = generations[0] if len(generations) == 1 else None
         message = only.message if isinstance(only, ChatGeneration) else None
-        if not isinstance(message, AIMessage) or not _is_told_whole(message):
+        if not isinstance(message, AIMessage) or not is_told_whole(message):
             return None
         model = provider_id_of(message) or _UNKNOWN
         prices, usage = self._prices.get(model), usage_of(message)
@@ -260,14 +258,6 @@ class SessionRouterCache(BaseCache):
 def _whole(prompt: str) -> LastQuestion:
     """A text to be completed may differ in nothing: a blank at its end may mean something."""
     return LastQuestion(prompt, digest(b"", prompt))
-
-
-def _is_told_whole(message: AIMessage) -> bool:
-    """Whether its content and its calls are all of `message` that whoever asked for it would miss in a new one."""
-    if asks_of(message):
-        return True
-    beside = {key for key, value in message.additional_kwargs.items() if value and key not in _THOUGHTS}
-    return not (beside - {"refusal"} if not message.text else beside) and not message.response_metadata.get("logprobs")
 
 
 def _hit_in(message: AIMessage) -> CacheHit | None:

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from session_router.core.governance import Tag
 from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
-from session_router.core.transcript import NO_HEAD, Prefix, Transcript
+from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
@@ -87,8 +87,10 @@ class MessageReader:
         messages = messages if isinstance(messages, list) else list(messages)
         known, found = self._longest_known(messages, labels)
         head = NO_HEAD if head is None else head
-        transcript = found.transcript.headed(head) if found else Transcript(head=head)
-        if known < len(messages):
+        transcript = found.transcript if found else NO_MESSAGES
+        if known == len(messages):
+            transcript = transcript.headed(head)
+        else:
             specs = self._specs()
             steps = list[Step]()
             for index in range(known, len(messages)):
@@ -100,8 +102,8 @@ class MessageReader:
                 steps.append(step if tag is None else replace(step, tag=tag))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = transcript.extended(steps[:-1]) if len(messages) > 1 and (found is None or found.spare) else None
-            transcript = transcript.extended(steps) if spare is None else spare.extended(steps[-1:])
+            spare = transcript.extended(steps[:-1], head=head) if len(messages) > 1 and (found is None or found.spare) else None
+            transcript = transcript.extended(steps, head=head) if spare is None else spare.extended(steps[-1:])
             if not steps[-1].partial:
                 self._remember(messages, transcript, spare=spare, superseded=found, labels=labels)
         return transcript

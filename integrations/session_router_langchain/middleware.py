@@ -27,7 +27,7 @@ from session_router_langchain.names import context_label, current_config, names_
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
-from session_router_langchain.same_words import same_words
+from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from session_router.router import Router
 
 
+_INSIDE = "what middleware further inside makes of it"
+
+
 class SessionRouterState(AgentState[Any]):
     """Agent state with the session in it: it travels with the thread's checkpoints and stays out of schemas."""
 
@@ -59,21 +62,32 @@ class _Pass:
     request: ModelRequest[Any]
     call: Call
     narrowing: Narrowing
-    sent: ModelRequest[Any] | None = None
+    renew: Callable[[], CacheTerms | None]
 
-    def is_altered(self, probe: DeliveryProbe) -> bool:
-        """Whether middleware further inside changed what the model was asked: an answer to that answers no question of ours."""
-        if self.sent is None or probe.sent is None:
-            return True
-        system = [] if self.sent.system_message is None else [self.sent.system_message]
-        return not same_words([*system, *self.sent.messages], probe.sent)
+    def sealed(self, sent: ModelRequest[Any], probe: DeliveryProbe) -> None:
+        """Tell `probe` what is handed on, where the answer is to be kept and the request is still the one that the call was made of."""
+        if probe.wanted and self.call.terms is not None and not self.call.terms.untold and self._is_the_same():
+            system = [] if sent.system_message is None else [sent.system_message]
+            tools, choice, settings = sent.tools, sent.tool_choice, sent.model_settings
+            probe.seal = sealed(sent.model, [*system, *sent.messages], tools=tools, tool_choice=choice, settings=settings)
+
+    def own(self, probe: DeliveryProbe, response: ModelResponse[Any]) -> AIMessage | None:
+        """Return what the chosen model itself answered to what was handed on; `None` where middleware further inside had a hand in it."""
+        only = response.result[0] if len(response.result) == 1 and response.structured_response is None else None
+        return probe.own_answer(only) if isinstance(only, AIMessage) and self._is_the_same() else None
+
+    def _is_the_same(self) -> bool:
+        """Whether the same request would be asked about under the same terms: what it is made of may be changed in place."""
+        return self.call.terms == self.renew()
 
 
 class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
     """Chooses the model of every call of an agent, and keeps it while a tool loop runs.
 
     List it before middleware that looks at `request.model`, such as Anthropic prompt caching: it must see the
-    model that was chosen. The `model` given to `create_agent` is never called.
+    model that was chosen. The `model` given to `create_agent` is never called. List it after middleware that changes what
+    is asked, such as a dynamic prompt: where a cache has the answer, nothing further inside runs; and where something further inside
+    was once seen to change a request, the agent asks no cache any more.
 
     Args:
         router: Who decides.
@@ -92,6 +106,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self.router = router
         self.calls = Calls(router)
         self.calls.models.build()
+        self._changed_inside = False
         self._tenant = tenant
         self._principal = principal
 
@@ -105,9 +120,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
-            here.sent = self._apply(here, decision)
+            sent = self._apply(here, decision)
+            here.sealed(sent, probe)
             with attached(probe):
-                return handler(here.sent)
+                return handler(sent)
 
         return self._finish(drive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
@@ -121,9 +137,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
-            here.sent = self._apply(here, decision)
+            sent = self._apply(here, decision)
+            here.sealed(sent, probe)
             with attached(probe):
-                return await handler(here.sent)
+                return await handler(sent)
 
         return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
@@ -178,6 +195,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools)
         names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self.calls, request.state, request.runtime, transcript, names)
+
+        def renew() -> CacheTerms | None:
+            return None if request.response_format is not None else self._terms(request, transcript, names)
+
         call = self.calls.call(
             request.messages,
             transcript,
@@ -189,14 +210,14 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             structured=request.response_format is not None,
             tag=context_label(request.runtime),
             system=request.system_message,
-            terms=None if request.response_format is not None else self._terms(request, transcript, names),
+            terms=renew(),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),
         )
-        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools))
+        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), renew)
 
     def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
-        return self.calls.terms(
+        terms = self.calls.terms(
             request.messages,
             transcript,
             names,
@@ -205,6 +226,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tool_choice=request.tool_choice,
             settings=request.model_settings,
         )
+        if terms is None or not self._changed_inside:
+            return terms
+        return replace(terms, before=b"", system=b"", tools=b"", settings=b"", untold=_INSIDE)
 
     def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
         """Return the request for the chosen model."""
@@ -222,6 +246,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
+        # What is stored for others who ask the same would be no answer to what is made of it further inside.
+        self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer)
@@ -245,7 +271,7 @@ def _answer(response: ModelResponse[Any]) -> AIMessage | None:
 
 
 def _ways(here: _Pass) -> dict[str, Any]:
-    return {"response_of": _response, "altered": here.is_altered, "narrowing": here.narrowing}
+    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing}
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

@@ -11,7 +11,7 @@ from session_router.core.decision import Reason
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.lineage import brought_back
 from session_router_langchain.outcomes import after_failure, failure_of, is_control_flow, outcome_of, stamped
-from session_router_langchain.stored_answers import answer_of, replayed
+from session_router_langchain.stored_answers import answer_of, is_told_whole, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -37,9 +37,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Answered with `Answered` or `Broken`: what the chosen model did."""
+    """Answered with `Answered` or `Broken`: what the chosen model did.
+
+    Attributes:
+        decision: Who was chosen.
+        wanted: Whether the answer is to be kept.
+    """
 
     decision: Decision
+    wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,12 @@ class Answered(Generic[Response]):
     Attributes:
         response: What the framework gets.
         message: The whole answer in it, if there is one.
-        altered: Whether something on the way to the model changed the request: the answer is then one to another question.
+        own: What the chosen model itself answered to what was asked; `None` where that is not certain, or nobody wants to keep it.
     """
 
     response: Response
     message: AIMessage | None
-    altered: bool = False
+    own: AIMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +154,11 @@ class _Missed:
         if decision.asked is not None:
             self._decision = decision
 
+    @property
+    def waits(self) -> bool:
+        """Whether the cache is still to be told."""
+        return self._decision is not None
+
     def answered(self) -> Decision | None:
         decision, self._decision = self._decision, None
         return decision
@@ -188,7 +199,7 @@ def _passage(
             return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))
         decision.chosen()
         missed.note(decision)
-        result: Answered[Any] | Broken = yield Attempt(decision)
+        result: Answered[Any] | Broken = yield Attempt(decision, missed.waits and not artificial)
         at = router.clock.now()
         if isinstance(result, Answered):
             if result.message is None:
@@ -197,9 +208,10 @@ def _passage(
                 outcome = outcome_of(result.message, decision, router.models, at=at)
                 outcome = replace(outcome, asks=()) if artificial else outcome
             session: Session | None = yield Observe(decision, outcome)
-            asked = None if result.message is None or result.altered or artificial else missed.answered()
-            if asked is not None and result.message is not None:
-                yield Keep(asked, answer_of(result.message, decision, outcome, router.models))
+            asked = None if result.own is None or not is_told_whole(result.own) else missed.answered()
+            if asked is not None and result.own is not None:
+                known = outcome_of(result.own, decision, router.models, at=at)
+                yield Keep(asked, answer_of(result.own, decision, known, router.models))
             return Passed(result.response, result.message, decision, outcome, session)
         if is_control_flow(result.error):
             raise result.error
@@ -217,7 +229,7 @@ def drive(
     answer_in: Callable[[Response], AIMessage | None],
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
-    altered: Callable[[DeliveryProbe], bool] | None = None,
+    own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
@@ -230,7 +242,7 @@ def drive(
         answer_in: Finds the answer in what `attempt` returned.
         response_of: Makes what the framework gets of a stored answer; needed where the call has terms for one.
         narrowing: As for `passage`.
-        altered: Says whether the last attempt reached its model as it was sent; where nobody can alter it, leave it out.
+        own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
     """
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
@@ -240,11 +252,11 @@ def drive(
                 if not isinstance(effect, Attempt):
                     effect = steps.send(perform(router, effect))
                     continue
-                probe = DeliveryProbe()
+                probe = DeliveryProbe(wanted=effect.wanted)
                 result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -259,7 +271,7 @@ async def adrive(
     answer_in: Callable[[Response], AIMessage | None],
     *,
     response_of: Callable[[AIMessage], Response] | None = None,
-    altered: Callable[[DeliveryProbe], bool] | None = None,
+    own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Passed[Response]:
@@ -271,11 +283,11 @@ async def adrive(
                 if not isinstance(effect, Attempt):
                     effect = steps.send(await aperform(router, effect))
                     continue
-                probe = DeliveryProbe()
+                probe = DeliveryProbe(wanted=effect.wanted)
                 result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response), altered is not None and altered(probe))
+                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)

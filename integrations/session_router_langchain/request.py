@@ -16,17 +16,20 @@ from session_router_langchain.names import context_label, names_of
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
+from session_router_langchain.terms import NOTHING_BOUND
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 
     from langchain_core.callbacks import Callbacks
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
+    from session_router.core.cache_terms import CacheTerms
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.model import ModelName
+    from session_router.core.transcript import Transcript
     from session_router_langchain.calls import Calls
     from session_router_langchain.delivery import DeliveryProbe
 
@@ -83,6 +86,7 @@ class Request:
         tool_options: What else the chosen model's `bind_tools` gets; `None` when it need not be called.
         options: Keyword arguments of the call.
         tenant: Whose deployment.
+        renew: Makes the terms of the call anew.
     """
 
     calls: Calls
@@ -94,6 +98,15 @@ class Request:
     tool_options: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tenant: str | None = None
+    renew: Callable[[], CacheTerms | None] = lambda: None
+
+    def is_intact(self) -> bool:
+        """Whether the same would be asked about under the same terms: what it is made of may be changed in place."""
+        return self.call.terms == self.renew()
+
+    def own(self, probe: DeliveryProbe, message: AIMessage) -> AIMessage | None:  # noqa: ARG002 -- nobody stands between this request and its model
+        """Return what the chosen model answered to what was asked; `None` where that is not certain."""
+        return message if self.is_intact() else None
 
     def model(self, decision: Decision) -> BaseChatModel:
         """Return the chat model of `decision`."""
@@ -191,7 +204,29 @@ def read_request(
     native = "response_format" in given or "response_format" in (tool_options or {})
     complete = standing.config_of(config)
     settings = {**(tool_options or {}), **given}
-    call = _call(calls, standing, messages, complete, tools=tools, settings=settings, only=only, structured=native)
+    transcript = _transcript(calls, messages, complete, tools)
+    names = names_of(complete, tenant=standing.tenant, principal=standing.principal)
+
+    def renew() -> CacheTerms | None:
+        if native:
+            return None
+        return calls.terms(messages, transcript, names, tools=tools, settings=given, bound=tool_options or NOTHING_BOUND)
+
+    call = calls.call(
+        messages,
+        transcript,
+        session=calls.identify(names, transcript),
+        agent=names.agent,
+        tools=tools,
+        settings=settings,
+        structured=native,
+        requires=frozenset({Capability.STRUCTURED_OUTPUT}) if native else frozenset(),
+        only=only,
+        internal=INTERNAL_CALL in (complete.get("metadata") or {}),
+        tag=context_label(config=complete),
+        terms=renew(),
+        principal=calls.principal(names),
+    )
     return Request(
         calls=calls,
         messages=messages,
@@ -202,6 +237,7 @@ def read_request(
         tool_options=tool_options,
         options=given,
         tenant=standing.tenant,
+        renew=renew,
     )
 
 
@@ -219,38 +255,12 @@ def as_structured(request: Request, *, method: str | None) -> Request:
     return replace(request, call=call, narrowing=Narrowing(request.calls, request.messages, call, tools=request.tools))
 
 
-def _call(
-    calls: Calls,
-    standing: Standing,
-    messages: Sequence[BaseMessage],
-    config: RunnableConfig,
-    *,
-    tools: Sequence[Any],
-    settings: Mapping[str, Any],
-    only: ModelName | None,
-    structured: bool,
-) -> Call:
+def _transcript(calls: Calls, messages: Sequence[BaseMessage], config: RunnableConfig, tools: Sequence[Any]) -> Transcript:
     transcript, metadata = calls.read(messages, tools=tools), config.get("metadata") or {}
-    internal = INTERNAL_CALL in metadata
-    if internal and metadata.get("lc_source") != _PASSED_ON:
+    if INTERNAL_CALL in metadata and metadata.get("lc_source") != _PASSED_ON:
         # A summary is asked for with the history in one text of a human, who wrote none of it: it is as good as what models say.
-        transcript = replace(transcript, tags=transcript.tags | {calls.router.policy.sources.get("ai")})
-    names = names_of(config, tenant=standing.tenant, principal=standing.principal)
-    return calls.call(
-        messages,
-        transcript,
-        session=calls.identify(names, transcript),
-        agent=names.agent,
-        tools=tools,
-        settings=settings,
-        structured=structured,
-        requires=frozenset({Capability.STRUCTURED_OUTPUT}) if structured else frozenset(),
-        only=only,
-        internal=internal,
-        tag=context_label(config=config),
-        terms=None if structured else calls.terms(messages, transcript, names, tools=tools, settings=settings),
-        principal=calls.principal(names),
-    )
+        return replace(transcript, tags=transcript.tags | {calls.router.policy.sources.get("ai")})
+    return transcript
 
 
 def with_handlers(callbacks: Callbacks, handlers: Sequence[BaseCallbackHandler]) -> Callbacks:

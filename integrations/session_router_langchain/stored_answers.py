@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 """Blocks that are no part of an answer, and belong to the model that wrote them."""
 
+_THOUGHTS_BESIDE = frozenset({"reasoning", "reasoning_content"})
+"""What of a message's `additional_kwargs` is no part of the answer."""
+
 _ENDINGS = ("finish_reason", "stop_reason", "status")
 """Keys under which providers say how an answer ended: Chat Completions and Gemini, Anthropic, Responses."""
 
@@ -67,6 +70,17 @@ def answer_in(
         tool_calls=bool(message.tool_calls or message.invalid_tool_calls or asks_of(message)),
         tool_derived=any(map(_cites, (*message.content, message.additional_kwargs, message.response_metadata))),
     )
+
+
+def is_told_whole(message: AIMessage) -> bool:
+    """Whether its content and its calls are all of `message` that whoever asked for it would miss in a new one.
+
+    A label that a model puts on its answer is part of it, and so is what its provider's tools have done.
+    """
+    if asks_of(message):
+        return True
+    beside = {key for key, value in message.additional_kwargs.items() if value and key not in _THOUGHTS_BESIDE}
+    return not (beside - {"refusal"} if not message.text else beside) and not message.response_metadata.get("logprobs")
 
 
 def _cites(block: object) -> bool:

@@ -55,6 +55,7 @@ def stream(
     relay_of: Callable[[Decision], Relay[Item]],
     *,
     replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    intact: Callable[[], bool] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> Generator[Item]:
@@ -69,6 +70,7 @@ def stream(
         start: Begins the chosen model's stream.
         relay_of: Makes the relay of one attempt.
         replay: Makes a stream of a stored answer; needed where the call has terms for one.
+        intact: Says whether what was asked is still what the call was made of; without it, nothing is kept.
         narrowing: As for `passage`.
         artificial: As for `passage`.
 
@@ -85,7 +87,7 @@ def stream(
                         yield from relay.pass_on(item)
                         if relay.complete:
                             break
-                    result = Answered(None, relay.answer())
+                    result = _answered(relay.answer(), wanted=found.wanted, intact=intact)
                 except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
                     failure = Broken(error, relay.delivered)
                 else:
@@ -95,6 +97,10 @@ def stream(
                     return
             found = _advanced(router, steps, steps.send(failure))
     yield from _replayed(found, replay)
+
+
+def _answered(answer: AIMessage | None, *, wanted: bool, intact: Callable[[], bool] | None) -> Answered[None]:
+    return Answered(None, answer, answer if wanted and intact is not None and intact() else None)
 
 
 def _advanced(router: Router, steps: Generator[Effect, Any, Passed[Any]], effect: Effect) -> Attempt | Passed[Any]:
@@ -134,6 +140,7 @@ async def astream(
     relay_of: Callable[[Decision], Relay[Item]],
     *,
     replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    intact: Callable[[], bool] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
 ) -> AsyncGenerator[Item]:
@@ -149,7 +156,7 @@ async def astream(
                             yield ready
                         if relay.complete:
                             break
-                    result = Answered(None, relay.answer())
+                    result = _answered(relay.answer(), wanted=found.wanted, intact=intact)
                 except Exception as error:  # noqa: BLE001 -- the passage decides what goes up
                     failure = Broken(error, relay.delivered)
                 else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from session_router.core.cached import CacheHit, CacheMiss
@@ -60,19 +62,18 @@ def lock_state(decision: Decision) -> str:
 
 def labels_of(decision: Decision) -> tuple[str, ...]:
     """Name the labels of the payload: its level, its categories, what it forbids. Whose data it is stays here."""
-    parts = decision.evidence.tag.removeprefix(_TAG_PREFIX).split(", ")
-    return tuple(_labels(parts))
+    return _labels(decision.evidence.tag)
 
 
-def _labels(parts: list[str]) -> list[str]:
-    labels: list[str] = []
-    listing = False
-    for part in parts:
-        # What follows such a word is a list of names, as far as the next word that stands for itself.
-        listing = (listing or part.startswith(_RESTRICTIONS)) and part not in {"no_train", "zero_retention"}
-        if not listing and not part.endswith(" subjects"):
-            labels.append(part)
-    return labels
+@lru_cache(maxsize=1_024)
+def _labels(tag: str) -> tuple[str, ...]:
+    parts, flags = tag.removeprefix(_TAG_PREFIX).split(", "), list[str]()
+    # What it forbids stands at the end. Before that, everything from the first restriction on may be a name that anybody made up.
+    for flag in ("zero_retention", "no_train"):
+        if parts[-1:] == [flag]:
+            flags.insert(0, parts.pop())
+    named = takewhile(lambda part: not part.startswith(_RESTRICTIONS), parts)
+    return (*(part for part in named if not part.endswith(" subjects")), *flags)
 
 
 def expected_cost(decision: Decision) -> USD | None:

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import SpanKind
 
+from session_router.core.cached import CacheHit
 from session_router.core.decision import Action
 from session_router.core.pricing import call_cost
+from session_router_otel import content
 from session_router_otel import conventions as names
 from session_router_otel.attributes import attributes_of, cache_attributes, expected_cost, labels_of, lock_state, looked_up, saved_cost
 from session_router_otel.endpoints import endpoint_of
 from session_router_otel.instrumentors import makes_metrics, parent_context
 from session_router_otel.lock_watch import LockWatch
+from session_router_otel.runs import current_run
 from session_router_otel.sessions import session_of
 
 if TYPE_CHECKING:
@@ -76,6 +79,7 @@ class TelemetryObserver:
         event = None if decision.internal else self._locks.seen(decision.session_id, state)
         self._trace(decision, begun, taken, event)
         self._count(decision, state, event)
+        _tell_answer(decision)
         self._metrics.overhead.add(taken / 1e9, ((names.DECISION, decision.action.value),))
 
     def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
@@ -134,6 +138,14 @@ class TelemetryObserver:
         if known is None or known[0] is not spec:
             known = self._endpoints[name] = spec, endpoint_of(name, spec)
         return known[1]
+
+
+def _tell_answer(decision: Decision) -> None:
+    """Tell a stored answer to the run that it answers, where content was asked for: no model call will."""
+    if decision.action is not Action.CACHE_HIT or not content.wanted() or (run := current_run()) is None:
+        return
+    if isinstance(found := looked_up(decision), CacheHit):
+        run.answered(found.answer.text)
 
 
 def _events(decision: Decision, lock_event: str | None, failed: tuple[ModelName, ...]) -> list[tuple[str, dict[str, AttributeValue]]]:

@@ -44,6 +44,7 @@ def exporting(
     service: str = "session-router",
     share: float = 1.0,
     resource: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
     with_metrics: bool = True,
 ) -> Exporting:
     """Return providers that export in the background by OTLP over HTTP: who routes never waits for a collector.
@@ -53,6 +54,7 @@ def exporting(
         service: `service.name` of the resource.
         share: Of sessions whose spans are kept, in [0, 1].
         resource: Further attributes of the resource.
+        headers: Sent with every export, such as a key of the backend; `OTEL_EXPORTER_OTLP_HEADERS` unless given.
         with_metrics: Whether metrics are exported too.
 
     Raises:
@@ -60,9 +62,10 @@ def exporting(
     """
     about = Resource.create({"service.name": service, **(resource or {})})
     base = None if endpoint is None else endpoint.rstrip("/")
+    sent = None if headers is None else dict(headers)
     tracers = TracerProvider(sampler=SessionSampler(share), resource=about)
-    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=base and f"{base}/v1/traces")))
+    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=base and f"{base}/v1/traces", headers=sent)))
     if not with_metrics:
         return Exporting(tracers=tracers, meters=None)
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=base and f"{base}/v1/metrics"))
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=base and f"{base}/v1/metrics", headers=sent))
     return Exporting(tracers=tracers, meters=MeterProvider(metric_readers=[reader], resource=about))

@@ -23,7 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from benchmarks._figure import SHARED, missing, say
 from benchmarks._need_certified import print_refusals
-from benchmarks._need_discrimination import Told, cross_fitted, is_ahead, print_discrimination
+from benchmarks._need_discrimination import Told, cross_fitted, lead_of, print_discrimination
 from benchmarks._need_families import Family, families
 from benchmarks._need_frontier import print_frontier
 from benchmarks._need_gate import print_gate, print_violations
@@ -109,7 +109,10 @@ def gate(run: Run) -> None:
     splits, fits = (QUICK_SPLITS, QUICK_FITS) if run.quick else (SPLITS, FITS)
     gated = {family.name: print_gate(family, splits=splits, fits=fits) for family in run.families}
     print_violations(gated)
-    print_refusals("not_above_tfidf", {told.family.name: gated[told.family.name].let for told in run.compared if not is_ahead(told)})
+    leads = {told.family.name: lead_of(told) for told in run.compared}
+    print_refusals("not_above_tfidf", {name: gated[name].let for name, lead in leads.items() if lead.ahead <= 0})
+    # There the lead may be luck.
+    print_refusals("not_told_apart_from_tfidf", {name: gated[name].let for name, lead in leads.items() if lead.apart.low <= 0})
 
 
 def embedder(run: Run) -> None:

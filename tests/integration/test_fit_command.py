@@ -81,7 +81,7 @@ def test_the_file_it_writes_is_the_one_that_the_configuration_reads(tmp_path: Pa
 def test_with_prompts_enough_the_scorer_guards_itself_and_the_file_says_so(tmp_path: Path) -> None:
     lines = [{**line, "prompt": f"{line['prompt']} " + " ".join(line["prompt"].split()[:6] * 2)} for line in made_up(2_200)]
     outcomes = write_outcomes(tmp_path / "outcomes.jsonl", lines)
-    quick = ("fit", outcomes, "--out", tmp_path / "scorer.json", "--embedder", "hash", "--method", "neighbours")
+    quick = ("fit", outcomes, "--out", tmp_path / "scorer.json", "--embedder", "static")
     code, output = run(*quick, "--json", tmp_path / "report.json")
     assert code == 0, output
     assert "held-out prompts set limits" in output
@@ -116,7 +116,7 @@ def test_rows_may_own_standard_output(tmp_path: Path, outcomes: Path, capsys: py
         "--out",
         str(tmp_path / "s.json"),
         "--method",
-        "neighbours",
+        "logistic",
         "--embedder",
         "hash",
         "--json",
@@ -126,7 +126,7 @@ def test_rows_may_own_standard_output(tmp_path: Path, outcomes: Path, capsys: py
         main()
     captured = capsys.readouterr()
     assert stop.value.code == 0
-    assert json.loads(captured.out)["method"] == "neighbours"
+    assert json.loads(captured.out)["method"] == "logistic"
     assert "cheapest certified" in captured.err
 
 
@@ -135,12 +135,12 @@ def test_bad_lines_are_counted_and_the_others_are_fitted_to(tmp_path: Path, outc
         outcomes.read_text(encoding="utf-8") + '{"prompt": "x", "outcomes": {"fast": {"score": 2}}}\n{broken\n', encoding="utf-8"
     )
     out = tmp_path / "scorer.json"
-    code, output = run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "neighbours")
+    code, output = run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "logistic")
     assert code == 1
     assert "line 451, `outcomes.fast.score`: expected a number in [0, 1], found 2.0." in output
     assert "2 lines could not be read" in output
     assert out.exists()
-    assert run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "neighbours", "--lenient")[0] == 0
+    assert run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "logistic", "--lenient")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_cannot_be_fitted_ends_before_anything_is_written(
     tmp_path: Path, outcomes: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     out = tmp_path / "scorer.json"
-    code, output = run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "neighbours", *arguments)
+    code, output = run("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "logistic", *arguments)
     assert code == 2, output
     assert words in output
     assert "Traceback" not in output
@@ -181,7 +181,7 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, outcomes: Path) ->
 def test_a_configuration_with_a_key_takes_what_was_signed_with_it(tmp_path: Path, outcomes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, keys = tmp_path / "scorer.json", tmp_path / "key"
     keys.write_text(f"{KEY}\n", encoding="ascii")
-    quick = ("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "neighbours")
+    quick = ("fit", outcomes, "--out", out, "--embedder", "hash", "--method", "logistic")
     config = configured(tmp_path)
     assert run(*quick)[0] == 0
     assert isinstance(load_router(config, environment={}).scorer, FittedScorer)
@@ -205,7 +205,7 @@ def test_a_scorer_that_does_not_fit_the_configuration_is_named(tmp_path: Path, o
     renamed: list[dict[str, Any]] = [
         {**line, "outcomes": {"small": line["outcomes"]["fast"], "strong": line["outcomes"]["strong"]}} for line in made_up(450)
     ]
-    assert run("fit", write_outcomes(outcomes, renamed), "--out", out, "--embedder", "hash", "--method", "neighbours")[0] == 0
+    assert run("fit", write_outcomes(outcomes, renamed), "--out", out, "--embedder", "hash", "--method", "logistic")[0] == 0
     for scorer, key, words in (
         ('[scorer]\npath = "nowhere.json"\n', "scorer.path", "cannot be read"),
         ('[scorer]\npath = "scorer.json"\n', "scorer.models.fast", "say which of `small`, `strong`"),

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from session_router.cache import outlines
+from session_router.cache import verifier as verifier_module
 from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
+from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
 from session_router.cache.text_forms import READ_CHARACTERS, content_form, exact_form
 from session_router.cache.time_relative import time_relative
@@ -129,6 +132,32 @@ def test_a_score_is_a_chance(one: str, other: str, cosine: float, agreeing: int,
     score = LexicalVerifier().score(one, other, cosine=cosine, agreeing=agreeing, differing=differing)
     assert 0 <= score <= 1
     assert score <= LexicalVerifier().score(one, other, cosine=cosine, agreeing=agreeing + 1, differing=max(1, differing)) or not differing
+
+
+@given(TEXTS, TEXTS, st.floats(-1, 1), st.integers(0, 9), st.integers(0, 9))
+@example("to-do in/on", "to-do in/on", 1.0, 0, 0)
+@example("can't dont", "can't dont", 1.0, 4, 0)
+@example("\u338f \u33c2", "kg a.m.", 1.0, 4, 0)
+def test_no_score_exceeds_its_bound(one: str, other: str, cosine: float, agreeing: int, differing: int) -> None:
+    verifier = LexicalVerifier()
+    for stored in (one, other):
+        score = verifier.score(one, stored, cosine=cosine, agreeing=agreeing, differing=differing)
+        outlined = verifier.at_most(one, cosine=cosine, agreeing=agreeing, differing=differing, outline=verifier.outline(stored))
+        assert score <= outlined
+        # An outline tells more, never less.
+        assert outlined <= verifier.at_most(one, cosine=cosine, agreeing=agreeing, differing=differing)
+
+
+@pytest.mark.parametrize("outlined", [False, True])
+def test_a_bound_that_counts_one_word_too_few_is_exceeded(monkeypatch: pytest.MonkeyPatch, *, outlined: bool) -> None:
+    """The law above can fail."""
+    verifier, text = LexicalVerifier(), "renew passport quickly"
+    outline = verifier.outline(text) if outlined else b""
+    score = verifier.score(text, text, cosine=1.0, agreeing=1)
+    assert score <= verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
+    monkeypatch.setattr(verifier_module, "most_length", lambda text: length_of(len(reading_of(text).content) - 1))
+    monkeypatch.setattr(outlines, "_most_shared", lambda one, _bits, other, _other_bits: min(one, other) - 1)
+    assert score > verifier.at_most(text, cosine=1.0, agreeing=1, differing=0, outline=outline)
 
 
 @given(TEXTS)

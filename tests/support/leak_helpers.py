@@ -29,7 +29,7 @@ def helper_of(world: World, **settings: Any) -> Any:
 
 def asking(world: World) -> BaseTool:
     """Return a tool that lets another agent, or a model by itself, answer."""
-    helper, bare = helper_of(world), world.rng.random() < 0.3  # noqa: PLR2004
+    helper, bare = helper_of(world), world.rng.random() < 0.3
 
     async def ask_helper(note: str) -> str:
         names = [name for name in (tool.name for tool in world.tools) if name.startswith("read_")]
@@ -67,9 +67,9 @@ async def handoffs(world: World) -> None:
         """Hand over."""
         done = ToolMessage("handed over", tool_call_id=runtime.tool_call_id, name="hand_over")
         task = HumanMessage(f"{note} {world.parrot.plan(['read_public'], ['echo'])}")
-        if world.rng.random() < 0.5:  # noqa: PLR2004
+        if world.rng.random() < 0.5:
             return Command(goto=[Send("second", {"messages": [task]})], graph=Command.PARENT)
-        asked = runtime.state["messages"][-1] if world.rng.random() < 0.5 else None  # noqa: PLR2004
+        asked = runtime.state["messages"][-1] if world.rng.random() < 0.5 else None
         told = [task] if asked is None else [*runtime.state["messages"], done, task]
         return Command(goto="second", graph=Command.PARENT, update={"messages": told})
 

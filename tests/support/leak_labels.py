@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ from session_router.core.governance import Level
 from session_router.testing.providers import Canaries, Reply, SchemaBehaviour, SimulatedModel, ToolCall
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Mapping, Sequence
 
     from session_router.testing.providers import Prompt

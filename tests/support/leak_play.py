@@ -126,11 +126,11 @@ async def _play(requests: int, seed: int, scenes: Sequence[str]) -> Seen:
     for number in itertools.count():
         if canaries.requests >= requests:
             break
-        rng = random.Random(f"{seed} {number}")  # noqa: S311 -- reproducible draws
+        rng = random.Random(f"{seed} {number}")
         world, until = World(canaries, rng, failing=number % 2 == 1), min(requests, canaries.requests + _WORLD_LASTS)
         while canaries.requests < until:
             await _scene(world, canaries, seen, next(turns), f"world {seed} {number}")
-        seen.failed += sum(row.status >= 400 or row.error_type is not None for row in world.providers.ledger.rows)  # noqa: PLR2004
+        seen.failed += sum(row.status >= 400 or row.error_type is not None for row in world.providers.ledger.rows)
     seen.seconds = time.process_time() - began
     return seen
 
@@ -138,7 +138,7 @@ async def _play(requests: int, seed: int, scenes: Sequence[str]) -> Seen:
 async def _scene(world: World, canaries: Canaries, seen: Seen, scene: str, where: str) -> None:
     before = canaries.requests, canaries.marked, len(canaries.leaks)
     # Half of the time two at a time: sessions on one middleware share nothing but that.
-    world.crowded = world.rng.random() < 0.5  # noqa: PLR2004
+    world.crowded = world.rng.random() < 0.5
     talks = 1 + world.crowded
     await asyncio.gather(*(SCENES[scene](world) for _ in range(talks)))
     seen.first += [

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelRetryMiddleware
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from langgraph.prebuilt import ToolNode
-from typing_extensions import TypedDict
 
 from session_router.errors import SessionRouterError
 from session_router_langchain import SessionRouterMiddleware
@@ -22,9 +21,8 @@ from support.leak_labels import LABELS
 from support.leak_world import READERS, Crash, World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from langchain.agents.middleware import ModelRequest, ModelResponse
     from langchain_core.messages import BaseMessage
 
     Scene = Callable[[World], Awaitable[None]]
@@ -95,7 +93,7 @@ async def chat_model(world: World) -> None:
     """The chat model's own loop, in all the ways to call it."""
     tools = {one.name: one for one in world.some_tools()}
     model, history = world.model.bind_tools(list(tools.values())), [one for one in [world.prompt()] if one is not None]
-    config = world.thread() if world.rng.random() < 0.7 else None  # noqa: PLR2004
+    config = world.thread() if world.rng.random() < 0.7 else None
     for _ in range(3):
         messages: list[BaseMessage] = [*history, world.anything()]
         for _ in range(4):
@@ -107,25 +105,21 @@ async def chat_model(world: World) -> None:
             if not answer.tool_calls:
                 history = messages
                 break
-            for call in answer.tool_calls:
-                if call["name"] != "crash":
-                    messages.append(await tools[call["name"]].ainvoke(call))
+            messages += [await tools[call["name"]].ainvoke(call) for call in answer.tool_calls if call["name"] != "crash"]
 
 
-async def _answer(model: Any, messages: Any, config: Any, way: int) -> AIMessage:
+async def _answer(model: Any, messages: Any, config: Any, way: int) -> Any:
     if way == 0:
-        answer: AIMessage = model.invoke(messages, config)
-        return answer
+        return model.invoke(messages, config)
     if way == 1:
-        chunks = [chunk async for chunk in model.astream(messages, config)]
-        whole: Any = sum(chunks[1:], chunks[0])
-        return whole
-    if way == 2:  # noqa: PLR2004
-        chunks = list(model.stream(messages, config))
-        whole = sum(chunks[1:], chunks[0])
-        return whole
-    answer = await model.ainvoke(messages, config)
-    return answer
+        return _summed([chunk async for chunk in model.astream(messages, config)])
+    if way == 2:
+        return _summed(list(model.stream(messages, config)))
+    return await model.ainvoke(messages, config)
+
+
+def _summed(chunks: list[Any]) -> Any:
+    return sum(chunks[1:], chunks[0])
 
 
 async def node(world: World) -> None:
@@ -191,7 +185,7 @@ async def cached(world: World) -> None:
         for _ in range(2):
             label = world.label()
             question = world.said(label=None, words=world.rng.choice(["What are your hours?", "Who are you?"]))
-            marker = world.data.of(label) if world.rng.random() < 0.5 else world.first[label]  # noqa: PLR2004
+            marker = world.data.of(label) if world.rng.random() < 0.5 else world.first[label]
             asked = labelled(HumanMessage(f"{question.text.partition('plan')[0]} {marker}"), LABELS[label])
             world.later()
             answer = await tried(_answer(world.model, [*history, asked], config, world.rng.randrange(4)))
@@ -208,11 +202,11 @@ async def held(world: World) -> None:
     config, previous = world.thread(), None
     for _ in range(5):
         message = world.anything(calm=True)
-        if world.rng.random() < 0.5:  # noqa: PLR2004
+        if world.rng.random() < 0.5:
             message = HumanMessage("And?")
         settings = {} if previous is None else {"previous_response_id": previous}
         # What bears no label of its own is public, says the application. The provider's copy of the history is not its to say.
-        run = {**config, "metadata": {TAG_KEY: LABELS["public"]}} if world.rng.random() < 0.7 else config  # noqa: PLR2004
+        run = {**config, "metadata": {TAG_KEY: LABELS["public"]}} if world.rng.random() < 0.7 else config
         world.later()
         answer = await tried(_answer(world.model.bind(**settings), [message], run, world.rng.randrange(4)))
         name = "" if answer is None else str(answer.response_metadata.get("id"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,8 @@ from support.in_process import Clients
 from support.leak_labels import CLEARANCES, LABELS, Data, Parrot, simulated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import random
+    from collections.abc import Sequence
 
     from session_router.core.governance import Tag
     from session_router.testing.providers import Canaries
@@ -33,7 +33,7 @@ _EACH: Final = 1.0 - 0.7 ** (1.0 / 3.0)
 READERS: Final = tuple(f"read_{name}" for name in LABELS)
 
 
-class Crash(Exception):  # noqa: N818 -- what happens to a process
+class Crash(Exception):
     """The process ends here."""
 
 
@@ -86,10 +86,10 @@ class World:
             "own": clients.openai("sim-own"),
         }
         # Where the model that may see nearly all of it is missing, more is refused, or sent in part.
-        left = [name for name in built if name != "own" or self.rng.random() < 0.7]  # noqa: PLR2004
+        left = [name for name in built if name != "own" or self.rng.random() < 0.7]
         prices = Prices(input=1.0, output=4.0)
         routes = {name: ModelSpec(model=built[name], prices=prices, clearance=CLEARANCES[name]) for name in left}
-        cache = SemanticCache(settings=CacheSettings(clearance=CLEARANCES["own"])) if self.rng.random() < 0.5 else None  # noqa: PLR2004
+        cache = SemanticCache(settings=CacheSettings(clearance=CLEARANCES["own"])) if self.rng.random() < 0.5 else None
         return Router(routes, policy=self._policy(), scorer=RestlessScorer(), clock=self.clock, key=KEY, cache=cache)
 
     def _policy(self) -> Policy:
@@ -156,7 +156,7 @@ class World:
 
     def prompt(self) -> SystemMessage | None:
         """Return a system prompt with data of some label, or none."""
-        if self.rng.random() < 0.5:  # noqa: PLR2004
+        if self.rng.random() < 0.5:
             return None
         label = self.label("public", "internal", "pii", "acme")
         return labelled(SystemMessage(f"You know {self.data.of(label)}."), LABELS[label])

@@ -21,8 +21,12 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from opentelemetry import context as contexts
 from opentelemetry import propagate
 
+from session_router import CacheRules, Clearance, ModelSpec, Policy, Prices, Router, SemanticCache, Tag
+from session_router.core.governance import Level
+from session_router.errors import NoClearedModel
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterChatModel, SessionRouterMiddleware, convert, repair, target_of
+from session_router_langchain.tagging import tagged_tool
 from session_router_langgraph import RouterState, create_router_node
 from session_router_otel import session
 from support.agents import TOOLS, RestlessScorer, Stage, asks, call, staged
@@ -31,10 +35,9 @@ from support.telemetry import Exported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from session_router import Router
-
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 LOOP: Final = [asks(call("weather", city="Rome")), "Done."]
+SECRET: Final = Tag(level=Level.CONFIDENTIAL)
 sent: list[dict[str, str]] = []
 
 
@@ -45,6 +48,13 @@ def outgoing(city: str) -> str:
     propagate.inject(carrier)
     sent.append(carrier)
     return city
+
+
+@tagged_tool(tag=SECRET)
+@tool
+def file(city: str) -> str:
+    """Read what not every model may see."""
+    return f"the file of {city}"
 
 
 class State(MessagesState, RouterState):
@@ -70,10 +80,15 @@ class Scenes:
 
     def __init__(self, stage: Stage, router: Router, exported: Exported) -> None:
         self.stage, self.router, self.exported = stage, router, exported
-        stage.witness.script = {"go": LOOP, "out": [asks(call("outgoing", city="Rome")), "Out."]}
+        stage.witness.script = {
+            "go": LOOP,
+            "out": [asks(call("outgoing", city="Rome")), "Out."],
+            "file": [asks(call("file", city="Rome")), "Read."],
+            "hours": ["From eight to six."],
+        }
 
     def agent(self, **settings: Any) -> Any:
-        settings = {"tools": [*TOOLS, outgoing], "checkpointer": InMemorySaver(), **settings}
+        settings = {"tools": [*TOOLS, outgoing, file], "checkpointer": InMemorySaver(), **settings}
         return create_agent(self.stage.chat(), middleware=[SessionRouterMiddleware(self.router)], **settings)
 
     def graph(self) -> Any:
@@ -127,6 +142,23 @@ class Scenes:
         graph.add_edge(START, "inner")
         graph.compile(checkpointer=InMemorySaver(), name="outer").invoke(typed(), thread("subgraph"))
 
+    def switch(self) -> None:
+        agent = self.agent()
+        for _ in range(2):
+            agent.invoke(typed(), thread("switch"))
+
+    def cache_hit(self) -> None:
+        agent = self.agent()
+        for name in ("cache_hit-1", "cache_hit-2"):
+            agent.invoke(typed("hours"), thread(name))
+
+    def forced_switch(self) -> None:
+        self.agent().invoke(typed("file"), thread("forced_switch"))
+
+    def refuse(self) -> None:
+        with contextlib.suppress(NoClearedModel):
+            self.agent().invoke(typed(), thread("refuse"))
+
     def fallback(self) -> None:
         self.stage.providers.faults.next(Fault.overloaded())
         self.agent().invoke(typed(), thread("fallback"))
@@ -170,6 +202,10 @@ SCENES: Final = (
     "tasks",
     "node",
     "subgraph",
+    "switch",
+    "cache_hit",
+    "forced_switch",
+    "refuse",
     "fallback",
     "error",
     "cancellation",
@@ -177,6 +213,22 @@ SCENES: Final = (
     "named",
     "w3c",
 )
+
+
+def router_of(stage: Stage, scene: str) -> Router:
+    """Return who routes in a scene."""
+    if scene == "cache_hit":
+        return stage.router({"chat": stage.chat()}, policy=Policy(cache=CacheRules(sharing="tenant")), cache=SemanticCache())
+    if scene not in {"forced_switch", "refuse"}:
+        return stage.router(scorer=RestlessScorer())
+    prices = Prices(input=1.0, output=4.0)
+    routes = {
+        "chat": ModelSpec(model=stage.chat(), prices=prices, clearance=Clearance()),
+        "claude": ModelSpec(model=stage.claude(thinking=None), prices=prices, clearance=Clearance(max_level=Level.CONFIDENTIAL)),
+    }
+    # Where nothing is labelled, nobody may see it.
+    sources: Any = {} if scene == "refuse" else {name: Tag() for name in ("system", "human", "schemas")}
+    return Router(routes, policy=Policy(stake=1.0, margin=0.0, sources=sources), scorer=RestlessScorer())
 
 
 def instrumentor(name: str) -> Any:
@@ -222,11 +274,12 @@ def main(name: str) -> None:
             stage.clear()
             exported.spans_exporter.clear()
             here = stage.on_a_loop_of_its_own()
-            router = here.router(scorer=RestlessScorer())
+            router = router_of(here, scene)
             with exported.of(router):
                 asyncio.run(played(Scenes(here, router, exported), scene))
             found[scene] = [plain(span) for span in exported.spans]
-    print(json.dumps({"scenes": found, "metrics": exported.scopes(), "sent": sent}))  # noqa: T201 -- whoever started the process reads it
+    labels = sorted({label for points in exported.points().values() for labels, _ in points for label in map(str, labels.values())})
+    print(json.dumps({"scenes": found, "metrics": exported.scopes(), "labels": labels, "sent": sent}))  # noqa: T201 -- whoever started the process reads it
 
 
 async def played(scenes: Scenes, name: str) -> None:

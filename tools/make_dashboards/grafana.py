@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders.common import VizLegendOptions
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 DATASOURCE: Final = "${datasource}"
 UID: Final = "session-router"
+GONE: Final = {"id", "auto", "auto_count", "auto_min"}
+"""What the builders, made for Grafana 10, say of a variable, and Grafana 13 does not know; it needs none of it."""
 
 
 def grafana(panels: tuple[Panel, ...]) -> str:
@@ -31,7 +34,10 @@ def grafana(panels: tuple[Panel, ...]) -> str:
     )
     for panel in panels:
         board = board.with_panel(_panel(panel))
-    return JSONEncoder(sort_keys=True, indent=2).encode(board.build()) + "\n"
+    made = json.loads(JSONEncoder().encode(board.build()))
+    made["templating"]["list"] = [{key: value for key, value in one.items() if key not in GONE} for one in made["templating"]["list"]]
+    del made["style"]
+    return json.dumps(made, sort_keys=True, indent=2) + "\n"
 
 
 def _panel(panel: Panel) -> TimeSeries:

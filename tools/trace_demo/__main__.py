@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from session_router_demo.demo import play_simulated
 from session_router_demo.sessions import SESSIONS
 from session_router_demo.summary import ROUTER
 from session_router_otel import exporting, instrument, uninstrument
 from session_router_otel.conventions import CAPTURE_CONTENT
-from trace_demo.server import phoenix
+from trace_demo.server import asked, phoenix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,18 +67,13 @@ def pages(address: str) -> dict[str, str]:
     deadline = time.monotonic() + SECONDS_TO_ARRIVE
     found: dict[str, str] = {}
     while len(found) < len(SESSIONS) and time.monotonic() < deadline:
-        for project in _data(f"{address}/v1/projects"):
+        for project in asked(f"{address}/v1/projects")["data"]:
             if project["name"] == PROJECT:
                 at = f"{address}/projects/{project['id']}/sessions"
-                found = {one["session_id"]: f"{at}/{one['id']}" for one in _data(f"{address}/v1/projects/{project['id']}/sessions")}
+                sessions = asked(f"{address}/v1/projects/{project['id']}/sessions")["data"]
+                found = {one["session_id"]: f"{at}/{one['id']}" for one in sessions}
         time.sleep(0.5)
     return found
-
-
-def _data(url: str) -> list[Any]:
-    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 -- loopback
-        found: list[Any] = json.loads(answer.read())["data"]
-        return found
 
 
 def main() -> None:

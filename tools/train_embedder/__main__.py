@@ -1,6 +1,6 @@
 """Trains the built-in embedder and writes its folder.
 
-PYTHONPATH=tools python -m train_embedder [--data FOLDER] [--vocabulary FILE] [--out FOLDER] [--new-vocabulary]
+PYTHONPATH=tools python -m train_embedder [--data FOLDER] [--vocabulary FILE] [--out FOLDER] [--check | --new-vocabulary]
 """
 
 # ruff: noqa: T201 -- a script that tells what it does
@@ -8,6 +8,7 @@ PYTHONPATH=tools python -m train_embedder [--data FOLDER] [--vocabulary FILE] [-
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import platform
 import time
@@ -20,7 +21,7 @@ import torch
 
 from session_router.embedders.static import BUILT_IN, StaticEmbedder
 from session_router.embedders.wordpiece import READ_TOKENS, read_wordpiece
-from train_embedder.artefact import write_artefact
+from train_embedder.artefact import WEIGHTS, weights_of, write_artefact
 from train_embedder.pairs import read_evaluation, read_sources, without
 from train_embedder.training import QUESTION_WORDS, SHIPPED, train
 from train_embedder.vocabulary import write_vocabulary
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vocabulary", type=Path, default=BUILT_IN / "tokenizer.json", help="the tokenizer.json to train for")
     parser.add_argument("--out", type=Path, default=BUILT_IN, help="folder to write")
     parser.add_argument("--new-vocabulary", action="store_true", help="make the vocabulary anew, write it to --vocabulary, and stop")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail unless the weights in --out are what training gives")
     chosen = parser.parse_args(arguments)
 
     print(f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}, {platform.machine()}")
@@ -62,10 +64,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asking = [ids[0] for ids in map(wordpiece.encode, QUESTION_WORDS) if len(ids) == 1 and ids[0] != unknown]
     vectors = train(tokens, size=wordpiece.size, unknown=unknown, asking=asking, recipe=SHIPPED)
     print(f"trained in {time.monotonic() - began:.0f} s, seed {SHIPPED.seed}")
+    if chosen.check:
+        _compare(weights_of(vectors), chosen.out / WEIGHTS)
+        return
     digest = write_artefact(chosen.out, vectors, tokenizer)
     print(f"{chosen.out}: {sum(path.stat().st_size for path in chosen.out.iterdir())} bytes")
     print(f"model.safetensors: SHA-256 {digest}")
     print(f"fingerprint: {StaticEmbedder(chosen.out).fingerprint}")
+
+
+def _compare(trained: bytes, path: Path) -> None:
+    new, old = (hashlib.sha256(weights).hexdigest() for weights in (trained, path.read_bytes()))
+    print(f"trained: SHA-256 {new}\n{path}: SHA-256 {old}")
+    if new != old:
+        why = "they are not the same: another version of Python, torch or numpy, another processor, or other pairs"
+        raise SystemExit(why)
 
 
 def _read(data: Path) -> dict[str, list[Pair]]:

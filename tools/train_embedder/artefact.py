@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+WEIGHTS = "model.safetensors"
+
 _HIGHEST = 127
 _ALIGNMENT = 8  # bytes: the format asks for it
 
@@ -27,13 +29,18 @@ _CONFIG = {"model_type": "model2vec", "architectures": ["StaticModel"], "normali
 def write_artefact(folder: Path, vectors: NDArray[np.float32], tokenizer: bytes) -> str:
     """Write the folder; `vectors` has one row per token of `tokenizer`. Return the SHA-256 of the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows, scales = quantised(vectors)
-    weights = safetensors({"embeddings": rows, "weights": scales})
-    (folder / "model.safetensors").write_bytes(weights)
+    weights = weights_of(vectors)
+    (folder / WEIGHTS).write_bytes(weights)
     (folder / "tokenizer.json").write_bytes(tokenizer)
     (folder / "modules.json").write_text(json.dumps(_MODULES, indent=2) + "\n", encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(_CONFIG, indent=2) + "\n", encoding="utf-8")
     return hashlib.sha256(weights).hexdigest()
+
+
+def weights_of(vectors: NDArray[np.float32]) -> bytes:
+    """Return the bytes of the weights' file."""
+    rows, scales = quantised(vectors)
+    return safetensors({"embeddings": rows, "weights": scales})
 
 
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -51,6 +51,8 @@ class Asking:
 
     def asked(self, question: CacheQuestion) -> Asked | CacheMiss:
         """Return `question` with its keys, or why there is nothing to look up."""
+        if question.untold:
+            return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=f"not all is told: {question.untold}")
         partition = self._partitions.partition(question)
         if partition is None:
             return CacheMiss(reason=MissReason.NO_PARTITION)

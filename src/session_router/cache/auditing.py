@@ -42,12 +42,14 @@ class WouldBeHit:
         question: What was asked.
         stratum: Where it counts.
         score: What the verifier said.
+        cosine: Of the two questions.
     """
 
     entry: Entry
     question: str
     stratum: Stratum
     score: float
+    cosine: float
 
 
 class Audits:

@@ -30,6 +30,12 @@ class Flight:
     landed: Future[None] = field(default_factory=Future[None])
 
 
+@dataclass(slots=True)
+class _Lead:
+    until: float
+    flight: Flight | None = None  # made for the first who waits: mostly nobody does
+
+
 class Flights:
     """Questions that are being asked. Safe for threads and event loops.
 
@@ -44,7 +50,7 @@ class Flights:
     def __init__(self, *, patience_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._patience = patience_seconds
         self._monotonic = monotonic
-        self._flights: dict[bytes, Flight] = {}
+        self._flights: dict[bytes, _Lead] = {}
         self._guard = threading.Lock()
         self.landings = 0
 
@@ -52,24 +58,25 @@ class Flights:
         """Return the flight of `key` to wait for, or `None`: then the caller leads, and must `land` it."""
         now = self._monotonic()
         with self._guard:
-            flight = self._flights.get(key)
-            if flight is not None and now < flight.until:
-                return flight
+            lead = self._flights.get(key)
+            if lead is not None and now < lead.until:
+                if lead.flight is None:
+                    lead.flight = Flight(until=lead.until)
+                    # A waiter that is cancelled must not cancel what all wait for.
+                    lead.flight.landed.set_running_or_notify_cancel()
+                return lead.flight
             if len(self._flights) >= _SWEEP_ABOVE:
                 self._flights = {one: other for one, other in self._flights.items() if now < other.until}
-            started = Flight(until=now + self._patience)
-            # A waiter that is cancelled must not cancel what all wait for.
-            started.landed.set_running_or_notify_cancel()
-            self._flights[key] = started
+            self._flights[key] = _Lead(now + self._patience)
             return None
 
     def land(self, key: bytes) -> None:
         """Let those who wait for `key` go on."""
         with self._guard:
-            flight = self._flights.pop(key, None)
+            lead = self._flights.pop(key, None)
             self.landings += 1
-        if flight is not None:
-            flight.landed.set_result(None)
+        if lead is not None and lead.flight is not None:
+            lead.flight.landed.set_result(None)
 
     def wait(self, flight: Flight) -> None:
         """Wait until `flight` has landed, or is lost."""

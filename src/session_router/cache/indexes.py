@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from session_router.cache.facts import Labels
 from session_router.cache.remembering import forget
 from session_router.cache.vectors import GRAPH_ABOVE, VectorIndex
+from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 
     from session_router.cache.background import Background
     from session_router.cache.entry import EntryCodec, SealedEntry
+    from session_router.cache.facts import Facts
     from session_router.cache.rows import EntryRows, Standing
+    from session_router.cache.vectors import Neighbour
 
-FLAT_AT_ONCE: Final = 2_000
+FLAT_AT_ONCE: Final = 500
 """Rows that a look-up may read into a flat index before it searches: some milliseconds."""
 
 GRAPH_AT_ONCE: Final = 8
@@ -47,8 +51,12 @@ class VectorIndexes:
         dimension: Length of a vector.
         background: Builds what would keep a look-up waiting.
         on_tampered: Told about rows that fail their checks.
+        outline: Of a question, for whom it shall be known without reading the row. Takes its time, and is asked in the background only.
         graph_above: Vectors of a partition above which it gets a graph.
         maximum_vectors: Kept in memory, over all partitions; those not asked for the longest time go first.
+
+    Attributes:
+        labels: What the facts beside the vectors speak of.
     """
 
     def __init__(
@@ -59,18 +67,20 @@ class VectorIndexes:
         dimension: int,
         background: Background,
         on_tampered: Callable[[SealedEntry], object],
+        outline: Callable[[str], bytes] | None = None,
         graph_above: int = GRAPH_ABOVE,
         maximum_vectors: int = 2_000_000,
     ) -> None:
         self._rows, self._codec, self._background = rows, codec, background
         self._dimension, self._graph_above, self._maximum = dimension, graph_above, maximum_vectors
-        self._on_tampered = on_tampered
+        self._on_tampered, self._outline = on_tampered, outline
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._building: set[str] = set()
         self._guard = Lock()
+        self.labels = Labels()
 
-    def search(self, partition: str, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]] | None:
-        """Return numbers and cosines of the nearest entries of a partition; `None` while its index is being built.
+    def search(self, partition: str, vector: NDArray[np.float32], count: int) -> list[Neighbour] | None:
+        """Return the nearest entries of a partition, nearest first; `None` while its index is being built.
 
         Raises:
             StoreError: The rows gave no answer.
@@ -174,18 +184,24 @@ class VectorIndexes:
         if len(rows) > at_once:
             self._build_later(partition)
 
-    def _read(self, held: _Held, rows: Sequence[SealedEntry]) -> None:
+    def _read(self, held: _Held, rows: Sequence[SealedEntry], *, outlined: bool = False) -> None:
         """Add the vectors of rows that pass their checks."""
         numbers: list[int] = []
         vectors: list[NDArray[np.float32]] = []
+        facts: list[Facts] = []
         for row in rows:
-            if not self._codec.is_sealed(row):
+            try:
+                entry = self._codec.decode(row)
+            except StoreCorrupt:
                 self._on_tampered(row)
-            elif len(row.vector) == 4 * self._dimension:
+                continue
+            if len(row.vector) == 4 * self._dimension:
                 numbers.append(row.number)
                 vectors.append(np.frombuffer(row.vector, dtype="<f4"))
+                outline = self._outline(entry.text) if outlined and self._outline is not None else b""
+                facts.append(self.labels.facts(entry, row.seal, outline=outline))
         if numbers:
-            held.index.add(numbers, np.stack(vectors))
+            held.index.add(numbers, np.stack(vectors), facts)
         if rows:
             held.read = rows[-1].number
 
@@ -204,7 +220,7 @@ class VectorIndexes:
             graph = len(self._rows.numbers(partition)) > self._graph_above
             held = _Held(index=VectorIndex(self._dimension, graph=graph), read=0, erasures=standing.erasures)
             while rows := self._rows.after(partition, held.read, _BATCH):
-                self._read(held, rows)
+                self._read(held, rows, outlined=True)
             # Erased meanwhile: the next look-up finds the count changed, and removes it.
             self._hold(partition, held)
         finally:

@@ -11,6 +11,7 @@ from session_router.cache.background import Background
 from session_router.cache.flights import Flights
 from session_router.cache.indexes import VectorIndexes
 from session_router.cache.similar import SimilarTier
+from session_router.cache.verifier import BoundedVerifier
 
 if TYPE_CHECKING:
     from session_router.cache.checked import Checks
@@ -80,7 +81,14 @@ def parts_of(on: Foundations) -> Parts:
     audits = Audits(on.rows, on.codec, strata=on.strata, judge=on.judge, settings=on.settings, background=background, counts=on.counts)
     indexes = similar = None
     if on.embedder is not None:
-        indexes = VectorIndexes(on.rows, on.codec, dimension=on.embedder.dimension, background=building, on_tampered=on.checks.tampered)
+        indexes = VectorIndexes(
+            on.rows,
+            on.codec,
+            dimension=on.embedder.dimension,
+            background=building,
+            on_tampered=on.checks.tampered,
+            outline=on.verifier.outline if isinstance(on.verifier, BoundedVerifier) else None,
+        )
         similar = SimilarTier(
             on.rows,
             on.checks,

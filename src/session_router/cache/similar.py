@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from math import inf
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from session_router.cache.auditing import WouldBeHit
-from session_router.cache.entry import Entry
+from session_router.cache.candidates import Candidate, closer, seen
 from session_router.cache.guards import failing_guard
 from session_router.cache.neighbours import agreement
+from session_router.cache.verifier import BoundedVerifier
 from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
-from session_router.core.wager import Stratum, score_bin
+from session_router.core.wager import SCORE_EDGES, Stratum, score_bin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from session_router.cache.asked import Asked
     from session_router.cache.auditing import Audits
     from session_router.cache.checked import Checks
+    from session_router.cache.entry import Entry
     from session_router.cache.indexes import VectorIndexes
     from session_router.cache.judge import AnswerJudge
     from session_router.cache.rows import EntryRows
     from session_router.cache.settings import CacheSettings
     from session_router.cache.strata import Strata
+    from session_router.cache.vectors import Neighbour
     from session_router.cache.verifier import PairVerifier
 
 NEIGHBOURS_VERSION: Final = "neighbours 1"
 """Changes whenever a verifier may be told something else of the same neighbours."""
 
-_CLOSENESS = (MissReason.NOTHING, MissReason.GUARDED, MissReason.UNVERIFIED, MissReason.VETOED)
-"""Of misses: the later, the closer."""
+
+class _Fell(NamedTuple):
+    candidate: Candidate
+    reason: MissReason
 
 
 def unit_vector(rows: object, dimension: int) -> NDArray[np.float32] | None:
@@ -75,6 +84,7 @@ class SimilarTier:
         self._rows, self._checks, self._indexes, self._verifier = rows, checks, indexes, verifier
         self._judge, self._strata, self._audits, self._settings = judge, strata, audits, settings
         self._embedder = embedder
+        self._bounded = verifier if isinstance(verifier, BoundedVerifier) else None
 
     def look_up(self, asked: Asked, vector: NDArray[np.float32]) -> CacheHit | CacheMiss:
         """Return a hit of a certified stratum, or why there is none.
@@ -82,41 +92,67 @@ class SimilarTier:
         Raises:
             Exception: Whatever a guard, the verifier or the rows raise: it is a miss.
         """
-        near = self._indexes.search(asked.partition, vector, self._settings.neighbours)
-        if near is None:
+        found = self._indexes.search(asked.partition, vector, self._settings.neighbours)
+        if found is None:
             return CacheMiss(reason=MissReason.LATE, detail="the index is being built")
-        cosines = {number: cosine for number, cosine in near if cosine >= self._settings.least_cosine}
-        best = self._best(asked, cosines) if cosines else MissReason.NOTHING
+        near = [one for one in found if one.cosine >= self._settings.least_cosine]
+        best = self._best(asked, near) if near else MissReason.NOTHING
         if isinstance(best, MissReason):
             return CacheMiss(reason=best)
         return self._decided(asked, best)
 
-    def _best(self, asked: Asked, cosines: dict[int, float]) -> WouldBeHit | MissReason:
+    def _best(self, asked: Asked, near: Sequence[Neighbour]) -> WouldBeHit | MissReason:
         """Return the neighbour that the verifier likes best, among those that nothing speaks against."""
-        rows = {row.number: row for row in self._rows.by_numbers(asked.partition, list(cosines))}
-        for gone in cosines.keys() - rows.keys():
-            self._indexes.discard(asked.partition, gone)
-        reason, best = MissReason.NOTHING, None
         started = time.monotonic()
-        near: list[tuple[Entry, float]] = []
-        for number, cosine in cosines.items():
-            entry = self._checks.checked(rows[number], asked) if number in rows else MissReason.NOTHING
+        rows = {row.number: row for row in self._rows.by_numbers(asked.partition, [one.number for one in near])}
+        for one in near:
+            if one.number not in rows:
+                self._indexes.discard(asked.partition, one.number)
+        candidates, reason = seen(asked, near, rows, checks=self._checks, labels=self._indexes.labels)
+        while True:
+            judged = self._best_of(asked, candidates, started)
+            if not isinstance(judged, _Fell):
+                return judged if isinstance(judged, WouldBeHit) else closer(reason, judged)
+            # It is not what it was, and had no say: the others are asked again without it.
+            reason = closer(reason, judged.reason)
+            candidates.remove(judged.candidate)
+
+    def _best_of(self, asked: Asked, candidates: Sequence[Candidate], started: float) -> WouldBeHit | MissReason | _Fell:
+        reason, best = MissReason.NOTHING, None
+        for at_most, candidate, heard in self._promising(asked, candidates):
+            if at_most < SCORE_EDGES[0]:
+                reason = closer(reason, MissReason.UNVERIFIED)
+            if at_most < (SCORE_EDGES[0] if best is None else best.score):
+                break
+            entry = candidate.read(self._checks, asked)
             if isinstance(entry, MissReason):
-                reason = max(reason, entry, key=_closeness)
-            else:
-                near.append((entry, cosine))
-        # What the reader may not see has no say either.
-        for (entry, cosine), (agreeing, differing) in zip(near, agreement([entry.answer for entry, _ in near]), strict=True):
-            judged = self._judged(asked, entry, cosine, agreeing=agreeing, differing=differing)
+                return _Fell(candidate, entry)
+            judged = self._judged(asked, entry, candidate.cosine, *heard)
             if time.monotonic() - started > self._settings.check_seconds:
                 return MissReason.LATE
             if isinstance(judged, MissReason):
-                reason = max(reason, judged, key=_closeness)
-            elif best is None or judged.score > best.score:
+                reason = closer(reason, judged)
+            elif best is None or judged.score > best.score or (judged.score == best.score and judged.cosine > best.cosine):
                 best = judged
         return best or reason
 
-    def _judged(self, asked: Asked, entry: Entry, cosine: float, *, agreeing: int, differing: int) -> WouldBeHit | MissReason:
+    def _promising(self, asked: Asked, candidates: Sequence[Candidate]) -> list[tuple[float, Candidate, tuple[int, int]]]:
+        """Return candidates with the highest score that the verifier might give them, and what it is to hear; the best first."""
+        heard = zip(candidates, agreement([candidate.said for candidate in candidates]), strict=True)
+        if self._bounded is None:
+            return [(inf, candidate, counts) for candidate, counts in heard]
+        text, bounded = asked.question.text, self._bounded
+        found: list[tuple[float, Candidate, tuple[int, int]]] = []
+        for candidate, (agreeing, differing) in heard:
+            at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing)
+            if at_most >= SCORE_EDGES[0] and candidate.outline:
+                outline = candidate.outline
+                at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing, outline=outline)
+            found.append((at_most, candidate, (agreeing, differing)))
+        found.sort(key=itemgetter(0), reverse=True)
+        return found
+
+    def _judged(self, asked: Asked, entry: Entry, cosine: float, agreeing: int, differing: int) -> WouldBeHit | MissReason:
         text = asked.question.text
         if failing_guard(text, entry.text) is not None:
             return MissReason.GUARDED
@@ -127,7 +163,7 @@ class SimilarTier:
         if score <= entry.floor:
             return MissReason.VETOED
         stratum = Stratum(category=entry.category, verifier=self._version(entry), score_bin=place)
-        return WouldBeHit(entry=entry, question=text, stratum=stratum, score=score)
+        return WouldBeHit(entry=entry, question=text, stratum=stratum, score=score, cosine=cosine)
 
     def _version(self, entry: Entry) -> str:
         # How many neighbours have a say, and how near they must be, moves the scores as well.
@@ -152,7 +188,3 @@ class SimilarTier:
 def hit_of(entry: Entry, tier: Tier, *, now: float, **evidence: Any) -> CacheHit:  # noqa: ANN401 -- the fields of a hit
     """Return `entry` as a hit."""
     return CacheHit(entry=entry.id, tier=tier, answer=entry.answer, age_seconds=max(0.0, now - entry.answer.at), **evidence)
-
-
-def _closeness(reason: MissReason) -> int:
-    return _CLOSENESS.index(reason) if reason in _CLOSENESS else len(_CLOSENESS)

@@ -17,6 +17,9 @@ from session_router.cache.remembering import remembered
 _REMEMBERED: Final = 8_192
 """Words. Most words of a question stood in others before."""
 
+_RECENT: Final = 64
+"""Texts: of one question the exact form is asked for more than once."""
+
 READ_CHARACTERS: Final = 4_096
 """A longer text is its own form: nobody types that twice."""
 
@@ -39,6 +42,7 @@ _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
 
+@remembered(_RECENT)
 def exact_form(text: str) -> str:
     r"""Return the key of tier T0: texts that differ only in how they are set have the same.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from session_router.cache.facts import NOTHING_KNOWN, Columns, Facts
 from session_router.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,8 +53,22 @@ def faiss_module() -> Any:  # noqa: ANN401 -- a module, whose own types say litt
     return faiss
 
 
+class Neighbour(NamedTuple):
+    """An entry near a question.
+
+    Attributes:
+        number: Of the entry.
+        cosine: Of the two vectors.
+        facts: What was known of the entry when its vector was added.
+    """
+
+    number: int
+    cosine: float
+    facts: Facts
+
+
 class VectorIndex:
-    """Vectors of length 1 by number. Many threads may search, one at a time may write.
+    """Vectors of length 1 by number, with facts beside them. Many threads may search, one at a time may write.
 
     Args:
         dimension: Length of a vector.
@@ -64,63 +78,70 @@ class VectorIndex:
     def __init__(self, dimension: int, *, graph: bool) -> None:
         faiss = faiss_module()
         self.graph = graph
-        self._inner: Any
+        self._index: Any
         if graph:
-            self._inner = faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
-            self._inner.hnsw.efSearch = BREADTH
+            self._index = faiss.IndexHNSWFlat(dimension, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+            self._index.hnsw.efSearch = BREADTH
         else:
-            self._inner = faiss.IndexFlatIP(dimension)
-        self._index: Any = faiss.IndexIDMap2(self._inner)
-        self._numbers: set[int] = set()
-        self._dead: set[int] = set()
+            self._index = faiss.IndexFlatIP(dimension)
+        # What FAISS calls a vector is its place in the columns.
+        self._columns = Columns()
         self._access = _Access()
 
     def __len__(self) -> int:
         """Return how many vectors can be found."""
-        return len(self._numbers)
+        return self._columns.live
 
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        return len(self._dead) > max(MOST_DEAD, MOST_DEAD_SHARE * len(self._numbers))
+        return self._dead > max(MOST_DEAD, MOST_DEAD_SHARE * self._columns.live)
 
-    def add(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
-        """Add vectors, shape (len(numbers), dimension), under numbers that were never used."""
+    @property
+    def kind(self) -> str:
+        """What it is, for people."""
+        return f"HNSW, M {NEIGHBOURS}, efSearch {BREADTH}" if self.graph else "flat"
+
+    def add(self, numbers: Sequence[int], vectors: NDArray[np.float32], facts: Sequence[Facts] | None = None) -> None:
+        """Add vectors, shape (len(numbers), dimension).
+
+        Args:
+            numbers: In ascending order, above all that were ever added.
+            vectors: Of length 1.
+            facts: As many; nothing is known where there are none.
+        """
         faiss_module()
-        with self._access.writing():
-            self._index.add_with_ids(np.ascontiguousarray(vectors), np.array(numbers, dtype=np.int64))
-            self._numbers.update(numbers)
+        with self._access.writing:
+            self._index.add(np.ascontiguousarray(vectors))
+            self._columns.append(numbers, [NOTHING_KNOWN] * len(numbers) if facts is None else facts)
 
-    def search(self, vector: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
-        """Return the numbers and cosines of at most `count` nearest vectors, nearest first.
+    def search(self, vector: NDArray[np.float32], count: int) -> list[Neighbour]:
+        """Return at most `count` nearest vectors, nearest first.
 
         Args:
             vector: Shape (dimension,), of length 1.
             count: How many.
         """
         faiss_module()
-        with self._access.reading():
-            wanted = count + min(len(self._dead), SPARE)
-            cosines, numbers = self._index.search(vector.reshape(1, -1), min(wanted, len(self._numbers) + len(self._dead)) or 1)
-            found = zip(numbers[0].tolist(), cosines[0].tolist(), strict=True)
-            # What is not there has the number -1.
-            return [(number, cosine) for number, cosine in found if number in self._numbers][:count]
+        with self._access.reading:
+            wanted = min(count + min(self._dead, SPARE), self._columns.count) or 1
+            cosines, places = self._index.search(vector.reshape(1, -1), wanted)
+            # What is not there has the place -1.
+            found = [(place >= 0 and self._columns.at(place)) or None for place in places[0].tolist()]
+        near = zip(found, cosines[0].tolist(), strict=True)
+        return [Neighbour(one[0], cosine, one[1]) for one, cosine in near if one is not None][:count]
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let `numbers` be found no more. Flat vectors are removed in batches, those of a graph when it is built anew."""
-        with self._access.writing():
-            gone = self._numbers.intersection(numbers)
-            self._numbers -= gone
-            self._dead |= gone
+        with self._access.writing:
+            self._columns.bury(numbers)
             if not self.graph and self.worn:
                 self._remove()
 
     def remove(self, numbers: Iterable[int]) -> bool:
         """Remove vectors from memory now, together with those discarded before; return whether that was possible."""
-        with self._access.writing():
-            gone = self._numbers.intersection(numbers)
-            self._numbers -= gone
-            self._dead |= gone
+        with self._access.writing:
+            self._columns.bury(numbers)
             if self.graph:
                 return not self._dead
             self._remove()
@@ -128,49 +149,66 @@ class VectorIndex:
 
     def numbers(self) -> frozenset[int]:
         """Return the numbers that can be found."""
-        with self._access.reading():
-            return frozenset(self._numbers)
+        with self._access.reading:
+            return frozenset(self._columns.numbers().tolist())
+
+    @property
+    def _dead(self) -> int:
+        return self._columns.count - self._columns.live
 
     def _remove(self) -> None:
         if self._dead:
-            self._index.remove_ids(np.array(sorted(self._dead), dtype=np.int64))
-            self._dead.clear()
+            self._index.remove_ids(self._columns.dead())
+            # Those behind move up, in FAISS as here.
+            self._columns.close_up()
 
 
 class _Access:
     """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers = 0
-        self._writers = 0
-        self._writing = False
+        self.changed = threading.Condition()
+        self.readers = 0
+        self.writers = 0
+        self.writes = False
+        self.reading, self.writing = _Reading(self), _Writing(self)
 
-    @contextmanager
-    def reading(self) -> Generator[None, None, None]:
-        with self._changed:
-            while self._writing or self._writers:
-                self._changed.wait()
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers -= 1
-                if not self._readers and self._writers:
-                    self._changed.notify_all()
 
-    @contextmanager
-    def writing(self) -> Generator[None, None, None]:
-        with self._changed:
-            self._writers += 1
-            while self._writing or self._readers:
-                self._changed.wait()
-            self._writers -= 1
-            self._writing = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
+class _Reading:
+    # No generator: there is one for every search.
+    def __init__(self, access: _Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        access = self._access
+        with access.changed:
+            while access.writes or access.writers:
+                access.changed.wait()
+            access.readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        access = self._access
+        with access.changed:
+            access.readers -= 1
+            if not access.readers and access.writers:
+                access.changed.notify_all()
+
+
+class _Writing:
+    def __init__(self, access: _Access) -> None:
+        self._access = access
+
+    def __enter__(self) -> None:
+        access = self._access
+        with access.changed:
+            access.writers += 1
+            while access.writes or access.readers:
+                access.changed.wait()
+            access.writers -= 1
+            access.writes = True
+
+    def __exit__(self, *error: object) -> None:
+        access = self._access
+        with access.changed:
+            access.writes = False
+            access.changed.notify_all()

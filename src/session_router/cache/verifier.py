@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from math import exp, log, log1p
-from typing import TYPE_CHECKING, Final, Protocol
+from math import exp
+from operator import mul
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from session_router.cache.outlines import READ_WORDS, length_of, most_in_common, most_length, outline_of, sets_of
 from session_router.cache.readings import asking_of, reading_of
-from session_router.cache.remembering import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from session_router.cache.readings import Reading
 
 _VERSION: Final = "lexical 2"
 
 OTHERS: Final = 4
 """Of so many other neighbours or more, what they agree on counts in full."""
 
-READ_WORDS: Final = 64
-"""Of longer texts only the beginning is compared word by word: bounded work for any input."""
-
-
-_REMEMBERED: Final = 4_096
+_ROUNDING: Final = 1e-9
 
 
 class PairVerifier(Protocol):
@@ -48,6 +43,19 @@ class PairVerifier(Protocol):
         ...
 
 
+@runtime_checkable
+class BoundedVerifier(PairVerifier, Protocol):
+    """A verifier that knows how high a score may be before it sees a stored question. What cannot reach a bin is never read."""
+
+    def outline(self, stored: str) -> bytes:
+        """Return what `at_most` is to know of a stored question, in at most `OUTLINE_BYTES` bytes. It stays in this process."""
+        ...
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
+        """Return a number that `score` does not exceed, for any stored question, or for those with this outline."""
+        ...
+
+
 class LexicalVerifier:
     """A logistic regression on what two texts have in common, and on what their neighbours say.
 
@@ -68,14 +76,28 @@ class LexicalVerifier:
             columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
         weights, intercept = _WEIGHTS[len(columns)]
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
-        return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+        return _chance(logit)
+
+    def outline(self, stored: str) -> bytes:
+        """Return the numbers of content words and of trigrams, and a bit for each of them."""
+        return outline_of(reading_of(stored))
+
+    def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
+        """Return a number that `score` does not exceed; without an outline, the score if all words were the same."""
+        columns = [cosine, *(most_in_common(asked, outline) if outline else (1.0, 1.0, most_length(asked)))]
+        heard = bool(agreeing or differing)
+        if heard:
+            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
+        weights, intercept = _BOUNDS[heard]
+        # What is added up in another order is rounded in another way.
+        return _chance(intercept + sum(map(mul, weights, columns)) + _ROUNDING)
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
     """Describe a pair by numbers, in the order of `COLUMNS`. The order of the two texts does not matter."""
     one, other = reading_of(asked), reading_of(stored)
-    first, letters = _sets_of(one)
-    second, others = _sets_of(other)
+    first, letters = sets_of(one)
+    second, others = sets_of(other)
     shared = len(first & second)
     either = len(first) + len(second) - shared
     return [
@@ -84,16 +106,13 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
         2 * len(letters & others) / max(1, len(letters) + len(others)),
         _in_order(one.words[:READ_WORDS], other.words[:READ_WORDS]) / max(1, min(READ_WORDS, max(len(one.words), len(other.words)))),
         float(shared == len(first) - 1 == len(second) - 1),
-        log1p(min(len(first), len(second), READ_WORDS)) / log(READ_WORDS),
+        length_of(min(len(first), len(second))),
         float(asking_of(one) == asking_of(other)),
     ]
 
 
-@remembered(_REMEMBERED)
-def _sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
-    """Return content words and trigrams."""
-    text = f" {' '.join(reading.words[:READ_WORDS])} "
-    return frozenset(reading.content), frozenset(text[place : place + 3] for place in range(len(text) - 2))
+def _chance(logit: float) -> float:
+    return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
 
 
 COLUMNS: Final = (
@@ -138,3 +157,15 @@ _WEIGHTS: Final = {
     9: ((-1.400, 1.033, 3.566, 0.429, -0.062, 3.291, 0.216, 2.388, -3.476), -1.367),
 }
 """By the number of columns: weights and intercept, as the tool printed them."""
+
+_AT_MOST_ONE: Final = (3, 4, 6)
+"""Columns that are in [0, 1], and of which a bound knows no more."""
+
+_BOUNDS: Final = {
+    heard: (
+        tuple(max(0.0, weight) if place in {1, 2, 5} else weight for place, weight in enumerate(weights) if place not in _AT_MOST_ONE),
+        intercept + sum(max(0.0, weights[place]) for place in _AT_MOST_ONE),
+    )
+    for heard, (weights, intercept) in ((False, _WEIGHTS[7]), (True, _WEIGHTS[9]))
+}
+"""By whether neighbours are heard: weights of the other columns, and the most that all else adds up to."""

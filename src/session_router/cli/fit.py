@@ -28,8 +28,8 @@ class EmbedderName(StrEnum):
 class MethodName(StrEnum):
     """How chances are predicted."""
 
+    BLEND = "blend"
     LOGISTIC = "logistic"
-    NEIGHBOURS = "neighbours"
 
 
 def fit(  # noqa: PLR0913 -- each is one option
@@ -40,7 +40,9 @@ def fit(  # noqa: PLR0913 -- each is one option
     out: Annotated[Path, typer.Option(OUT, help="Where to write the scorer; `scorer.path` in the configuration names it.")],
     embedder: Annotated[EmbedderName, typer.Option(help="What makes vectors of texts.")] = EmbedderName.STATIC,
     reference: Annotated[str | None, typer.Option(help="The model that cheaper ones stand in for; else the best one.")] = None,
-    method: Annotated[MethodName, typer.Option(help="How chances are predicted.")] = MethodName.LOGISTIC,
+    method: Annotated[
+        MethodName, typer.Option(help="How chances are predicted: by a line and similar prompts, or by a line alone.")
+    ] = MethodName.BLEND,
     alpha: Annotated[float, typer.Option(help="Largest share of under-served segments that a certificate allows, in [0, 1).")] = 0.1,
     delta: Annotated[float, typer.Option(help="Chance that a certificate may be wrong, in (0, 1).")] = 0.05,
     guard: Annotated[
@@ -62,7 +64,7 @@ def fit(  # noqa: PLR0913 -- each is one option
     """Fit a scorer to outcomes: the chance that each model serves a question well, with an interval and certificates.
 
     Some of the outcomes are held out, and all figures that are printed rest on these. What is written holds numbers only: with
-    `neighbours` vectors of the prompts, from which words can be guessed, else no trace of any one prompt. Exit code 1 when a line
+    `blend` vectors of the prompts, from which words can be guessed, with `logistic` no trace of any one prompt. Exit code 1 when a line
     could not be read (the others are fitted to), 2 when there was nothing to fit, 130 when interrupted, and then nothing is written.
     """
     from session_router.cli.exit_codes import BAD_INPUT, INTERRUPTED

@@ -35,8 +35,9 @@ def print_fit(console: Console, report: Report, *, out: Path, signed: bool, bad:
     if bad:
         console.print(f"[red]{plural(bad, 'line')} could not be read[/]; see the errors above.")
     fitted, held_out = report.questions
+    method = report.method if report.nearest is None else f"{report.method}, {report.nearest} similar ones are looked at"
     repeated = f" ({plural(report.repeated, 'repeated one')} not counted)" if report.repeated else ""
-    console.print(f"{plural(fitted, 'question')} to fit to, {held_out:,} held out{repeated}; method {report.method}")
+    console.print(f"{plural(fitted, 'question')} to fit to, {held_out:,} held out{repeated}; method {method}")
     for name, count in report.left_out:
         console.print(f"[yellow]{escaped(name)} is left out[/]: {plural(count, 'outcome')} to fit to are too few.")
     console.print(_models(report))
@@ -143,6 +144,10 @@ def _notes(report: Report, shown: int) -> list[str]:
         f"A certificate allows {report.alpha:.0%} under-served, with confidence {1 - report.delta:.0%}, of questions like those held out.",
         "AUC: 0.5 is chance, 1 is best. Brier: 0 is best. The bounds hold with confidence 95% each.",
     ]
+    if report.nearest is not None:
+        lines.append(
+            "The file holds vectors of prompts, from which words can be guessed; with --method logistic no trace of any one prompt."
+        )
     if shown < len(report.models):
         lines.append(f"Reliability is shown for {shown} of {len(report.models)} models; the report of --json has all.")
     return lines

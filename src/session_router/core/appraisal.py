@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,8 +34,7 @@ TRUSTED_SURPRISE = log(4)
 """Segments that are, in the mean, four times as long or as short as predicted were not predicted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Appraisal:
+class Appraisal(NamedTuple):
     """The candidates, priced.
 
     Attributes:

@@ -86,6 +86,7 @@ class CacheTerms:
         principal: Who asks; `None` when nobody said.
         tenant: Whose deployment; `None` when there is one.
         conversation: What may be shown to a rewriter; `None` when the question stands alone as it is, or nobody may rewrite it.
+        untold: What of the rest cannot be told, so that its digest is missing; empty when all is told.
     """
 
     text: str
@@ -96,6 +97,7 @@ class CacheTerms:
     principal: str | None = None
     tenant: str | None = None
     conversation: Conversation | None = None
+    untold: str = ""
 
 
 def cache_question(
@@ -140,6 +142,7 @@ def cache_question(
         locale=rules.locale,
         purpose=purpose,
         category=rules.category,
+        untold=terms.untold,
     )
 
 

@@ -45,7 +45,7 @@ class MissReason(StrEnum):
     NO_PARTITION = "no_partition"
     """Something that must be equal is not known."""
     NOT_CACHEABLE = "not_cacheable"
-    """An answer would not stay true."""
+    """An answer would not stay true, or the request says not all of what it asks."""
     NOT_PERMITTED = "not_permitted"
     """The reader may not see the entry."""
     EXPIRED = "expired"
@@ -92,6 +92,7 @@ class CacheQuestion:
         locale: Language and country, such as `en-GB`; empty for not known, which equals only itself.
         purpose: What the call is for; `None` satisfies no restriction to purposes.
         category: Kind of question; has a time to live and strata of its own.
+        untold: What of all this cannot be told, so that a digest is missing: a name or a kind, no value. Empty when all is told.
     """
 
     text: str
@@ -111,6 +112,7 @@ class CacheQuestion:
     locale: str = ""
     purpose: str | None = None
     category: str = GENERAL
+    untold: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

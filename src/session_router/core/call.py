@@ -12,10 +12,10 @@ from session_router.core.session import Visit
 from session_router.core.step import AskKind
 
 if TYPE_CHECKING:
-    from session_router.core.exposure import Held
     from session_router.core.binding import Binding
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
+    from session_router.core.exposure import Held
     from session_router.core.governance import Tag
     from session_router.core.model import Capability, ModelName
     from session_router.core.need import Question

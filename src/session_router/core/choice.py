@@ -15,12 +15,12 @@ from session_router.core.policy import OnUnportable
 from session_router.core.session import Before, Session, Visit
 
 if TYPE_CHECKING:
-    from session_router.core.exposure import Exposure
     from collections.abc import Mapping
 
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion
+    from session_router.core.exposure import Exposure
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.reckoning import Reckoning
@@ -49,7 +49,7 @@ def choose(situation: Situation, name: ModelName, reason: Reason, *, reckoning: 
 def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
     """Keep the holder of `lock`: whatever the session remembers, the history has been on it since it asked."""
     if situation.current != name:
-        situation = replace(situation, current=name)
+        situation = situation._replace(current=name)
     blocked = kinds_of(situation.eligible[name].foreign)
     return _decision(situation, Action.KEEP, name, Reason.LOCKED, lock=lock, blocked=blocked, locked_to=name)
 
@@ -57,7 +57,7 @@ def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
 def force(situation: Situation, name: ModelName, reason: Reason, lock: Lock, *, holder: ModelName | None) -> Decision:
     """Move to `name` though `lock` holds; nothing is left where nobody is known to have held it."""
     action = Action.KEEP if holder is None and lock.model is None else Action.FORCED_SWITCH
-    situation = replace(situation, current=holder)
+    situation = situation._replace(current=holder)
     return _decision(situation, action, name, reason, lock=lock, blocked=kinds_of(situation.eligible[name].foreign))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,65 +19,56 @@ MAXIMUM_ATTEMPTS = 16
 """Commits lost to other replicas before the store counts as unavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadSession:
+class LoadSession(NamedTuple):
     """Answered with `Session | None`."""
 
     session: SessionId
 
 
-@dataclass(frozen=True, slots=True)
-class CommitSession:
+class CommitSession(NamedTuple):
     """Answered with `True`, or `False` when another replica was first."""
 
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreNeed:
+class ScoreNeed(NamedTuple):
     """Answered with `Mapping[ModelName, Need]`, or `None` when there is no scorer."""
 
     question: Question
     models: Mapping[ModelName, ModelSpec]
 
 
-@dataclass(frozen=True, slots=True)
-class LookUpAnswer:
+class LookUpAnswer(NamedTuple):
     """Answered with `CacheHit | CacheMiss`, or `None` when there is no cache."""
 
     question: CacheQuestion
 
 
-@dataclass(frozen=True, slots=True)
-class RewriteQuestion:
+class RewriteQuestion(NamedTuple):
     """Answered with `Rewritten`, or `None` when there is no rewriter or the question is to stay as it is."""
 
     conversation: Conversation
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonAnswer:
+class AbandonAnswer(NamedTuple):
     """Answered with `None`: what a look-up missed will not be answered."""
 
     question: CacheQuestion
 
 
-@dataclass(frozen=True, slots=True)
-class VetoAnswer:
+class VetoAnswer(NamedTuple):
     """Answered with `None`: a stored answer was wrong."""
 
     hit: CacheHit
 
 
-@dataclass(frozen=True, slots=True)
-class AppendRecord:
+class AppendRecord(NamedTuple):
     """Answered with `None`."""
 
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Learn:
+class Learn(NamedTuple):
     """Answered with the lessons that are due, or with nothing while they may wait.
 
     Attributes:
@@ -88,8 +78,7 @@ class Learn:
     lesson: Lesson | None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """What a driver sends instead of a value."""
 
     error: Exception

@@ -24,8 +24,8 @@ are of models that are cleared, capable and not held back, and of these within t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.decision import Reason
 from session_router.core.pricing import NOTHING, USD
@@ -45,8 +45,10 @@ _DRAWN_BITS = 53
 """As many as a float holds: the draw is below 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exploration:
+_NOBODY: Mapping[ModelName, float] = MappingProxyType({})
+
+
+class Exploration(NamedTuple):
     """What a boundary takes.
 
     Attributes:
@@ -59,7 +61,7 @@ class Exploration:
     verdict: Verdict
     excess: USD = NOTHING
     propensity: float = 1.0
-    propensities: Mapping[ModelName, float] = field(default_factory=dict["ModelName", float])
+    propensities: Mapping[ModelName, float] = _NOBODY
 
 
 def draw(session: SessionId, history: bytes, version: str, number: int) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.prefix import tokens_read
 from session_router.core.pricing import estimated_cost
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from session_router.core.session import Session, Visit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
+class Intake(NamedTuple):
     """A request, as one model's provider would take it in.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.pricing import USD
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
+class Later(NamedTuple):
     """What follows the segment, for a session that is on this model and stays there: what does not hang on the stake, and what does.
 
     Attributes:
@@ -45,8 +43,7 @@ def afterwards(later: Mapping[ModelName, Later], stake: float) -> dict[ModelName
     return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """Expected US dollars of the coming segment on one model, and of what follows.
 
     Attributes:

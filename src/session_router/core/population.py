@@ -5,8 +5,8 @@ Its account is kept in the store like a session's, so that whoever shares the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.account import Account
 
@@ -30,8 +30,7 @@ FEEDBACK_MEMORY = 0.998
 counts for a third."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class Lesson(NamedTuple):
     """What the population learns from one boundary.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.appraisal import appraise
 from session_router.core.decision import Reason
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 NOBODY: Mapping[ModelName, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reckoning:
+class Reckoning(NamedTuple):
     """A choice by dollars, and what led to it.
 
     Attributes:
@@ -93,7 +92,7 @@ def reckon(
         # As if the others were none of the candidates: whatever the ledger is anchored on, an upgrade is not given.
         held_back = {**held_back, **{name: "upgrades are capped" for name in offers if name not in watched.left}}
         appraisal = appraise(situation, before, habits, _without(held_back, chances))
-        verdict = replace(decide(appraisal.offers, appraisal.standing, situation.policy), reason=Reason.UPGRADE_CAPPED)
+        verdict = decide(appraisal.offers, appraisal.standing, situation.policy)._replace(reason=Reason.UPGRADE_CAPPED)
     tried = _explored(situation, before, appraisal.offers, appraisal.standing, verdict)
     verdict = tried.verdict
     forecast, deviation = appraisal.forecast, before.drift.deviation(chances)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.step import Role
 from session_router.core.transcript import EMPTY_DIGEST
@@ -228,8 +228,7 @@ def _learned(mean: float, weight: float, value: float | None, memory: float) -> 
     return mean + (value - mean) / (memory * weight + 1), memory * weight + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class Forecast(NamedTuple):
     """The coming segment, as predicted.
 
     Attributes:
@@ -255,15 +254,7 @@ class Forecast:
         """
         if scale == 1:
             return self
-        # Spelled out: `dataclasses.replace` costs several times as much, and this runs for every model at every boundary.
-        return Forecast(
-            calls=self.calls,
-            pairs=self.pairs,
-            growth=self.growth * scale,
-            output=self.output,
-            further=self.further,
-            between=self.between * scale,
-        )
+        return self._replace(growth=self.growth * scale, between=self.between * scale)
 
     def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""

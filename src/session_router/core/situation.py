@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from session_router.core.binding import BindingReach
 from session_router.core.decision import Candidate
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from session_router.core.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """Everything that one decision looks at.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.decision import Reason
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from session_router.core.policy import Policy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+_NO_WORK: Mapping[ModelName, USD] = MappingProxyType({})
+
+
+class Standing(NamedTuple):
     """How a session stands at a boundary.
 
     Attributes:
@@ -39,7 +41,7 @@ class Standing:
     ledger: Ledger | None = None
     unmoved: USD = NOTHING
     reserve: USD = NOTHING
-    work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", USD])
+    work: Mapping[ModelName, USD] = _NO_WORK
     quiet: int = 0
 
     def to_plain(self) -> dict[str, Any]:
@@ -55,8 +57,7 @@ class Standing:
         return {key: value for key, value in facts.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Which offer is taken.
 
     Attributes:

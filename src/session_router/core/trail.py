@@ -30,7 +30,8 @@ class Trail(Sequence[Item], Generic[Item]):
     def extended(self, items: Iterable[Item]) -> Trail[Item]:
         """Return this trail with `items` after it."""
         shared, start, new = self._items, self._length, tuple(items)
-        if len(shared) == start:
+        # Whoever begins has a list of its own: the empty trail is everybody's.
+        if len(shared) == start > 0:
             # In one step; where another thread came first, its items stand at our places.
             shared.extend(new)
             if all(map(is_, new, shared[start : start + len(new)])):

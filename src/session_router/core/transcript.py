@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.boundary import BEGINNING, Position, advance
 from session_router.core.step import DIGEST_BYTES, Role, Step
@@ -26,8 +26,7 @@ RECENT_TURNS = 4
 EMPTY_DIGEST = b"\x00" * DIGEST_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
+class Prefix(NamedTuple):
     """Everything up to and including one step: its digest and its tokens."""
 
     digest: bytes
@@ -86,11 +85,11 @@ class Transcript:
     tags: frozenset[Tag | None] = frozenset()
     derived: bool = False
 
-    def extended(self, steps: Iterable[Step]) -> Transcript:
-        """Return this transcript with `steps` after it."""
-        new = tuple(steps)
+    def extended(self, steps: Iterable[Step], *, head: Prefix | None = None) -> Transcript:
+        """Return this transcript with `steps` after it, behind `head` if another one is given."""
+        new, head = tuple(steps), self.head if head is None else head
         if not new:
-            return self
+            return self.headed(head)
         last = self.end
         prefixes: list[Prefix] = []
         needs: set[str] = set()
@@ -120,7 +119,7 @@ class Transcript:
             else:
                 tags.add(step.tag)
         return Transcript(
-            head=self.head,
+            head=head,
             steps=self.steps.extended(new),
             prefixes=self.prefixes.extended(prefixes),
             end=last,
@@ -178,3 +177,7 @@ class Transcript:
 
     def _behind_head(self, prefix: Prefix) -> Prefix:
         return Prefix(chain(self.head.digest, prefix.digest), self.head.tokens + prefix.tokens)
+
+
+NO_MESSAGES = Transcript()
+"""What every history grows from."""

@@ -23,7 +23,7 @@ from session_router.fitting.savings import savings_of
 from session_router.fitting.table import Table, table_of
 from session_router.fitting.training import Method, Trained, train
 from session_router.scorers.fit import Fit, FittedModel
-from session_router.scorers.predictors import UNKNOWN
+from session_router.scorers.predictors import UNKNOWN, BlendPredictor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class FitSettings:
             are then about the guarded scorer.
     """
 
-    method: Method = Method.LOGISTIC
+    method: Method = Method.BLEND
     reference: str | None = None
     alpha: float = 0.1
     delta: float = 0.05
@@ -150,7 +150,7 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
                 auc=area_under_curve(said, served),
                 brier=brier_score(said, served) if len(said) else None,
                 calibration_error=calibration_error(bins) if len(said) else None,
-                chosen=trained.chosen[place],
+                ridge=trained.ridges[place],
                 bins=bins,
                 curve=curves[place],
                 dollars=None if np.isnan(dollars[model]) else float(dollars[model]),
@@ -159,6 +159,7 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
         )
     report = Report(
         method=settings.method.value,
+        nearest=_nearest(trained),
         questions=(len(table.training), len(table.held_out)),
         repeated=table.repeated,
         left_out=tuple((table.names[model], int(counts[model])) for model in range(len(table.names)) if model not in models),
@@ -198,6 +199,10 @@ def _reference(table: Table, models: Sequence[int], asked: str | None) -> int:
     served = table.served[:, table.training]
     shares = [float((served[model] == 1).sum() / (served[model] != UNKNOWN).sum()) for model in models]
     return models[int(np.argmax(shares))]
+
+
+def _nearest(trained: Trained) -> int | None:
+    return trained.predictor.neighbours.nearest if isinstance(trained.predictor, BlendPredictor) else None
 
 
 def _guard_report(table: Table, models: Sequence[int], columns: NDArray[np.intp], guarded: Guarded, *, texts: int) -> GuardReport:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from session_router.scorers.predictors import UNKNOWN, NeighbourPredictor, log_odds, nearest_of, quantised
+from session_router.scorers.predictors import UNKNOWN, NeighbourPredictor, quantised
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,9 +54,7 @@ def cross_look(vectors: NDArray[np.float32], served: NDArray[np.int8], folds: ND
             some = outside[start : start + _AT_ONCE]
             similarities = there.similarities(vectors[some])
             for place, count in enumerate(counts):
-                near = nearest_of(similarities, count)
-                for model in range(len(served)):
-                    logits[place, model, some] = log_odds(there.served[model], near)
+                logits[place, :, some] = there.log_odds(similarities, min(count, len(inside)))
     known = served != UNKNOWN
     losses = (np.logaddexp(0.0, logits) - served * logits)[:, known].mean(axis=1)
     best = int(np.argmin(losses))

@@ -41,7 +41,7 @@ class ModelReport:
         auc: Area under the ROC curve; `None` where only one kind was held out.
         brier: Mean squared error of the chances.
         calibration_error: Mean distance between predicted and observed shares.
-        chosen: The ridge, or the number of neighbours, that cross-validation chose.
+        ridge: That cross-validation chose; `None` where there was nothing to tell apart.
         bins: Predicted and observed shares, by chance.
         curve: With fewer outcomes, and with all.
         dollars: Mean US dollars of a segment; `None` when not known.
@@ -55,7 +55,7 @@ class ModelReport:
     auc: float | None
     brier: float | None
     calibration_error: float | None
-    chosen: float | None
+    ridge: float | None
     bins: tuple[Bin, ...]
     curve: tuple[CurvePoint, ...]
     dollars: float | None
@@ -111,7 +111,8 @@ class Report:
     """What a fit is worth.
 
     Attributes:
-        method: `logistic` or `neighbours`.
+        method: `blend` or `logistic`.
+        nearest: Similar questions that are looked at, a number that cross-validation chose; `None` for `logistic`.
         questions: Fitted to, and held out.
         repeated: Held-out questions that were left out, because they are the same as another.
         left_out: Models with too few outcomes, with their number.
@@ -124,6 +125,7 @@ class Report:
     """
 
     method: str
+    nearest: int | None
     questions: tuple[int, int]
     repeated: int
     left_out: tuple[tuple[str, int], ...]
@@ -139,6 +141,7 @@ class Report:
         fitted, held_out = self.questions
         return {
             "method": self.method,
+            "nearest": self.nearest,
             "questions": {"fitted": fitted, "held_out": held_out, "repeated": self.repeated},
             "left_out": dict(self.left_out),
             "reference": self.reference,

@@ -22,6 +22,9 @@ PRIOR_WEIGHT: Final = 2.0
 UNKNOWN: Final = -1
 """In the place of 0 or 1, where a model was not asked."""
 
+_LEVELS: Final = 127
+_EXACT: Final = 2**24  # up to here every whole number is a float32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
@@ -80,7 +83,10 @@ class NeighbourPredictor:
         scales: What makes each row as long as it was, shape (outcomes,).
         served: Whether each model served each: 1, 0, or `UNKNOWN`; shape (models, outcomes).
         nearest: How many are looked at.
-        columns: The vectors as they are multiplied, shape (dimension, outcomes); follows from the others.
+        columns: The vectors as they are multiplied, shape (dimension, outcomes); this and what comes after follows from the others.
+        successes: Whether each model is known to have served each, shape (models, outcomes).
+        known: Whether that is known.
+        prior: The share of each model over all outcomes, shape (models,).
     """
 
     vectors: NDArray[np.int8]
@@ -88,47 +94,86 @@ class NeighbourPredictor:
     served: NDArray[np.int8]
     nearest: int
     columns: NDArray[np.float32] = field(init=False, repr=False)
+    successes: NDArray[np.bool_] = field(init=False, repr=False)
+    known: NDArray[np.bool_] = field(init=False, repr=False)
+    prior: NDArray[np.float64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Turn bytes into numbers once, and not for every score."""
-        object.__setattr__(self, "columns", self.vectors.T.astype(np.float32))
+        """Work out once what every score needs."""
+        successes, known = self.served == 1, self.served != UNKNOWN
+        object.__setattr__(self, "columns", self.vectors.T.astype(np.float32, order="C"))
+        object.__setattr__(self, "successes", successes)
+        object.__setattr__(self, "known", known)
+        object.__setattr__(self, "prior", (successes.sum(axis=1) + 1.0) / (known.sum(axis=1) + 2.0))
 
     def logits(self, vectors: NDArray[np.float32], features: NDArray[np.float64]) -> NDArray[np.float64]:  # noqa: ARG002 -- as the others
         """Return shape (rows, models)."""
-        return np.concatenate([self._some(vectors[start : start + 256]) for start in range(0, len(vectors), 256)])
-
-    def _some(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        near = nearest_of(self.similarities(vectors), self.nearest)
-        return np.stack([log_odds(self.served[model], near) for model in range(len(self.served))], axis=1)
+        parts = (self.similarities(vectors[start : start + 256]) for start in range(0, len(vectors), 256))
+        return np.concatenate([self.log_odds(similarities, self.nearest) for similarities in parts])
 
     def similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the cosines, shape (rows, outcomes)."""
-        products = vectors @ self.columns
-        cosines: NDArray[np.float32] = products * self.scales
-        return cosines
+        """Return what ranks the outcomes as the cosines do, shape (rows, outcomes).
+
+        Whole numbers are multiplied, and so small ones that no sum is rounded: which outcomes are nearest does not depend on the order
+        in which a machine adds, nor on what else is scored.
+        """
+        levels = max(1, min(_LEVELS, _EXACT // (_LEVELS * vectors.shape[1])))
+        products = quantised(vectors, levels=levels)[0].astype(np.float32) @ self.columns
+        ranked: NDArray[np.float32] = products * self.scales
+        return ranked
+
+    def log_odds(self, similarities: NDArray[np.float32], count: int) -> NDArray[np.float64]:
+        """Return the log odds of the share that was served among the `count` nearest, drawn towards the share of all.
+
+        Of outcomes that are equally near, and of which there is no place for all, each counts for a part.
+
+        Args:
+            similarities: Shape (rows, outcomes).
+            count: From 1 to the number of outcomes.
+
+        Returns:
+            Shape (rows, models).
+        """
+        weight = PRIOR_WEIGHT * self.prior
+        found = np.empty((len(similarities), len(self.served)))
+        for row, near in enumerate(similarities):
+            least = np.partition(near, -count)[-count]
+            places = np.flatnonzero(near >= least)
+            tied = near[places] == least
+            parts = np.where(tied, (count - (~tied).sum()) / tied.sum(), 1.0)
+            share = (self.successes[:, places] @ parts + weight) / (self.known[:, places] @ parts + PRIOR_WEIGHT)
+            found[row] = np.log(share) - np.log1p(-share)
+        return found
 
 
-def nearest_of(similarities: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Return which `count` of each row are the largest, in no order; shape (rows, count)."""
-    count = min(count, similarities.shape[1])
-    return np.argpartition(similarities, -count, axis=1)[:, -count:]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BlendPredictor:
+    """The mean log odds of a line and of neighbours, which see different things: what holds everywhere, and what holds here.
+
+    Attributes:
+        line: Fitted to all outcomes.
+        neighbours: All or some of them.
+    """
+
+    line: LogisticPredictor
+    neighbours: NeighbourPredictor
+
+    def logits(self, vectors: NDArray[np.float32], features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return shape (rows, models)."""
+        return blended(self.line.logits(vectors, features), self.neighbours.logits(vectors, features))
 
 
-def log_odds(served: NDArray[np.int8], near: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the log odds of the share that was served among the neighbours `near`, drawn towards the share of all; shape (rows,)."""
-    known = served != UNKNOWN
-    successes = np.where(known, served, 0)
-    prior = (successes.sum() + 1.0) / (known.sum() + 2.0)
-    share = (successes[near].sum(axis=1) + PRIOR_WEIGHT * prior) / (known[near].sum(axis=1) + PRIOR_WEIGHT)
-    return np.asarray(np.log(share) - np.log1p(-share), dtype=np.float64)
+def blended(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of two log odds."""
+    return (one + other) / 2
 
 
-def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return `vectors` as whole numbers in [-127, 127] and the scale of each row."""
+def quantised(vectors: NDArray[np.float32], *, levels: int = _LEVELS) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Return `vectors` as whole numbers in [-levels, levels] and the scale of each row."""
     peaks = np.abs(vectors).max(axis=1, initial=0.0)
-    scales = (peaks / 127).astype(np.float32)
+    scales = (peaks / levels).astype(np.float32)
     whole = np.divide(vectors, scales[:, None], out=np.zeros_like(vectors), where=scales[:, None] > 0)
     return np.rint(whole).astype(np.int8), scales
 
 
-Predictor = LogisticPredictor | NeighbourPredictor
+Predictor = LogisticPredictor | BlendPredictor

@@ -14,7 +14,7 @@ from session_router.core.risk import Certificate
 from session_router.scorers.features import FEATURES
 from session_router.scorers.fit import Fit, FittedModel, Reliability
 from session_router.scorers.guard_limits import Guard, GuardLimits
-from session_router.scorers.predictors import LogisticPredictor, NeighbourPredictor, Scaling
+from session_router.scorers.predictors import BlendPredictor, LogisticPredictor, NeighbourPredictor, Scaling
 from session_router.scorers.sealed import AGAIN, read_sealed, refuse, sealed
 from session_router.scorers.windows import WINDOWS
 
@@ -66,12 +66,18 @@ def read_scorer_file(path: Path, *, key: bytes | None = None) -> Fit:
         return _fit(content)
     except _OtherFeatures:
         refuse(path, f"it was fitted to other features than this release has; {AGAIN}")
+    except _Retired:
+        refuse(path, f"it looks up neighbours alone, which this release does as a part of `blend`; {AGAIN}")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError, RecursionError) as error:
         # Without what was found there: it can be nested too deep, or be too long, to be shown.
         refuse(path, f"it has not the shape of a scorer, or a number is out of its range ({type(error).__name__}); {AGAIN}")
 
 
 class _OtherFeatures(Exception):
+    pass
+
+
+class _Retired(Exception):
     pass
 
 
@@ -107,32 +113,52 @@ def _guard(plain: dict[str, Any], known: set[ModelName]) -> Guard:
 
 def _predictor_to_plain(predictor: Predictor) -> dict[str, Any]:
     if isinstance(predictor, LogisticPredictor):
-        return {
-            "method": "logistic",
-            "centre": _array_to_plain(predictor.scaling.centre),
-            "spread": _array_to_plain(predictor.scaling.spread),
-            "weights": _array_to_plain(predictor.weights),
-            "intercepts": _array_to_plain(predictor.intercepts),
-        }
+        return {"method": "logistic", **_line_to_plain(predictor)}
+    neighbours = predictor.neighbours
     return {
-        "method": "neighbours",
-        "vectors": _array_to_plain(predictor.vectors),
-        "scales": _array_to_plain(predictor.scales),
-        "served": _array_to_plain(predictor.served),
-        "nearest": predictor.nearest,
+        "method": "blend",
+        "line": _line_to_plain(predictor.line),
+        "neighbours": {
+            "vectors": _array_to_plain(neighbours.vectors),
+            "scales": _array_to_plain(neighbours.scales),
+            "served": _array_to_plain(neighbours.served),
+            "nearest": neighbours.nearest,
+        },
+    }
+
+
+def _line_to_plain(line: LogisticPredictor) -> dict[str, Any]:
+    return {
+        "centre": _array_to_plain(line.scaling.centre),
+        "spread": _array_to_plain(line.scaling.spread),
+        "weights": _array_to_plain(line.weights),
+        "intercepts": _array_to_plain(line.intercepts),
     }
 
 
 def _predictor(plain: dict[str, Any], *, models: int, dimension: int) -> Predictor:
+    if plain["method"] == "neighbours":
+        raise _Retired
     if plain["method"] == "logistic":
-        spread = _floats(plain["spread"], (len(FEATURES),))
-        _demand(bool((spread >= 0).all()))
-        return LogisticPredictor(
-            scaling=Scaling(centre=_floats(plain["centre"], (len(FEATURES),)), spread=spread),
-            weights=_floats(plain["weights"], (models, dimension + len(FEATURES))),
-            intercepts=_floats(plain["intercepts"], (models,)),
-        )
-    _demand(plain["method"] == "neighbours")
+        return _line(plain, models=models, dimension=dimension)
+    _demand(plain["method"] == "blend")
+    return BlendPredictor(
+        line=_line(plain["line"], models=models, dimension=dimension),
+        neighbours=_neighbours(plain["neighbours"], models=models, dimension=dimension),
+    )
+
+
+def _line(plain: dict[str, Any], *, models: int, dimension: int) -> LogisticPredictor:
+    spread = _floats(plain["spread"], (len(FEATURES),))
+    _demand(bool((spread >= 0).all()))
+    return LogisticPredictor(
+        scaling=Scaling(centre=_floats(plain["centre"], (len(FEATURES),)), spread=spread),
+        weights=_floats(plain["weights"], (models, dimension + len(FEATURES))),
+        intercepts=_floats(plain["intercepts"], (models,)),
+    )
+
+
+def _neighbours(plain: dict[str, Any], *, models: int, dimension: int) -> NeighbourPredictor:
     vectors = _array(plain["vectors"], "int8")
     _demand(vectors.ndim == 2 and vectors.shape[0] > 0 and vectors.shape[1] == dimension)  # noqa: PLR2004 -- a matrix
     served = _array(plain["served"], "int8")

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 KEY: Final = "scorer.path"
 SCHEMA: Final = "session-router scorer"
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the form. Raise it when a field changes its meaning, or the same numbers give other chances."""
 
 _UNGUARDED: Final = 1  # knew no guard; read as a file that has none
+_UNBLENDED: Final = 2  # knew no blend; read as it is
 
 LARGEST_FILE: Final = 64 * 1024 * 1024
 """Bytes: nothing of the length that somebody else chose is read into memory."""
@@ -58,7 +59,7 @@ def read_sealed(path: Path, *, key: bytes | None) -> dict[str, Any]:
     envelope = _parsed(path)
     if envelope.get("schema") != SCHEMA:
         refuse(path, "it is no scorer; name a file that `session-router fit` wrote.")
-    if (version := envelope.get("version")) not in (_UNGUARDED, VERSION):
+    if (version := envelope.get("version")) not in (_UNGUARDED, _UNBLENDED, VERSION):
         refuse(path, f"it is not of version {VERSION}, which this release reads; {AGAIN}")
     content, digest, signature = (envelope.get(name) for name in ("content", "sha256", "hmac_sha256"))
     if not isinstance(content, dict) or not isinstance(digest, str) or not isinstance(signature, str | None):
@@ -71,7 +72,7 @@ def read_sealed(path: Path, *, key: bytes | None) -> dict[str, Any]:
     if key is not None and not _equal(_signature(body, key), signature or ""):
         refuse(path, "it was signed with another key, or was changed; use the key that it was signed with, or fit and sign it again.")
     plain = cast("dict[str, Any]", content)
-    return plain if version == VERSION else {"guard": None, **plain}
+    return {"guard": None, **plain} if version == _UNGUARDED else plain
 
 
 def refuse(path: Path, rule: str) -> NoReturn:

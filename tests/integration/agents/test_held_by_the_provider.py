@@ -32,7 +32,7 @@ class Kept:
     """Two models of one account of the Responses API: one may see what is internal, the other may not."""
 
     def __init__(self, *, names: tuple[str, ...] = ("kept", "kept-2"), start: int = 0, sources: Any = None, **settings: Any) -> None:
-        rng = random.Random(1)  # noqa: S311 -- reproducible
+        rng = random.Random(1)
         self.canaries: Canaries = witness()
         self.clock, self.data = SimulatedClock(), Data(self.canaries, rng)
         self.providers = SimulatedProviders(simulated(Parrot(rng)), clock=self.clock, canaries=self.canaries)

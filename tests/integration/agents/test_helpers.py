@@ -33,7 +33,7 @@ def canaries() -> Canaries:
 @pytest.fixture
 def world(canaries: Canaries) -> World:
     # A seed whose world has all models, and no smaller requests: what is denied is refused.
-    return World(canaries, random.Random(7))  # noqa: S311 -- reproducible
+    return World(canaries, random.Random(7))
 
 
 def agent(world: World, tools: Any = (), **settings: Any) -> Any:

@@ -31,7 +31,7 @@ LONG = "You are the assistant of a large house. " * 400
 def routed(model: Any, *, salt: str | None, governed: bool = True, tenant: str | None = None, **settings: Any) -> SessionRouterChatModel:
     clearance = CLEARED if governed else None
     spec = ModelSpec(model=model, prices=PRICES, clearance=clearance, prompt_cache=PromptCache(salt=salt))
-    policy = Policy(sources={name: PUBLIC for name in ("system", "human", "schemas")} if governed else {})
+    policy = Policy(sources=dict.fromkeys(("system", "human", "schemas"), PUBLIC) if governed else {})
     return SessionRouterChatModel(router=Router({"only": spec}, policy=policy, key=b"k" * 32), principal="ada", tenant=tenant, **settings)
 
 
@@ -110,7 +110,7 @@ def test_what_the_application_names_itself_stays() -> None:
 
 async def test_an_agent_s_requests_bear_it_too(astage: Stage) -> None:
     spec = ModelSpec(model=astage.chat(), prices=PRICES, clearance=CLEARED, prompt_cache=PromptCache(salt="prompt_cache_key"))
-    policy = Policy(sources={name: PUBLIC for name in ("system", "human", "schemas")})
+    policy = Policy(sources=dict.fromkeys(("system", "human", "schemas"), PUBLIC))
     middleware = SessionRouterMiddleware(Router({"only": spec}, policy=policy), principal="ada")
     agent = agent_of(astage, router=middleware, tools=(), system_prompt=LONG, checkpointer=InMemorySaver())
     for tag in (PUBLIC, INTERNAL):

@@ -225,6 +225,29 @@ def test_routers_of_one_provider_count_together(exported: Exported) -> None:
     assert exported.total("session_router.decisions") == 2
 
 
+@pytest.mark.parametrize(
+    "change", [{"session_router.typed": "hello"}, {"session_router.turn.index": "1"}, {"session_router.decision": "stay"}]
+)
+def test_what_the_schema_does_not_know_is_found(exported: Exported, change: dict[str, Any]) -> None:
+    one = router()
+    with exported.of(one):
+        one.route(call_of(human("a")))
+    told = dict(exported.routes[0].attributes or {})
+    assert_conforms("spans", "session_router.route", told)
+    with pytest.raises(AssertionError, match=r"session_router\.route"):
+        assert_conforms("spans", "session_router.route", told | change)
+
+
+def test_what_the_schema_requires_and_is_not_there_is_found(exported: Exported) -> None:
+    one = router()
+    with exported.of(one):
+        one.route(call_of(human("a")))
+    told = dict(exported.routes[0].attributes or {})
+    del told["session_router.reason"]
+    with pytest.raises(AssertionError, match="reason"):
+        assert_conforms("spans", "session_router.route", told)
+
+
 def test_no_metric_carries_a_session(exported: Exported) -> None:
     one = router()
     with exported.of(one):

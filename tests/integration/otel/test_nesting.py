@@ -18,6 +18,14 @@ from support.telemetry_scenes import SCENES, TRACEPARENT
 
 INSTRUMENTATIONS: Final = ("none", "openinference", "genai", "traceloop")
 AGENTS: Final = ("invoke", "ainvoke", "stream", "astream")
+IN_TWO: Final = ("threads", "tasks", "cache_hit")
+"""Scenes with two sessions."""
+DECISIONS: Final = {
+    "switch": ["keep", "keep", "switch", "keep"],
+    "cache_hit": ["keep", "cache_hit"],
+    "forced_switch": ["keep", "forced_switch"],
+    "refuse": ["refuse"],
+}
 SCRIPT: Final = Path(telemetry_scenes.__file__)
 Span = dict[str, Any]
 
@@ -31,6 +39,7 @@ class Played:
     name: str
     scenes: dict[str, list[Span]]
     metrics: list[tuple[str, str]]
+    labels: list[str]
     sent: list[dict[str, str]]
 
     def routes(self, scene: str) -> list[Span]:
@@ -79,7 +88,7 @@ def test_every_call_has_a_route_span_beside_and_before_it(played: Played, scene:
 def test_a_run_is_one_trace_with_one_root(played: Played, scene: str) -> None:
     spans = played.scenes[scene]
     traces = {span["trace"] for span in spans}
-    assert len(traces) == (2 if scene in {"threads", "tasks"} else 1)
+    assert len(traces) == (2 if scene in {*IN_TWO, "switch"} else 1)
     ids = {span["id"] for span in spans}
     roots = [span for span in spans if span["parent"] not in ids]
     assert len(roots) == len(traces)
@@ -89,8 +98,31 @@ def test_a_run_is_one_trace_with_one_root(played: Played, scene: str) -> None:
 @pytest.mark.parametrize("scene", [scene for scene in SCENES if scene != "model"])
 def test_every_span_is_in_its_session(played: Played, scene: str) -> None:
     told = [span["attributes"] for span in played.scenes[scene]]
-    sessions = {f"{scene}-1", f"{scene}-2"} if scene in {"threads", "tasks"} else {scene}
+    sessions = {f"{scene}-1", f"{scene}-2"} if scene in IN_TWO else {scene}
     assert {one.get("session.id") for one in told} == {one.get("gen_ai.conversation.id") for one in told} == sessions
+
+
+@pytest.mark.parametrize("scene", DECISIONS)
+def test_each_kind_of_decision_hangs_where_its_call_does(played: Played, scene: str) -> None:
+    routes, chats = played.routes(scene), played.chats(scene)
+    assert [one["attributes"]["session_router.decision"] for one in routes] == DECISIONS[scene]
+    answered = [one for one in routes if "session_router.model.selected" in one["attributes"]]
+    assert [one["parent"] for one in answered] == [chat["parent"] for chat in chats]
+    for route in routes:
+        assert route["parent"] is not None
+        # Whatever is decided, it hangs at the same place in a run.
+        assert [one["name"] for one in played.above(scene, route)] == [
+            one["name"] for one in played.above("invoke", played.routes("invoke")[0])
+        ]
+
+
+def test_for_a_stored_answer_the_route_span_is_the_record(played: Played) -> None:
+    asked, hit = played.routes("cache_hit")
+    (chat,) = played.chats("cache_hit")
+    assert chat["trace"] == asked["trace"] != hit["trace"]
+    assert hit["events"] == ["cache.lookup"]
+    assert hit["attributes"]["session_router.cache.result"] == "hit"
+    assert hit["attributes"]["session_router.cost.saved"] > 0
 
 
 @pytest.mark.parametrize("scene", ["threads", "tasks"])
@@ -159,6 +191,14 @@ def test_our_own_spans_are_there_only_under_none(played: Played) -> None:
     assert names == ({ROUTE, "invoke_agent", "chat"} if played.name == "none" else {ROUTE})
     for span in ours:
         assert_conforms("spans", span["name"].split()[0], span["attributes"])
+
+
+def test_no_metric_is_by_session(played: Played) -> None:
+    sessions = {span["attributes"].get("session.id") for spans in played.scenes.values() for span in spans} - {None}
+    # Some scenes are named after what is a label by itself.
+    assert {"threads-1", "tasks-2", "node"} <= sessions
+    assert "chat" in played.labels
+    assert not (sessions - {*DECISIONS, "fallback"}) & set(played.labels)
 
 
 def test_metrics_of_model_calls_are_recorded_once(played: Played) -> None:

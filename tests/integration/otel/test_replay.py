@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 from langchain_core.messages import HumanMessage
+from openinference.semconv.trace import SpanAttributes
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from typer.testing import CliRunner
 
 from session_router import Policy, Prices, Router
 from session_router.cli.app import app
+from session_router.core.decision import Reason
 from session_router.core.step import Role
 from session_router.errors import RecordingError
 from session_router.recordings import Recording, TraceFile, otlp
 from session_router.replay import RecordedNeeds, replay_session
 from session_router.testing.providers import Fault
 from session_router_langchain import SessionRouterMiddleware
-from session_router_otel import conventions
+from session_router_otel import Exporting, conventions
 from session_router_otel.conventions import CAPTURE_CONTENT
 from support.agents import RestlessScorer, agent_of, asks, call
+from support.telemetry_sessions import happen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,13 +75,35 @@ def again(recording: Recording, stage: Stage) -> list[dict[str, Any]]:
     return [one.decision.to_plain() for one in replay_session(recording, router)]
 
 
+RESTATED = {
+    "ROUTE": conventions.ROUTE,
+    "SESSION": conventions.SESSION_ID,
+    "AGENT": conventions.AGENT_NAME,
+    "TURN": conventions.TURN_INDEX,
+    "TOKENS": conventions.TOKENS,
+    "MODEL": conventions.MODEL_SELECTED,
+    "REASON": conventions.REASON,
+    "INTERNAL": conventions.INTERNAL,
+    "CANDIDATES": conventions.CANDIDATES,
+    "SCORES": conventions.SCORES,
+    "MESSAGES": conventions.INPUT_MESSAGES,
+    "ERROR": conventions.ERROR_TYPE,
+    "COUNTED": (
+        (conventions.INPUT_TOKENS, conventions.OUTPUT_TOKENS),
+        (SpanAttributes.LLM_TOKEN_COUNT_PROMPT, SpanAttributes.LLM_TOKEN_COUNT_COMPLETION),
+    ),
+    "_FALLBACK": Reason.FALLBACK.value,
+}
+"""What the reader states again, since the library may not import what writes it."""
+
+
 def test_names_are_those_that_are_exported() -> None:
-    assert otlp.ROUTE == conventions.ROUTE
-    assert otlp.SESSION == conventions.SESSION_ID
-    for name in ("AGENT_NAME", "TURN_INDEX", "TOKENS", "MODEL_SELECTED", "REASON", "INTERNAL", "CANDIDATES", "SCORES"):
-        assert getattr(conventions, name) in vars(otlp).values()
-    assert otlp.MESSAGES == conventions.INPUT_MESSAGES
-    assert otlp.COUNTED[0] == (conventions.INPUT_TOKENS, conventions.OUTPUT_TOKENS)
+    stated = {
+        name: value
+        for name, value in vars(otlp).items()
+        if name.isupper() and isinstance(value, str | tuple) and name not in {"TYPE_CHECKING", "DIGEST_BYTES"}
+    }
+    assert stated == RESTATED
 
 
 @pytest.mark.parametrize("form", ["document", "lines", "gzip"])
@@ -122,6 +147,15 @@ def test_a_fallback_is_one_call(stage: Stage, exported: Exported, tmp_path: Path
     assert len(exported.routes) == 2 * TURNS + 1
     (recording,) = recordings(written(tmp_path / "traces.json", exported))
     assert len(again(recording, stage)) == 2 * TURNS
+
+
+def test_a_stored_answer_is_a_call_like_any(stage: Stage, exported: Exported, tmp_path: Path) -> None:
+    happened = happen(stage, Exporting(tracers=exported.tracers, meters=None))
+    found = {one.session_id: one for one in recordings(written(tmp_path / "traces.json", exported))}
+    assert {name: len([one for one in it.messages if one.step.role is Role.HUMAN]) for name, it in found.items()} == happened.turns
+    usages = [message.usage for message in found[happened.repeated].messages if message.step.role is Role.AI]
+    assert [usage is None for usage in usages] == [False, True]
+    assert len(again(found[happened.repeated], stage)) == 2
 
 
 def test_another_policy_decides_otherwise(stage: Stage, exported: Exported, tmp_path: Path) -> None:
@@ -193,6 +227,17 @@ def span(name: str = "session_router.route", **attributes: Any) -> dict[str, Any
 def file_of(path: Path, *spans: Any) -> TraceFile:
     path.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}, 3, {"scopeSpans": "x"}]}))
     return TraceFile(path)
+
+
+@pytest.mark.parametrize(("read", "written"), RESTATED["COUNTED"])
+def test_tokens_are_read_by_either_convention(tmp_path: Path, read: str, written: str) -> None:
+    asked = span(session__id="s", session_router__turn__index=1, session_router__tokens=90)
+    answered = span("ask", session__id="s", **{read.replace(".", "__"): 100, written.replace(".", "__"): 7})
+    (found,) = file_of(tmp_path / "x.json", asked, answered)
+    assert isinstance(found, Recording)
+    usage = found.messages[-1].usage
+    assert usage is not None
+    assert (usage.input, usage.output) == (100, 7)
 
 
 def test_decisions_without_a_session_are_counted(tmp_path: Path) -> None:

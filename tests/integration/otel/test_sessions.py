@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from openinference.instrumentation import using_session
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from session_router.errors import ConfigurationError
@@ -21,6 +24,11 @@ from session_router_otel import SessionSampler, SessionSpanProcessor, exporting,
 from session_router_otel.lock_watch import REMEMBERED, LockWatch
 from support.telemetry import Exported
 from values import SESSION, call_of, human, router
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import ReadableSpan
 
 SHARES = st.floats(0.0, 1.0)
 SESSIONS = st.uuids().map(str)
@@ -151,6 +159,69 @@ def test_locked_sessions_are_remembered_up_to_a_number() -> None:
     assert len(watch) == REMEMBERED
     assert watch.seen("0", "boundary") is None  # type: ignore[arg-type]
     assert watch.seen(f"{REMEMBERED}", "boundary") == "lock.released"  # type: ignore[arg-type]
+
+
+class Stuck(SpanExporter):
+    """A collector that accepts what it is sent, and does not answer until it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.told = Event(), Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        del spans
+        self.asked.set()
+        self.told.wait(100)
+        return SpanExportResult.SUCCESS
+
+
+def test_a_collector_that_never_answers_holds_nobody_up() -> None:
+    stuck, tracers, one = Stuck(), TracerProvider(), router()
+    tracers.add_span_processor(BatchSpanProcessor(stuck))
+    instrument(one, tracer_provider=tracers, agent_spans=False)
+    # More than the queue has room for; what does not fit is dropped.
+    for number in range(3_000):
+        one.route(call_of(human("a"), now=1_000.0 + number))
+    assert stuck.asked.is_set()
+    stuck.told.set()
+    uninstrument(one)
+    tracers.shutdown()
+
+
+def test_a_collector_that_is_asked_at_once_holds_up_who_routes() -> None:
+    stuck, tracers, one = Stuck(), TracerProvider(), router()
+    tracers.add_span_processor(SimpleSpanProcessor(stuck))
+    instrument(one, tracer_provider=tracers, agent_spans=False)
+    routing = Thread(target=lambda: one.route(call_of(human("a"))))
+    routing.start()
+    assert stuck.asked.wait(100)
+    assert routing.is_alive()
+    stuck.told.set()
+    routing.join()
+    uninstrument(one)
+    tracers.shutdown()
+
+
+def test_headers_are_sent_with_spans_and_metrics() -> None:
+    heard: list[tuple[str, str | None]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            heard.append((self.path, self.headers["x-key"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever).start()
+        providers, one = exporting(f"http://127.0.0.1:{server.server_port}", headers={"x-key": "k"}), router()
+        instrument(one, tracer_provider=providers.tracers, meter_provider=providers.meters, agent_spans=False)
+        one.route(call_of(human("a")))
+        uninstrument(one)
+        providers.shutdown()
+        server.shutdown()
+    assert sorted(set(heard)) == [("/v1/metrics", "k"), ("/v1/traces", "k")]
 
 
 def test_exporting_makes_providers_that_stop() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from session_router.cache.background import Background
 from session_router.cache.entry import Entry, EntryCodec, SealedEntry
+from session_router.cache.facts import LABELS, NOTHING_KNOWN, UNKNOWN, Labels
 from session_router.cache.indexes import FLAT_AT_ONCE, VectorIndexes
 from session_router.cache.memory_rows import MemoryEntryRows
 from session_router.cache.vectors import MOST_DEAD, VectorIndex, faiss_module
@@ -86,8 +87,8 @@ def test_the_nearest_are_found(*, graph: bool) -> None:
     for asked in vectors(20, seed=1):
         expected = np.argsort(-(many @ asked))[:5] + 1
         found = index.search(asked, 5)
-        assert [number for number, _ in found] == expected.tolist()
-        assert [cosine for _, cosine in found] == pytest.approx((many @ asked)[expected - 1], abs=1e-5)
+        assert [near.number for near in found] == expected.tolist()
+        assert [near.cosine for near in found] == pytest.approx((many @ asked)[expected - 1], abs=1e-5)
     assert index.search(many[0], 1_000)[0][0] == 1
     assert len(index) == 500
     # A graph is searched no wider than it is told.
@@ -105,9 +106,25 @@ def test_what_is_gone_is_not_found(*, graph: bool) -> None:
     for number in range(1, 15):
         found = index.search(many[number - 1], 5)
         assert len(found) == 5
-        assert all(one > 14 for one, _ in found)
+        assert all(near.number > 14 for near in found)
     index.discard(range(15, 15 + MOST_DEAD))
     assert index.worn is graph, "a flat index removes them, a graph cannot and is built anew"
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_facts_stay_beside_their_vectors(*, graph: bool) -> None:
+    index, many = VectorIndex(DIMENSION, graph=graph), vectors(400)
+    numbers = range(3, 1_203, 3)  # as where other partitions have numbers between
+    facts = [NOTHING_KNOWN._replace(seal=-number, said=number << 40, over=number / 2, label=number, outline=b"a\0b") for number in numbers]
+    for start in range(0, 400, 50):
+        index.add(numbers[start : start + 50], many[start : start + 50], facts[start : start + 50])
+    gone = {number for number in numbers if number % 4 == 0}
+    index.discard([*gone, 1, 2, 4, 9_999])
+    assert index.numbers() == frozenset(numbers) - gone
+    for place, number in enumerate(numbers):
+        near = index.search(many[place], 1)[0]
+        assert (near.number == number) is (number not in gone)
+        assert near.facts == facts[numbers.index(near.number)]
 
 
 def test_erased_vectors_leave_the_memory_of_a_flat_index() -> None:
@@ -277,3 +294,24 @@ def test_partitions_that_nobody_asks_leave_memory() -> None:
         assert kept.indexes.search(f"{number:064x}", vector, 1)
     assert len(kept.indexes) <= 20 + 64
     assert kept.indexes.search(f"{0:064x}", many[0], 1)
+
+
+def test_facts_hold_for_one_seal() -> None:
+    codec, labels = EntryCodec(KEY), Labels()
+    entry = an_entry(1, b"")
+    sealed, other = codec.encode(entry), codec.encode(replace(entry, floor=0.5))
+    facts = labels.facts(entry, sealed.seal)
+    assert facts.hold(sealed.seal)
+    assert not facts.hold(other.seal)
+    assert not NOTHING_KNOWN.hold(b"\0" * 32), "nothing is known of it, whatever the seal"
+
+
+def test_labels_are_without_subjects_and_bounded() -> None:
+    labels, entry = Labels(), an_entry(1, b"", frozenset({"s1"}))
+    facts = labels.facts(entry, b"s" * 32)
+    assert labels[facts.label] == replace(entry.answer.tag, subjects=frozenset())
+    assert labels.facts(an_entry(2, b"", frozenset({"s2"})), b"t" * 32).label == facts.label
+    tags = [replace(entry.answer.tag, expires_at=NOW + number) for number in range(LABELS)]
+    numbers = [labels.facts(replace(entry, answer=replace(entry.answer, tag=tag)), b"").label for tag in tags]
+    assert numbers[-1] == UNKNOWN
+    assert len(set(numbers)) == LABELS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.cache.facts import said_by
 from session_router.cache.judge import CLOSED_WORDS, Verdict
 from session_router.cache.memory_rows import MemoryEntryRows
 from session_router.cache.neighbours import agreement
@@ -16,18 +17,23 @@ from session_router.cache.readings import Reading
 from session_router.cache.rows import Note
 from session_router.cache.semantic import SemanticCache
 from session_router.cache.settings import CacheSettings
+from session_router.cache.verifier import LexicalVerifier
 from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.governance import Clearance, Tag
 from session_router.core.wager import SCORE_BINS, SCORE_EDGES
+from session_router.embedders.static import StaticEmbedder
 from session_router.testing.cached import NOW, a_question, an_answer
+from support.cache_traps import SAME_CONTENT, TRAPS
 from support.word_embedder import WordEmbedder
 
 if TYPE_CHECKING:
     from session_router.cache.judge import AnswerJudge
     from session_router.cache.rows import EntryRows
+    from session_router.cache.similar import SimilarTier
     from session_router.core.cached import CachedAnswer, CacheQuestion
 
 KEY = b"k" * 32
+TRAP_TEXTS = [*((one.one, one.other) for one in TRAPS[::3]), *SAME_CONTENT]
 STORED, ASKED = "How do I reset my password?", "How can I reset my password?"
 LAX = CacheSettings(wrong=0.5, audit_share=0.0, check_seconds=60.0)
 """A handful of audits certifies."""
@@ -231,11 +237,11 @@ class TestNeighbours:
         assert {stored.split()[0]: counts for stored, *counts in verifier.told} == {"Why": [1, 0], "Where": [1, 0]}
 
     def test_agreement_is_a_matter_of_what_is_said(self) -> None:
-        found = agreement([an_answer(text) for text in ("Yes.", "yes", "No.", LONG, LONG, LONG + "more")])
+        found = agreement([said_by(an_answer(text)) for text in ("Yes.", "yes", "No.", LONG, LONG, LONG + "more")])
         assert found == [(1, 1), (1, 1), (0, 2), (1, 0), (1, 0), (0, 0)]
         assert agreement([]) == []
-        assert agreement([an_answer("Yes.")]) == [(0, 0)]
-        assert agreement([an_answer(LONG)] * 3) == [(2, 0)] * 3
+        assert agreement([said_by(an_answer("Yes."))]) == [(0, 0)]
+        assert agreement([said_by(an_answer(LONG))] * 3) == [(2, 0)] * 3
 
     def test_what_they_are_told_is_part_of_the_stratum(self) -> None:
         rows = MemoryEntryRows()
@@ -325,6 +331,138 @@ class TestMisses:
         assert isinstance(cache.look_up(a_question(ASKED)), CacheMiss)
         assert cache.counts()["evicted.tampered"] == 1
         assert number not in rows._rows
+
+
+class TestWhatTheIndexKnows:
+    """What the index knows of an entry spares reading it, and serves nothing by itself."""
+
+    def served(self, cache: SemanticCache, **changes: Any) -> str | MissReason:
+        question = a_question(ASKED, **changes)
+        found = cache.look_up(question)
+        cache.abandon(question)
+        return str(found.answer.content) if isinstance(found, CacheHit) else found.reason
+
+    def two(self, rows: EntryRows, **changes: Any) -> SemanticCache:
+        """Return a cache with two near entries, of which the first is nearer, and a certificate."""
+        cache = a_cache(rows, **changes)
+        certified(cache)
+        cache.store(a_question(STORED), an_answer("Use the form."))
+        cache.store(a_question("How do I reset my own password?"), an_answer("Call us."))
+        return cache
+
+    def test_where_the_best_was_tampered_with_the_next_best_is_served(self) -> None:
+        rows = MemoryEntryRows()
+        cache = self.two(rows)
+        assert self.served(cache) == "Use the form."
+        (number,) = (number for number, row in rows._rows.items() if b"Use the form." in row.payload)
+        rows._rows[number] = replace(rows._rows[number], payload=rows._rows[number].payload.replace(b"the form", b"my form!"))
+        assert self.served(cache) == "Call us."
+        assert cache.counts()["evicted.tampered"] == 1
+        assert number not in rows._rows
+        assert self.served(cache) == "Call us."
+        assert cache.counts()["evicted.tampered"] == 1
+
+    def test_what_fell_has_no_say(self) -> None:
+        rows, verifier = MemoryEntryRows(), Hears(value=0.0)
+        cache = self.two(rows, verifier=Hears())
+        cache = a_cache(rows, verifier=verifier)
+        self.served(cache)
+        assert verifier.told == [(STORED, 0, 1), ("How do I reset my own password?", 0, 1)]
+        (number,) = (number for number, row in rows._rows.items() if b"Use the form." in row.payload)
+        rows._rows[number] = replace(rows._rows[number], seal=rows._rows[number].seal[:-1] + b"?")
+        verifier.told.clear()
+        self.served(cache)
+        assert verifier.told == [("How do I reset my own password?", 0, 0)]
+
+    def test_what_is_over_is_evicted_and_the_next_best_served(self) -> None:
+        cache = a_cache()
+        certified(cache)
+        cache.store(a_question(STORED), an_answer("Use the form.", expires_at=NOW + 50))
+        cache.store(a_question("How do I reset my own password?"), an_answer("Call us."))
+        assert self.served(cache, now=NOW + 49) == "Use the form."
+        assert self.served(cache, now=NOW + 50) == "Call us."
+        assert cache.counts()["evicted.expired"] == 1
+
+    def test_what_was_erased_is_not_served(self) -> None:
+        cache = a_cache()
+        certified(cache)
+        cache.store(a_question(STORED), an_answer("Use the form.", tag=Tag(subjects=frozenset({"s1"}))))
+        assert self.served(cache) == "Use the form."
+        # As another process does it: this index is not told.
+        cache.rows.erase("s1", at=NOW)
+        assert self.served(cache) is MissReason.NOTHING
+
+    def test_a_floor_that_rose_elsewhere_counts(self) -> None:
+        rows = MemoryEntryRows()
+        cache, other = self.two(rows), a_cache(rows)
+        question = a_question(ASKED)
+        hit = other.look_up(question)
+        assert isinstance(hit, CacheHit)
+        assert self.served(cache) == "Use the form."
+        other.veto(hit)
+        assert self.served(cache) == "Call us."
+
+    def test_rows_that_cannot_reach_a_bin_are_not_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cache = SemanticCache(key=KEY, embedder=WordEmbedder(2_048), settings=LAX)
+        for number, answer in enumerate(("By phone.", "By letter.", "Online.", "Never.")):
+            cache.store(a_question(f"How do I reset my password of device{number}?"), an_answer(answer))
+        missed = cache.look_up(question := a_question("How can I reset my password of gadget?"))
+        cache.abandon(question)
+        assert isinstance(missed, CacheMiss)
+        assert missed.reason is MissReason.UNVERIFIED
+        read: list[int] = []
+        decode = cache._codec.decode
+        monkeypatch.setattr(cache._codec, "decode", lambda row: read.append(row.number) or decode(row))
+        assert cache.look_up(question) == missed
+        assert read == []
+
+    @pytest.mark.parametrize("outlined", [False, True])
+    def test_bounds_change_nothing_but_the_work(self, *, outlined: bool) -> None:
+        """What is served, and with which score, is what it is where every neighbour is read."""
+
+        class Unbounded:
+            def __init__(self) -> None:
+                self.score, self.version = LexicalVerifier().score, LexicalVerifier().version
+
+        rows = MemoryEntryRows()
+        asked = [a_question(one) for one, _ in TRAP_TEXTS]
+        plain, bounded = (
+            SemanticCache(rows, key=KEY, embedder=StaticEmbedder(), verifier=verifier, settings=LAX)
+            for verifier in (Unbounded(), LexicalVerifier())
+        )
+        for number, (_, other) in enumerate(TRAP_TEXTS):
+            plain.store(a_question(other), an_answer(("Yes.", "No.", LONG)[number % 3]))
+        tiers = [cache._parts.similar for cache in (plain, bounded)]
+        if outlined:
+            indexes = bounded._parts.indexes
+            assert indexes is not None
+            indexes.read_new(asked_partition(bounded, asked[0]))
+            indexes._build(asked_partition(bounded, asked[0]))
+        served = 0
+        for question in asked:
+            one, other = (would_be(cache, tier, question) for cache, tier in zip((plain, bounded), tiers, strict=True))
+            assert one == other, question.text
+            served += one is not None
+        assert served > 5
+
+
+def asked_partition(cache: SemanticCache, question: CacheQuestion) -> str:
+    asked = cache._asked(question)
+    assert not isinstance(asked, CacheMiss)
+    return asked.partition
+
+
+def would_be(cache: SemanticCache, tier: SimilarTier | None, question: CacheQuestion) -> tuple[str, float] | None:
+    """Return entry and score of the would-be hit of a question."""
+    asked = cache._asked(question)
+    assert tier is not None
+    if isinstance(asked, CacheMiss):
+        return None
+    assert cache._embedder is not None
+    vector = cache._embedder.embed([question.text])[0]
+    near = tier._indexes.search(asked.partition, vector, 5) or []
+    best = tier._best(asked, [one for one in near if one.cosine >= LAX.least_cosine])
+    return None if isinstance(best, MissReason) else (best.entry.id, best.score)
 
 
 def test_work_does_not_grow_with_answers() -> None:

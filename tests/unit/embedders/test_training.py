@@ -75,6 +75,25 @@ def test_the_same_training_twice_gives_the_same_bytes(
 
 
 @pytest.mark.usefixtures("short")
+def test_a_check_writes_nothing_and_tells_other_weights(
+    tool: SimpleNamespace, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--data", str(data), "--out", str(out)]
+    tool.main.main(arguments)
+    path = out / "model.safetensors"
+    weights = path.read_bytes()
+    digest = hashlib.sha256(weights).hexdigest()
+    capsys.readouterr()
+    tool.main.main([*arguments, "--check"])
+    assert capsys.readouterr().out.count(digest) == 2
+    path.write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    with pytest.raises(SystemExit, match="not the same"):
+        tool.main.main([*arguments, "--check"])
+    assert path.read_bytes() != weights
+
+
+@pytest.mark.usefixtures("short")
 def test_training_tells_what_it_used_and_writes_what_loads(
     tool: SimpleNamespace, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,15 @@ from session_router.core.pricing import Prices
 from session_router.core.risk import upper_bound
 from session_router.errors import ConfigurationError
 from session_router.fitting import Grade, Graded, Method, fit_outcomes
+from session_router.fitting.calibration import platt
+from session_router.fitting.cross_validation import RIDGES
 from session_router.fitting.fit import FitSettings
-from session_router.fitting.neighbours import cross_look
+from session_router.fitting.neighbours import COUNTS, cross_look
 from session_router.fitting.savings import savings_of
-from session_router.fitting.table import table_of
-from session_router.scorers.predictors import UNKNOWN, quantised
+from session_router.fitting.table import Table, table_of
+from session_router.fitting.training import train
+from session_router.scorers.features import FEATURES
+from session_router.scorers.predictors import UNKNOWN, BlendPredictor, quantised
 from session_router.scorers.scorer_file import scorer_text
 from support.outcomes import made_up
 from support.word_embedder import WordEmbedder
@@ -124,7 +129,7 @@ def test_outcomes_that_are_missing_are_left_out_of_the_sums() -> None:
 def test_one_that_always_succeeds_has_a_high_chance_everywhere() -> None:
     always = [Graded(question=one.question, grades={"sure": Grade(score=1.0)}) for one in GRADED[:200]]
     fitted = fit_outcomes(always, EMBEDDER)
-    chances = fitted.fit.chances(EMBEDDER.embed(["prove it"]), np.zeros((1, len(fitted.fit.predictor.scaling.centre))))  # type: ignore[union-attr]
+    chances = fitted.fit.chances(EMBEDDER.embed(["prove it"]), np.zeros((1, len(FEATURES))))
     assert chances.tolist() == [[pytest.approx(0.99, abs=0.01)]]
     assert fitted.report.models[0].auc is None
 
@@ -196,6 +201,46 @@ def test_what_neighbours_say_out_of_fold_has_not_seen_the_fold() -> None:
     if one.predictor.nearest == other.predictor.nearest:
         assert (one.logits[:, folds == 3] == other.logits[:, folds == 3]).all()
     assert (one.logits[:, folds != 3] != other.logits[:, folds != 3]).any()
+
+
+def mixed_table() -> Table:
+    """The same outcomes, given to questions by lot."""
+    table = table_of(GRADED, EMBEDDER, seed=0, prices={})
+    return replace(table, served=table.served[:, np.random.default_rng(0).permutation(len(GRADED))])
+
+
+def test_a_blend_is_calibrated_on_what_it_has_not_seen() -> None:
+    table = mixed_table()
+    trained = train(table, table.training, [0, 1], Method.BLEND)
+    seen = table.vectors[table.training], table.features[table.training]
+    labels = table.served[0, table.training].astype(np.float64)
+    # Both parts know what they were fitted to. Who calibrates on that takes by heart for understood.
+    by_heart, _ = platt(trained.predictor.logits(*seen)[:, 0], labels)
+    assert trained.slopes[0] < by_heart / 3
+    new = trained.chances(table.vectors[table.held_out], table.features[table.held_out])[:, 0]
+    assert np.abs(new - labels.mean()).max() < 0.15
+
+
+def test_a_blend_keeps_some_questions_and_its_line_has_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("session_router.fitting.training.MAXIMUM_OUTCOMES", 100)
+    table = table_of(GRADED, EMBEDDER, seed=0, prices={})
+    trained = train(table, table.training, [0, 1], Method.BLEND)
+    predictor = trained.predictor
+    assert isinstance(predictor, BlendPredictor)
+    assert len(predictor.neighbours.vectors) == 100
+    assert trained.outcomes == (len(table.training),) * 2
+    line = train(table, table.training, [0, 1], Method.LOGISTIC)
+    assert (predictor.line.weights == line.predictor.weights).all()  # type: ignore[union-attr]
+    assert trained.ridges == line.ridges
+
+
+def test_the_report_names_what_cross_validation_chose() -> None:
+    for method in Method:
+        report = fit_outcomes(GRADED[:400], EMBEDDER, settings=FitSettings(method=method)).report
+        assert (report.nearest in COUNTS) == (method is Method.BLEND)
+        assert all(model.ridge in RIDGES for model in report.models)
+        plain = report.to_plain()
+        assert (plain["method"], plain["nearest"]) == (method.value, report.nearest)
 
 
 def test_vectors_of_one_byte_a_number_lose_little() -> None:

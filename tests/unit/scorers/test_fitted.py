@@ -156,8 +156,9 @@ def test_with_a_key_only_what_was_signed_with_it_is_read(tmp_path: Path) -> None
         (b"[]", "no scorer"),
         (b"{}", "no scorer"),
         (b'{"schema": "session-router scorer", "version": NaN}', "not JSON"),
-        (b'{"schema": "session-router scorer", "version": 3}', "version 2"),
-        (b'{"schema": "session-router scorer", "version": []}', "version 2"),
+        (b'{"schema": "session-router scorer", "version": 4}', "version 3"),
+        (b'{"schema": "session-router scorer", "version": []}', "version 3"),
+        (b'{"schema": "session-router scorer", "version": 3}', "shape"),
         (b'{"schema": "session-router scorer", "version": 2}', "shape"),
         (b'{"schema": "session-router scorer", "version": 1}', "shape"),
         (b'{"schema": "session-router scorer", "version": ' + b"9" * 5_000 + b"}", "not JSON"),
@@ -235,6 +236,30 @@ def test_a_scorer_of_other_features_says_so(tmp_path: Path) -> None:
     content = json.loads(scorer_text(FITS[Method.LOGISTIC]))["content"]
     content["features"] = content["features"][1:]
     with pytest.raises(ConfigurationError, match="other features"):
+        read_scorer_file(at(tmp_path / "scorer.json", sealed(content, key=None)))
+
+
+def of_version(version: int, content: dict[str, Any]) -> str:
+    envelope = json.loads(sealed(content, key=None))
+    return json.dumps({**envelope, "version": version})
+
+
+def test_files_of_versions_before_are_read_where_they_say_the_same(tmp_path: Path) -> None:
+    fit = FITS[Method.LOGISTIC]
+    content = json.loads(scorer_text(fit))["content"]
+    assert read_scorer_file(at(tmp_path / "scorer.json", of_version(2, content))).models == fit.models
+    # Neighbours were once a method of their own.
+    alone = json.loads(scorer_text(FITS[Method.BLEND]))["content"]
+    alone["predictor"] = {"method": "neighbours", **alone["predictor"]["neighbours"]}
+    with pytest.raises(ConfigurationError, match="a part of `blend`; run `session-router fit` again"):
+        read_scorer_file(at(tmp_path / "scorer.json", of_version(2, alone)))
+
+
+@pytest.mark.parametrize("part", ["line", "neighbours"])
+def test_a_blend_of_one_part_is_none(part: str, tmp_path: Path) -> None:
+    content = json.loads(scorer_text(FITS[Method.BLEND]))["content"]
+    del content["predictor"][part]
+    with pytest.raises(ConfigurationError, match="not the shape of a scorer"):
         read_scorer_file(at(tmp_path / "scorer.json", sealed(content, key=None)))
 
 
