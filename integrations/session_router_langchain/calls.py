@@ -28,7 +28,7 @@ from session_router_langchain.messages import HeadReader, MessageReader, typed_t
 from session_router_langchain.models import ChatModels
 from session_router_langchain.partitioning import salt_for
 from session_router_langchain.portability import convert
-from session_router_langchain.provider_state import ProviderState, derives_response_ids, without_response_id
+from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
@@ -242,7 +242,15 @@ def _referring_to_what_may_be_read(messages: Sequence[BaseMessage], decision: De
         held = label_held(exposures, id_)
         return held is not None and join(held, sent) == sent
 
-    changed = [without_response_id(message, may_be_read) for message in messages]
+    changed = list(messages)
+    # The client takes the last id that there is: what stands before one that may be read is not looked at.
+    for at in range(len(changed) - 1, -1, -1):
+        message = changed[at]
+        if (id_ := response_id_of(message)) is None:
+            continue
+        if may_be_read(id_):
+            break
+        changed[at] = without_response_id(message)
     return messages if all(new is old for new, old in zip(changed, messages, strict=True)) else changed
 
 

@@ -18,7 +18,7 @@ from session_router_langchain.target import origin_in
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
@@ -150,19 +150,19 @@ def kept_as(message: AIMessage) -> tuple[str, ...]:
     return tuple(id_of(value) for value in _ids_of(message) if value.startswith(_RESPONSE) or value == _id_of(_container(message)))
 
 
-def without_response_id(message: BaseMessage, may_be_read: Callable[[str], bool]) -> BaseMessage:
-    """Return an answer without the id under which its provider keeps it, unless what that stands for may be read.
+def response_id_of(message: BaseMessage) -> str | None:
+    """Return the digest of the id under which OpenAI keeps an answer; `None` for a message that has none."""
+    value = _id_of(message.response_metadata.get("id")) if isinstance(message, AIMessage) else ""
+    return id_of(value) if value.startswith(_RESPONSE) else None
+
+
+def without_response_id(message: BaseMessage) -> BaseMessage:
+    """Return an answer without the id under which its provider keeps it.
 
     A client that derives `previous_response_id` from the history then sends the history itself.
-
-    Args:
-        message: Any message; the very same one is returned where nothing changes.
-        may_be_read: Whether what is kept under an id (its digest) may be read again.
     """
-    value = _id_of(message.response_metadata.get("id")) if isinstance(message, AIMessage) else ""
-    if not value.startswith(_RESPONSE) or may_be_read(id_of(value)):
-        return message
-    return message.model_copy(update={"response_metadata": {key: one for key, one in message.response_metadata.items() if key != "id"}})
+    left = {key: one for key, one in message.response_metadata.items() if key != "id"}
+    return message.model_copy(update={"response_metadata": left})
 
 
 def derives_response_ids(model: object) -> bool:
