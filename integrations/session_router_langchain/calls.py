@@ -12,7 +12,8 @@ from session_router.core.binding import BindingKind
 from session_router.core.call import Call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
-from session_router.core.governance import join
+from session_router.core.exposure import label_held
+from session_router.core.governance import PUBLIC, join
 from session_router.core.model import Capability
 from session_router.core.need import Question
 from session_router.core.step import AskKind, Role
@@ -23,10 +24,12 @@ from session_router_langchain.conversations import conversation_of
 from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.exact import ExactReader
 from session_router_langchain.inspecting import NOTHING, UNSEEN, Found, Inspection
+from session_router_langchain.lineage import inherited
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
+from session_router_langchain.partitioning import salt_for
 from session_router_langchain.portability import convert
-from session_router_langchain.provider_state import ProviderState
+from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
@@ -187,6 +190,7 @@ class Calls:
         principal: SessionId | None = None,
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it, `found` what is in what goes before the messages."""
+        bindings = self._state.bindings(settings, messages, transcript, carried)
         *recent, text = typed_texts(messages, transcript) or ("",)
         return Call(
             transcript=transcript,
@@ -203,8 +207,10 @@ class Calls:
             carried=carried,
             agent=agent,
             requires=requires | {Capability.TOOLS} if tools else requires,
-            bindings=self._state.bindings(settings, messages, transcript, carried),
+            bindings=bindings,
+            held=self._state.held(settings, bindings),
             tag=tag,
+            inherited=inherited(),
             system=None if system is None else own_label(system),
             found=found,
             offered=self._offered(tools),
@@ -232,6 +238,8 @@ class Calls:
         prepared: Sequence[BaseMessage] = messages
         if call.transcript.broken or abandoned:
             prepared = repair(messages, continued=continued, abandoned=abandoned)
+        if decision.tag is not None and derives_response_ids(self.models[decision.chosen()]):
+            prepared = _referring_to_what_may_be_read(prepared, decision)
         target = self._target(decision.chosen())
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
         taken_up = target.thinking and _takes_up_a_loop(call.transcript, target.name)
@@ -253,10 +261,36 @@ class Calls:
         """Return what else of a request must change for the chosen model, by the names of `ModelRequest.override`."""
         return without_cache_markers(system, tools, settings, dialect=self.models.specs[decision.chosen()].dialect)
 
+    def partition(self, decision: Decision, settings: Mapping[str, Any], *, tenant: str | None) -> dict[str, Any]:
+        """Return the settings that keep the request to its label's part of the provider's prompt cache."""
+        name = decision.chosen()
+        return salt_for(decision, self.models.specs[name], self.models[name], settings, key=self.router.key, tenant=tenant)
+
     def prepare_tools(self, decision: Decision, tools: Sequence[Any]) -> Sequence[Any]:
         """Return `tools` as the chosen model can take them."""
         changed: Sequence[Any] = self.prepare_settings(decision, None, tools, {}).get("tools", tools)
         return changed
+
+
+def _referring_to_what_may_be_read(messages: Sequence[BaseMessage], decision: Decision) -> Sequence[BaseMessage]:
+    """Return the history without the ids of answers whose provider holds what is not in it any more, such as what was redacted since."""
+    exposures = () if decision.session is None else decision.session.exposures
+    sent = PUBLIC if decision.tag is None else decision.tag
+
+    def may_be_read(id_: str) -> bool:
+        held = label_held(exposures, id_)
+        return held is not None and join(held, sent) == sent
+
+    changed = list(messages)
+    # The client takes the last id that there is: what stands before one that may be read is not looked at.
+    for at in range(len(changed) - 1, -1, -1):
+        message = changed[at]
+        if (id_ := response_id_of(message)) is None:
+            continue
+        if may_be_read(id_):
+            break
+        changed[at] = without_response_id(message)
+    return messages if all(new is old for new, old in zip(changed, messages, strict=True)) else changed
 
 
 def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:

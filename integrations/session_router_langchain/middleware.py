@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
@@ -22,6 +22,7 @@ from session_router.core.model import Capability, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
+from session_router_langchain.lineage import Lineage, handed_down, inherited, label_of_asker, with_lineage
 from session_router_langchain.names import context_label, current_config, names_of
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
@@ -32,11 +33,14 @@ from session_router_langchain.session_state import find_session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from langchain.agents.middleware.types import ToolCallRequest
+    from langchain_core.messages import ToolMessage
     from langgraph.runtime import Runtime
 
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.call import Call
     from session_router.core.decision import Decision
+    from session_router.core.governance import Tag
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
     from session_router.router import Router
@@ -159,6 +163,37 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         """Do what `after_agent` does; there is nothing to wait for."""
         return self.after_agent(state, runtime)
 
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+    ) -> ToolMessage | Command[Any]:
+        """Let models that the tool asks inherit what this agent has read, and label the result with what they have read."""
+        with handed_down(self._asker(request)) as lineage:
+            return self._labelled(handler(request), request, lineage)
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
+    ) -> ToolMessage | Command[Any]:
+        """Do what `wrap_tool_call` does without blocking the event loop."""
+        with handed_down(self._asker(request)) as lineage:
+            return self._labelled(await handler(request), request, lineage)
+
+    def _asker(self, request: ToolCallRequest) -> Tag | None:
+        state: Any = request.state
+        if not isinstance(state, dict):
+            return inherited()
+        session = self.calls.sessions.read(cast("dict[str, Any]", state))
+        known = None if session is None else session.tag
+        return label_of_asker(cast("dict[str, Any]", state).get("messages") or (), request.tool_call["id"], known)
+
+    def _labelled(self, result: ToolMessage | Command[Any], request: ToolCallRequest, lineage: Lineage) -> ToolMessage | Command[Any]:
+        policy, context = self.router.policy, context_label(request.runtime)
+        tools = self.calls.tool_labels([] if request.tool is None else [request.tool])
+        otherwise = policy.unlabelled if context is None else context
+        marked: ToolMessage | Command[Any] = with_lineage(
+            result, lineage, policy, tools, name=request.tool_call["name"], otherwise=otherwise
+        )
+        return marked
+
     def _begin(self, request: ModelRequest[Any], found: Found) -> _Pass:
         transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools, found=found)
         names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
@@ -208,6 +243,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if messages is not request.messages:
             overrides["messages"] = list(messages)
         overrides |= self.calls.prepare_settings(decision, request.system_message, request.tools, request.model_settings)
+        settings: dict[str, Any] = overrides.get("model_settings", request.model_settings)
+        if partition := self.calls.partition(decision, settings, tenant=self._tenant):
+            overrides["model_settings"] = {**settings, **partition}
         return request.override(**overrides)
 
     def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:

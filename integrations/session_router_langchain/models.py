@@ -12,6 +12,7 @@ from session_router.core.model import Capability, ModelName, ModelSpec
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router_langchain.dialects import account_of, dialect_of
 from session_router_langchain.endpoints import attested
+from session_router_langchain.partitioning import with_partition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,8 @@ class ChatModels:
             for name, spec in self._router.models.items():
                 if name not in self._built:
                     self._built[name] = chat_model_of(name, spec, self._defaults)
-                specs[name] = attested(name, found_out(name, spec, self._built[name]), self._built[name])
+                described = with_partition(found_out(name, spec, self._built[name]), self._built[name])
+                specs[name] = attested(name, described, self._built[name])
             self._router.describe(specs)
             self._complete = True
 

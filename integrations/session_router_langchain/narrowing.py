@@ -59,7 +59,7 @@ class Narrowing:
                 clearance = router.models[name].clearance
                 smaller = None if clearance is None else self._narrowed(way, name, clearance)
                 if smaller is not None and smaller is not self._whole:
-                    self.messages, self.call = smaller, self._call_of(smaller, way)
+                    self.messages, self.call = smaller, self._call_of(smaller, way, refused.tag)
                     yield self.call
         self.messages, self.call = self._whole, self._first
 
@@ -81,13 +81,13 @@ class Narrowing:
         given = {id(message) for message in self._whole}
         return [message if id(message) in given else _notice(message) for message in smaller]
 
-    def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied) -> Call:
+    def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied, refused: Tag | None) -> Call:
         whole = zip(self._whole, self._first.transcript.steps, strict=True)
         found = Found({id(message): step.found for message, step in whole if step.found is not None}, certain=False)
         labels = self._calls.tool_labels(self._tools)
         transcript = self._calls.reader.read(messages, head=self._first.transcript.head, labels=labels, found=found)
         question = replace(self._first.question, recent=(), turn=transcript.turn)
-        return replace(self._first, transcript=transcript, question=question, narrowed=way, terms=None)
+        return replace(self._first, transcript=transcript, question=question, narrowed=way, withheld=refused, terms=None)
 
 
 def _notice(message: BaseMessage) -> BaseMessage:

@@ -15,6 +15,7 @@ from session_router.errors import SessionRouterError
 from session_router_langchain.authors import STAMP, provider_id_of
 from session_router_langchain.blocks import asks_of
 from session_router_langchain.failures import failure_in
+from session_router_langchain.provider_state import kept_as
 from session_router_langchain.tagging import labelled
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
         usage=usage_of(message),
         counts_cached=_counts_cached(message),
         asks=asks_of(message),
+        kept_as=() if decision.tag is None else kept_as(message),
     )
 
 

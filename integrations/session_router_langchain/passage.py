@@ -11,6 +11,7 @@ from session_router.core.decision import Reason
 from session_router.errors import InternalError
 from session_router.waiting import await_, wait
 from session_router_langchain.delivery import DeliveryProbe
+from session_router_langchain.lineage import brought_back
 from session_router_langchain.outcomes import NOTHING_SAID, failure_of, is_control_flow, outcome_of, stamped
 from session_router_langchain.stored_answers import answer_of, is_told_whole, replayed
 from session_router_langchain.trying_again import Failures
@@ -227,6 +228,8 @@ def _passage(
             call = yield from _later(failures, failures.again(call, decision))
             is_paid = True
             continue
+        if not decision.refused:
+            brought_back(decision.tag)
         if decision.hit is not None:
             yield Replay(decision)
             return Passed(None, replayed(decision), decision, Outcome(at=decision.at, model=None), _risen(call, decision))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from langchain_core.messages import AIMessage
 
 from session_router.core.binding import Binding, BindingKind, BindingReach
+from session_router.core.exposure import Held, id_of
 from session_router.core.step import Role
 from session_router_langchain.dialects import ANTHROPIC, GOOGLE_GENAI, OPENAI_CHAT, OPENAI_RESPONSES, family_of
 from session_router_langchain.target import origin_in
@@ -34,6 +35,9 @@ _KEPT: Mapping[str, tuple[BindingKind, str]] = {
     "container": (BindingKind.CONTAINER, ANTHROPIC),
 }
 """Names of settings, with what each names and whose it is."""
+
+_RESPONSE = "resp_"
+"""How the ids of OpenAI's kept responses begin."""
 
 _WITHIN = ("extra_body", "model_kwargs")
 """Settings whose entries reach the provider as settings do."""
@@ -72,6 +76,18 @@ class ProviderState:
             return frozenset()
         found = [binding for key, value in asked.items() for binding in self._of_request(key, value, messages)]
         return frozenset([*found, *self._of_route(own, _where(transcript, self._models.specs, carried))])
+
+    def held(self, settings: Mapping[str, Any], bindings: frozenset[Binding]) -> tuple[Held, ...]:
+        """Return what a call refers to on the provider's side.
+
+        Args:
+            settings: As for `bindings`.
+            bindings: What that found.
+        """
+        if not bindings:
+            return ()
+        given = [ids_in(settings), *self._own_settings().values()]
+        return tuple(sorted({_held(key, value) for ids in given for key, value in ids.items()}))
 
     def _of_request(self, key: str, value: str, messages: Sequence[BaseMessage]) -> Iterator[Binding]:
         kind, family = _KEPT[key]
@@ -129,6 +145,35 @@ class ProviderState:
         return self._own
 
 
+def kept_as(message: AIMessage) -> tuple[str, ...]:
+    """Return the digests of the ids under which a provider keeps an answer and what it answers."""
+    return tuple(id_of(value) for value in _ids_of(message) if value.startswith(_RESPONSE) or value == _id_of(_container(message)))
+
+
+def response_id_of(message: BaseMessage) -> str | None:
+    """Return the digest of the id under which OpenAI keeps an answer; `None` for a message that has none."""
+    value = _id_of(message.response_metadata.get("id")) if isinstance(message, AIMessage) else ""
+    return id_of(value) if value.startswith(_RESPONSE) else None
+
+
+def without_response_id(message: BaseMessage) -> BaseMessage:
+    """Return an answer without the id under which its provider keeps it.
+
+    A client that derives `previous_response_id` from the history then sends the history itself.
+    """
+    left = {key: one for key, one in message.response_metadata.items() if key != "id"}
+    return message.model_copy(update={"response_metadata": left})
+
+
+def derives_response_ids(model: object) -> bool:
+    """Whether a chat model refers to the history by the id of the last answer in it, without being told to."""
+    return getattr(model, "use_previous_response_id", None) is True
+
+
+def _held(key: str, value: str) -> Held:
+    return Held(id_of(value), grows=key != "previous_response_id")
+
+
 def ids_in(settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the ids in `settings` of what a provider keeps, by the name of the setting."""
     found = {key: id_ for key in _KEPT if (id_ := _id_of(settings.get(key)))}
@@ -150,7 +195,11 @@ def _id_of(value: object) -> str:
 
 def _ids_of(message: AIMessage) -> Iterable[str]:
     metadata = message.response_metadata
-    return (_id_of(metadata.get("id")), _id_of(metadata.get("container")))
+    return (_id_of(metadata.get("id")), _id_of(_container(message)))
+
+
+def _container(message: AIMessage) -> object:
+    return message.response_metadata.get("container")
 
 
 def _where(transcript: Transcript, specs: Mapping[ModelName, Any], carried: Session | None) -> ModelName | None:

@@ -86,6 +86,7 @@ class Request:
         tools: What was bound, raw.
         tool_options: What else the chosen model's `bind_tools` gets; `None` when it need not be called.
         options: Keyword arguments of the call.
+        tenant: Whose deployment.
         renew: Makes the terms of the call anew.
     """
 
@@ -97,6 +98,7 @@ class Request:
     tools: Sequence[Any] = ()
     tool_options: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tenant: str | None = None
     renew: Callable[[], CacheTerms | None] = lambda: None
 
     def is_intact(self) -> bool:
@@ -131,26 +133,30 @@ class Request:
         self.config.pop("run_id", None)
         return config
 
+    def options_for(self, decision: Decision) -> dict[str, Any]:
+        """Return the keyword arguments of one attempt."""
+        return {**self.options, **self.calls.partition(decision, self.options, tenant=self.tenant)}
+
     # Attempts: what a passage asks of the chosen model
 
     def invoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
         """Ask the chosen model."""
-        return self.bound(decision).invoke(self.prepared(decision), self.config_for(decision, probe), **self.options)
+        return self.bound(decision).invoke(self.prepared(decision), self.config_for(decision, probe), **self.options_for(decision))
 
     async def ainvoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
         """Ask the chosen model without blocking the event loop."""
-        return await self.bound(decision).ainvoke(self.prepared(decision), self.config_for(decision, probe), **self.options)
+        return await self.bound(decision).ainvoke(self.prepared(decision), self.config_for(decision, probe), **self.options_for(decision))
 
     def stream(self, decision: Decision) -> Generator[AIMessageChunk]:
         """Stream from the chosen model."""
-        stream = self.bound(decision).stream(self.prepared(decision), self.config_for(decision), **self.options)
+        stream = self.bound(decision).stream(self.prepared(decision), self.config_for(decision), **self.options_for(decision))
         with closing(cast("Generator[AIMessage]", stream)) as chunks:
             for chunk in chunks:
                 yield as_chunk(chunk)
 
     async def astream(self, decision: Decision) -> AsyncGenerator[AIMessageChunk]:
         """Stream from the chosen model without blocking the event loop."""
-        stream = self.bound(decision).astream(self.prepared(decision), self.config_for(decision), **self.options)
+        stream = self.bound(decision).astream(self.prepared(decision), self.config_for(decision), **self.options_for(decision))
         async with aclosing(cast("AsyncGenerator[AIMessage]", stream)) as chunks:
             async for chunk in chunks:
                 yield as_chunk(chunk)
@@ -158,12 +164,14 @@ class Request:
     def events(self, decision: Decision) -> Generator[Mapping[str, Any]]:
         """Stream events of version v3 from the chosen model."""
         bound: Any = self.bound(decision)
-        yield from bound.stream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options)
+        yield from bound.stream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options_for(decision))
 
     async def aevents(self, decision: Decision) -> AsyncGenerator[Mapping[str, Any]]:
         """Stream events of version v3 from the chosen model without blocking the event loop."""
         bound: Any = self.bound(decision)
-        async with await bound.astream_events(self.prepared(decision), self.config_for(decision), version="v3", **self.options) as events:
+        async with await bound.astream_events(
+            self.prepared(decision), self.config_for(decision), version="v3", **self.options_for(decision)
+        ) as events:
             async for event in events:
                 yield event
 
@@ -232,6 +240,7 @@ def read_request(
         tools=tools,
         tool_options=tool_options,
         options=given,
+        tenant=standing.tenant,
         renew=renew,
     )
 

@@ -118,7 +118,7 @@ class RoutedStructuredOutput(Runnable["LanguageModelInput", Any]):
 
     def _bound(self, request: Request, decision: Decision, *, raw: bool) -> Runnable[Any, Any]:
         structured: Runnable[Any, Any] = request.model(decision).with_structured_output(self._schema, include_raw=raw, **self._options)
-        return with_options(structured, request.options)
+        return with_options(structured, request.options_for(decision))
 
     def _result(self, passed: Passed[dict[str, Any]]) -> Any:
         response = passed.response

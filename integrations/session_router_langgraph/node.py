@@ -11,6 +11,7 @@ from langgraph.types import Command
 
 from session_router.errors import ConfigurationError
 from session_router_langchain.calls import Calls
+from session_router_langchain.lineage import brought_back
 from session_router_langchain.names import context_label, current_config, names_of
 from session_router_langchain.session_state import find_session
 
@@ -129,6 +130,7 @@ class _RouterNode:
 
     def _command(self, decision: Decision) -> Command[Any]:
         name = decision.chosen()
+        brought_back(decision.tag)
         session = decision.session
         update = self._calls.sessions.written(session) if decision.carried and session is not None else {}
         return Command(goto=self._destinations[name], update=update)

@@ -1,4 +1,7 @@
-"""What governance costs, and whether tampering with its log is found."""
+"""What governance costs, whether tampering with its log is found, and whether anything reaches a model that may not see it.
+
+Usage: `python tests/benchmarks/governance.py [--quick] [--jobs N] [--leaks]`; `--leaks` prints the figures of leaks alone.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ import itertools
 import json
 import math
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from _audit_tampering import KEY, tamper
 from _figure import figure, say
+from _leaks import leak_figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -134,7 +141,17 @@ def append_micros(rows: Sequence[dict[str, Any]], rounds: int) -> tuple[tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    quick = parser.parse_args().quick
+    parser.add_argument("--jobs", type=int, help="processes that play talks; as many as there are processors unless given")
+    parser.add_argument("--leaks", action="store_true", help="the figures of leaks alone")
+    given = parser.parse_args()
+    quick = given.quick
+    if not given.leaks:
+        costs(quick=quick)
+    leak_figures(quick=quick, jobs=given.jobs)
+
+
+def costs(*, quick: bool) -> None:
+    """Print what governance costs, and whether tampering is found."""
     gc.collect()
     processor, clock, n = permits_micros(40 if quick else 200)
     say(f"permits: {processor:.2f} us of the processor, {clock:.2f} us by the clock")

@@ -223,6 +223,11 @@ def test_explain_says_what_was_excluded_and_degraded(tmp_path: Path) -> None:
             "candidates": [{"model": "a", "excluded": "level restricted is above its public", "uncleared": True}],
             "degraded": ["store"],
             "tag": "data labelled restricted",
+            "exposures": [
+                {"model": "b", "tag": "data labelled internal", "until": 1_767_225_600.0},
+                {"model": "c", "tag": "data labelled internal", "until": None},
+                {"model": "d", "tag": "data labelled internal", "until": 1e300},
+            ],
         },
     }
     path = tmp_path / "rows.jsonl"
@@ -233,6 +238,9 @@ def test_explain_says_what_was_excluded_and_degraded(tmp_path: Path) -> None:
         "not cleared: level restricted",
         DEGRADED["store"],
         "data labelled restricted",
+        "still held elsewhere: b may have data labelled internal, until 2026-01-01",
+        "c may have data labelled internal, for how long is not known",
+        "d may have data labelled internal, until 1e+300",
         LOCKS[LockKind.TOOL_RESULTS_UNREAD],
     ):
         assert told in done.stdout

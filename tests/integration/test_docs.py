@@ -17,6 +17,8 @@ from session_router.core.binding import BindingKind
 from session_router.core.boundary import LockKind
 from session_router.core.cached import CacheMiss, MissReason
 from session_router.core.decision import Action, Candidate, Evidence, Reason
+from session_router.core.exposure import Exposure
+from session_router.core.governance import Level, Tag
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.need import Alarm
@@ -136,6 +138,7 @@ def test_every_key_of_the_evidence_is_documented() -> None:
         candidates=(full,),
         tag="t",
         narrowed="withhold",
+        exposures=(Exposure(model=name, tag=Tag(level=Level.INTERNAL), until=None),),
         blocked_by=("b",),
         degraded=("d",),
         waited=1.0,

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from session_router.core.account import Account
 from session_router.core.drift import Drift
+from session_router.core.governance import Level, Tag
+from session_router.core.label_row import tag_to_plain
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Session, SessionId, Visit
 from session_router.core.session_row import SCHEMA, session_from_plain, session_to_plain
@@ -51,9 +53,9 @@ def test_a_session_survives_sealing(session: Session) -> None:
 
 def test_the_plain_form_is_known() -> None:
     """Whoever changes this form raises `SCHEMA`."""
-    assert SCHEMA == 4
+    assert SCHEMA == 5
     assert session_to_plain(full_session(ID)) == {
-        "schema": 4,
+        "schema": 5,
         "id": "ab" * 32,
         "version": 1,
         "current": "stärk-模型-🧠",
@@ -93,6 +95,7 @@ def test_the_plain_form_is_known() -> None:
             "zero_retention": False,
             "integrity": "trusted",
         },
+        "exposures": [["fast", tag_to_plain(Tag(level=Level.INTERNAL)), 1_750_003_600.5, ["00ff" * 4]]],
         "before": {
             "account": {
                 "habits": [2.7, 0.0, 0.0, 3.5, 3.8, 180.0, 90.0, 41.0, 1.75, 0.4],
@@ -139,7 +142,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
     assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as there is a `before`
 
 
-@pytest.mark.parametrize("schema", [0, 1, 2, 3, 5, None, "4", [4]])
+@pytest.mark.parametrize("schema", [0, 1, 2, 3, 4, 6, None, "4", [4]])
 def test_other_schemas_are_refused(schema: object) -> None:
     with pytest.raises(StoreCorrupt, match="schema"):
         session_from_plain({**session_to_plain(full_session(ID)), "schema": schema})

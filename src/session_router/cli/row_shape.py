@@ -51,6 +51,7 @@ _EVIDENCE: _Shape = {
         "waited": bool,
     },
     "tag": str,
+    "exposures": [{"model": str, "tag": str, "until": float}],
     "blocked_by": [str],
     "degraded": [str],
     "tokens": int,

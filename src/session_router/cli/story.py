@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from session_router.cli.offers import assumption_lines, candidate_lines, dollars_of, legend_lines, number_of
@@ -67,6 +68,8 @@ def _tell_call(console: Console, row: Row) -> None:
         console.print(f"      {line}")
     if evidence.get("tag"):
         console.print(f"      [dim]governance:[/] {_text(evidence['tag'])}")
+    for line in _exposure_lines(evidence):
+        console.print(f"      {line}")
     if evidence.get("blocked_by"):
         console.print(f"      [yellow]to be converted or left out:[/] {escaped(', '.join(evidence['blocked_by']))}")
     degraded: list[str] = evidence.get("degraded") or []
@@ -84,6 +87,24 @@ def _cache_line(found: Row) -> str:
         f"[dim]cache:[/] {_text(found.get('model'))} answered this {number_of(found.get('age_seconds')) or 0.0:,.0f} s ago "
         f"({_text(found.get('hit'))}); saved {dollars_of(saved)} and {seconds * 1_000:,.0f} ms"
     )
+
+
+def _exposure_lines(evidence: Row) -> list[str]:
+    lines: list[str] = []
+    exposures: list[Row] = evidence.get("exposures") or []
+    for one in exposures:
+        until = number_of(one.get("until"))
+        how_long = "for how long is not known" if until is None else f"until {moment_of(until)}"
+        lines.append(f"[yellow]still held elsewhere:[/] {_text(one.get('model'))} may have {_text(one.get('tag'))}, {how_long}")
+    return lines
+
+
+def moment_of(seconds: float) -> str:
+    """Return a moment as text; POSIX seconds that no calendar has are told as they are."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g}"
 
 
 def _attack_lines(evidence: Row) -> list[str]:

@@ -138,6 +138,7 @@ class PromptCacheSection(Section):
     block_tokens: Annotated[Whole, Field(ge=1, description="tokens")] = _CACHE.block_tokens
     capacity_tokens: Tokens | None = None
     tokens_per_second: Annotated[Number, Field(gt=0, description="tokens a second")] | None = None
+    salt: Literal["none", "prompt_cache_key", "cache_salt"] | None = _CACHE.salt
 
 
 class TagSection(Section):
@@ -219,8 +220,8 @@ class PolicySection(Section):
         _POLICY.detector_seconds
     )
     tools: dict[Name, TagSection] = Field(default_factory=dict[str, TagSection])
-    sources: dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection] = Field(
-        default_factory=dict[Literal["system", "human", "ai", "tool", "schemas"], TagSection]
+    sources: dict[Literal["system", "human", "ai", "tool", "schemas", "provider"], TagSection] = Field(
+        default_factory=dict[Literal["system", "human", "ai", "tool", "schemas", "provider"], TagSection]
     )
 
 

@@ -74,6 +74,7 @@ def _seldom(evidence: Evidence) -> dict[str, Any]:
         "cache": None if evidence.cache is None else evidence.cache.to_plain(),
         "alarm": None if evidence.alarm is None else evidence.alarm.to_plain(),
         "narrowed": evidence.narrowed,
+        "exposures": [one.to_plain() for one in evidence.exposures],
     }
 
 

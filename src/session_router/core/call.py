@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import is_count
+from session_router.core.exposure import kept_as
 from session_router.core.session import Visit
 from session_router.core.step import AskKind
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from session_router.core.binding import Binding
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
+    from session_router.core.exposure import Held
     from session_router.core.governance import Tag
     from session_router.core.health import Failure
     from session_router.core.model import Capability, ModelName
@@ -47,7 +49,10 @@ class Call:
         requires: What the model must be able to do.
         bindings: What ties the request, rather than a message, to a provider (`previous_response_id`). An account that
             is not named is that of the current model.
+        held: What the request refers to on the provider's side: its label counts as well.
         tag: Label of everything that carries no label of its own.
+        inherited: Label of whatever made this call: of the agent whose tool makes it, for one. It counts whatever the call says.
+        withheld: Label of a request that was made smaller, because no model may see all of it; the session knows it, the model does not.
         system: Label that the system prompt itself bears; `None` for none.
         found: What detectors found in what is sent before the messages; `None` for nothing.
         offered: Label of whatever the tools on offer may return; `None` when one of them says nothing.
@@ -69,7 +74,10 @@ class Call:
     agent: str | None = None
     requires: frozenset[Capability] = frozenset()
     bindings: frozenset[Binding] = frozenset()
+    held: tuple[Held, ...] = ()
     tag: Tag | None = None
+    inherited: Tag | None = None
+    withheld: Tag | None = None
     system: Tag | None = None
     found: Tag | None = None
     offered: Tag | None = None
@@ -99,6 +107,7 @@ class Outcome:
         usage: Tokens, as the provider counted them; `None` when it did not.
         counts_cached: Whether the provider says how many of the tokens were cached; one that says nothing may cache.
         asks: What the answer waits for.
+        kept_as: Digests of the ids under which the provider keeps it (`exposure.id_of`).
         error: Name of the exception's type; `None` when there was an answer.
         failure: What that says of the model's endpoint; `None` when it says nothing.
     """
@@ -109,6 +118,7 @@ class Outcome:
     usage: Usage | None = None
     counts_cached: bool = False
     asks: tuple[Ask, ...] = ()
+    kept_as: tuple[str, ...] = ()
     error: str | None = None
     failure: Failure | None = None
 
@@ -137,8 +147,11 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     account, usage = session.account, _counted(outcome)
     if account is not None and usage is not None and outcome.error is None:
         account = account.answered(usage.output)
+    exposures = session.exposures
+    if decision.tag is not None:
+        exposures = kept_as(exposures, outcome.kept_as, model=answered or decision.model, tag=decision.tag, sent=answered == decision.model)
     if _is_superseded(session, decision):
-        return replace(session, visits=visits)
+        return replace(session, visits=visits, exposures=exposures)
     elsewhere = decision.previous is not None and answered != decision.previous
     switched = decision.switched if answered == decision.model else elsewhere
     switches = max(0, session.switches + switched - decision.switched)
@@ -148,6 +161,7 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
         lock=lock,
         closed=closed,
         visits=visits,
+        exposures=exposures,
         switches=switches,
         switched_at=None if switches == 0 else decision.turn if switched else session.switched_at,
         account=account,

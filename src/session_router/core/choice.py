@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
 from session_router.core.eligibility import kinds_of
+from session_router.core.exposure import exposed, left_elsewhere
 from session_router.core.governance import join
 from session_router.core.policy import OnUnportable
 from session_router.core.session import Before, Session, Visit
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
     from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion
+    from session_router.core.exposure import Exposure
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.reckoning import Reckoning
@@ -166,6 +168,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
         cache=found,
         tag="" if tag is None else tag.describe(),
         narrowed="" if call.narrowed is None else call.narrowed.value,
+        exposures=() if session is None else left_elsewhere(session.exposures, model=name, now=call.now),
         blocked_by=blocked,
         waited=call.waited,
     )
@@ -239,8 +242,11 @@ def _session_after(
     reckoning: Reckoning | None,
 ) -> Session | None:
     call, session = situation.call, situation.session
-    if session is None or name is None or call.internal:
+    if session is None or name is None:
         return session
+    exposures = _exposures_after(situation, session, name)
+    if call.internal:
+        return session if exposures == session.exposures else replace(session.committed(), exposures=exposures)
     visit, account = session.visits.get(name), session.account if reckoning is None else reckoning.before
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
     # Spelled out: `dataclasses.replace` costs twice as much, and this runs at every call.
@@ -266,7 +272,8 @@ def _session_after(
         switches=session.switches + switched,
         switched_at=call.transcript.turn if switched else session.switched_at,
         account=_account_after(situation, lock, reckoning),
-        tag=_tag_after(session, situation.tag),
+        tag=_tag_after(session, situation.tag if call.withheld is None or situation.tag is None else join(situation.tag, call.withheld)),
+        exposures=exposures,
         before=None
         if account is None or lock is not None
         else Before(
@@ -278,6 +285,14 @@ def _session_after(
             visit=visit,
         ),
     )
+
+
+def _exposures_after(situation: Situation, session: Session, name: ModelName) -> tuple[Exposure, ...]:
+    """Return what providers may hold of the session once this was sent: it counts as sent, whatever comes of it."""
+    if situation.tag is None:
+        return session.exposures
+    clearance, call = situation.specs[name].clearance, situation.call
+    return exposed(session.exposures, model=name, tag=situation.tag, clearance=clearance, now=call.now, held=call.held)
 
 
 def _tag_after(session: Session, sent: Tag | None) -> Tag | None:

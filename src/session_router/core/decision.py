@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.core.boundary import Lock
     from session_router.core.boundary_choice import BoundaryChoice
     from session_router.core.cached import CacheMiss, CacheQuestion
+    from session_router.core.exposure import Exposure
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.need import Alarm
@@ -143,6 +144,7 @@ class Evidence:
         cache: What came of a look-up in the response cache; `None` when nobody looked.
         tag: The label of the payload, as text; empty when governance is not in use.
         narrowed: How the request was made smaller, because no model may see all of it; empty where it was not.
+        exposures: What providers of other models may still hold of what the session sent them before, public data left out.
         blocked_by: What the chosen model cannot take of this history and the integration must convert; what
             stood in the way, when refused.
         degraded: What was unavailable: `store`, `scorer`, `audit`.
@@ -164,6 +166,7 @@ class Evidence:
     cache: CacheHit | CacheMiss | None = None
     tag: str = ""
     narrowed: str = ""
+    exposures: tuple[Exposure, ...] = ()
     blocked_by: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     waited: float = 0.0
@@ -185,6 +188,7 @@ class Evidence:
             "upgrades": None if self.upgrades is None else self.upgrades.to_plain(),
             "cache": None if self.cache is None else self.cache.to_plain(),
             "narrowed": self.narrowed,
+            "exposures": [one.to_plain() for one in self.exposures],
             "blocked_by": list(self.blocked_by),
             "degraded": list(self.degraded),
             "tag": self.tag,

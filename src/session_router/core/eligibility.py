@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from session_router.core.exposure import label_held
 from session_router.core.governance import Tag, join_labels
 from session_router.core.policy import OnUnportable
 from session_router.core.transcript import NO_HEAD
@@ -61,14 +62,15 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
     It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the
-    history bears no label of its own. Tools have the one that the policy gives them, if it does; the system prompt too, unless it
-    bears one.
+    history bears the label with which the session sent it there; what the application says of unlabelled data does not hold for what
+    this session knows nothing of. Tools have the one that the policy gives them, if it does; the system prompt too, unless it bears one.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
     if (
         call.tag is None
         and call.system is None
         and call.found is None
+        and call.inherited is None
         and known is None
         and policy.rules is None
         and labels <= {None}
@@ -76,8 +78,12 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     ):
         return None
     unlabelled = policy.unlabelled if call.tag is None else call.tag
-    if not (labels or call.transcript.derived) or any(not binding.convertible for binding in call.bindings):
+    if not (labels or call.transcript.derived):
         labels |= {None}
+    if call.held or any(not binding.convertible for binding in call.bindings):
+        labels |= _held(call, policy, session)
+    if call.inherited is not None:
+        labels |= {call.inherited}
     if call.transcript.head != NO_HEAD:
         labels |= {policy.sources.get("system") if call.system is None else call.system, policy.sources.get("schemas")}
     if call.found is not None:
@@ -85,6 +91,14 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     if call.transcript.derived:
         labels |= _derived(call, policy, known)
     return join_labels(labels, unlabelled=unlabelled)
+
+
+def _held(call: Call, policy: Policy, session: Session | None) -> frozenset[Tag | None]:
+    """Return the labels of what the provider keeps, and the request makes its model read."""
+    otherwise = policy.sources.get("provider", policy.unlabelled)
+    exposures = () if session is None else session.exposures
+    known = [label_held(exposures, one.id) for one in call.held]
+    return frozenset(otherwise if label is None else label for label in known or [None])
 
 
 def _derived(call: Call, policy: Policy, known: Tag | None) -> frozenset[Tag | None]:

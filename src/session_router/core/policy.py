@@ -25,8 +25,9 @@ class OnUnportable(StrEnum):
     RAISE = "raise"
 
 
-SOURCES = ("system", "human", "ai", "tool", "schemas")
-"""Where data comes from: messages by who speaks, and the schemas of tools and answers."""
+SOURCES = ("system", "human", "ai", "tool", "schemas", "provider")
+"""Where data comes from: messages by who speaks, the schemas of tools and answers, and what a provider keeps of a conversation that
+its session does not know of."""
 
 
 class OnDenied(StrEnum):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ENGINE_BLOCK_TOKENS = 16
 """Tokens of a block in vLLM, unless it was started with another `--block-size`."""
 
+SALTS: tuple[str | None, ...] = (None, "none", "prompt_cache_key", "cache_salt")
+"""Parameters by which requests name their part of a prompt cache."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCache:
@@ -27,6 +30,8 @@ class PromptCache:
         seconds_to_live: Seconds after the last read for which a prefix stays cached; 0 for a provider that caches nothing.
         minimum_tokens: Shorter prefixes are not cached.
         block_tokens: What is cached is a whole number of blocks of this many tokens, and not less than `minimum_tokens`.
+        salt: Parameter by which a request names its part of the cache, so that no label meets another's: `prompt_cache_key` as OpenAI
+            has it, or `cache_salt` as vLLM does; `none` for none. `None` when the integration should find out.
 
     Raises:
         ConfigurationError: A setting is out of its range.
@@ -35,12 +40,16 @@ class PromptCache:
     seconds_to_live: float = 300.0
     minimum_tokens: int = 1024
     block_tokens: int = 1
+    salt: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_number(self.seconds_to_live, key="prompt_cache.seconds_to_live", rule="give seconds >= 0.")
         check_number(self.minimum_tokens, key="prompt_cache.minimum_tokens", rule="give a number of tokens >= 0.", whole=True)
         check_number(self.block_tokens, key="prompt_cache.block_tokens", rule="give a number of tokens >= 1.", low=1, whole=True)
+        if self.salt not in SALTS:
+            named = ", ".join(repr(one) for one in SALTS if one)
+            raise ConfigurationError(key="prompt_cache.salt", value=self.salt, rule=f"choose one of {named}.")
 
     @classmethod
     def least_recently_used(
@@ -50,6 +59,7 @@ class PromptCache:
         tokens_per_second: float,
         block_tokens: int = ENGINE_BLOCK_TOKENS,
         minimum_tokens: int = 0,
+        salt: str | None = None,
     ) -> PromptCache:
         """Describe an engine of one's own, such as vLLM, that drops what was read least recently when its cache is full.
 
@@ -64,6 +74,7 @@ class PromptCache:
                 is read again while it is cached counts once.
             block_tokens: As in `PromptCache`.
             minimum_tokens: As in `PromptCache`; engines cache every whole block.
+            salt: As in `PromptCache`; vLLM's is `cache_salt`.
 
         Raises:
             ConfigurationError: A setting is out of its range.
@@ -76,7 +87,7 @@ class PromptCache:
         if seconds == inf:
             # Nothing would ever be dropped.
             raise ConfigurationError(key=key, value=tokens_per_second, rule=rule)
-        return cls(seconds_to_live=seconds, minimum_tokens=minimum_tokens, block_tokens=block_tokens)
+        return cls(seconds_to_live=seconds, minimum_tokens=minimum_tokens, block_tokens=block_tokens, salt=salt)
 
     def cacheable(self, tokens: int) -> int:
         """Return how many of the first `tokens` tokens of a request are cached once it was read: whole blocks, or 0."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from session_router.core.account import Account
     from session_router.core.boundary import Lock
+    from session_router.core.exposure import Exposure
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
     from session_router.core.transcript import Transcript
@@ -85,6 +86,7 @@ class Session:
         switched_at: Turn of the last switch; `None` before the first.
         account: What it has learned and spent; `None` before the first boundary.
         tag: Label of all that was sent to its models, or replayed to its readers; `None` while governance is not in use.
+        exposures: What providers may still hold of it, oldest first; empty while governance is not in use.
         before: What it was at the boundary at which the segment began that is going on, in case that is decided again;
             `None` once the segment has had another call.
     """
@@ -101,6 +103,7 @@ class Session:
     switched_at: int | None = None
     account: Account | None = None
     tag: Tag | None = None
+    exposures: tuple[Exposure, ...] = ()
     before: Before | None = None
 
     def rewound(self, transcript: Transcript) -> Session | None:

@@ -11,6 +11,7 @@ from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import LARGEST_COUNT
 from session_router.core.drift import Drift
+from session_router.core.exposure import MOST_EXPOSURES, MOST_IDS, Exposure
 from session_router.core.label_row import tag_of, tag_to_plain
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
@@ -23,7 +24,7 @@ from session_router.errors import StoreCorrupt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
 
@@ -48,6 +49,7 @@ def session_to_plain(session: Session) -> dict[str, Any]:
         "switched_at": session.switched_at,
         "account": None if session.account is None else _account_to_plain(session.account),
         "tag": None if session.tag is None else tag_to_plain(session.tag),
+        "exposures": [[one.model, tag_to_plain(one.tag), one.until, list(one.ids)] for one in session.exposures],
         "before": None if session.before is None else _before_to_plain(session.before),
     }
 
@@ -93,8 +95,24 @@ def _read(plain: Mapping[str, Any]) -> Session:
         account=None if plain["account"] is None else _account(plain["account"]),
         # What cannot be read is top: it forbids.
         tag=None if plain["tag"] is None else tag_of(plain["tag"]),
+        exposures=_exposures(plain["exposures"]),
         before=None if plain["before"] is None else _before(plain["before"]),
     )
+
+
+def _exposures(plain: Sequence[Any]) -> tuple[Exposure, ...]:
+    if len(plain) > MOST_EXPOSURES:
+        msg = "exposures are not many"
+        raise ValueError(msg)
+    return tuple(_exposure(*one) for one in plain)
+
+
+def _exposure(model: object, tag: object, until: object, ids: Sequence[object]) -> Exposure:
+    names = tuple(map(_text, ids))
+    if len(names) > MOST_IDS or not all(_MARK.fullmatch(name) for name in names):
+        msg = "ids of what a provider keeps have 16 hex digits, and are not many"
+        raise ValueError(msg)
+    return Exposure(model=ModelName(_text(model)), tag=tag_of(tag), until=None if until is None else _number(until), ids=names)
 
 
 def _before_to_plain(before: Before) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from session_router.core.account import REMEMBERED_MARKS, Account
 from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.drift import Drift
+from session_router.core.exposure import Exposure
 from session_router.core.governance import Level, Tag
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
@@ -55,6 +56,7 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
         switched_at=1,
         account=full_account(fast, strong),
         tag=Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}), regions=frozenset({"eu"}), subjects=frozenset({"s1"})),
+        exposures=(Exposure(model=fast, tag=Tag(level=Level.INTERNAL), until=1_750_003_600.5, ids=("00ff" * 4,)),),
         before=Before(
             account=Account(
                 habits=Habits(weight=2.7, calls=3.5, pairs=3.8, growth=180.0, output=90.0, between=41.0, further=1.75, surprise=0.4),
@@ -147,6 +149,12 @@ def _drift(weight: float, needs: dict[ModelName, tuple[float, float | None]], va
     )
 
 
+def exposures() -> st.SearchStrategy[Exposure]:
+    """Return what providers may hold."""
+    ids = st.lists(_hex_digits(16), max_size=4).map(tuple)
+    return st.builds(Exposure, model=_MODEL_NAMES, tag=tags(), until=st.none() | _SECONDS, ids=ids)
+
+
 def accounts() -> st.SearchStrategy[Account]:
     """Return accounts, of sessions and of the population."""
     habits = st.builds(
@@ -232,5 +240,6 @@ def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
         switched_at=st.none() | _COUNTS,
         account=st.none() | accounts(),
         tag=st.none() | tags(),
+        exposures=st.lists(exposures(), max_size=3).map(tuple),
         before=st.none() | befores(),
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from session_router.core.audit_row import decision_row, exposure, outcome_row
 from session_router.core.call import Outcome
 from session_router.core.decision import Action
+from session_router.core.exposure import Exposure
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import Usage
 from session_router.router import Router
@@ -43,6 +44,16 @@ def test_the_row_of_a_decision_has_its_label_and_its_rules() -> None:
 def test_a_whole_row_has_all_that_decided() -> None:
     decision = Router(specs(clearance=CLEARANCE)).route(call_of(human(tag=TAG)))
     assert decision_row(decision, tag=TAG, clearance=CLEARANCE, whole=True).items() >= decision.to_plain().items()
+
+
+def test_a_row_tells_what_is_still_held_elsewhere() -> None:
+    decision = Router(specs(clearance=CLEARANCE)).route(call_of(human(tag=TAG)))
+    left = Exposure(model=OTHER, tag=TAG, until=9.0, ids=("00ff" * 4,))
+    told = replace(decision, evidence=replace(decision.evidence, exposures=(left,)))
+    plain = [{"model": OTHER, "tag": "data labelled confidential, pii, 2 subjects", "until": 9.0}]
+    assert decision_row(told, tag=TAG, clearance=CLEARANCE)["evidence"]["exposures"] == plain
+    assert told.to_plain()["evidence"]["exposures"] == plain
+    assert "exposures" not in decision.to_plain()["evidence"]
 
 
 def test_what_sends_nothing_exposes_nothing() -> None:

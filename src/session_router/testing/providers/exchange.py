@@ -118,7 +118,10 @@ class Exchange:
             reply = _audible(asked.model.behaviour(prompt), prompt)
         except ScriptExhaustedError as exhausted:
             return self._refuse(Refusal(message=str(exhausted), status=500, kind="api_error"), row)
-        usage = self.state.caches[self.dialect.provider].use((row.account, asked.model.id), segments, self.state.clock.now())
+        # Requests with another key reach another machine, which has not read their prefix.
+        part = as_text(asked.body.get("prompt_cache_key"))
+        owner = (row.account, f"{asked.model.id} {part}" if part else asked.model.id)
+        usage = self.state.caches[self.dialect.provider].use(owner, segments, self.state.clock.now())
         usage = replace(usage, output=_output_tokens(reply), thinking=count_tokens(reply.thinking or ""))
         body = self.dialect.write(
             asked, Drafting(reply=reply, usage=usage, identifiers=self.state.identifiers, created=int(self.state.clock.now()))

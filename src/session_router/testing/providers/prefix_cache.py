@@ -1,8 +1,9 @@
 """Providers' prompt caches: which part of a request an account's model has read lately.
 
-Both kinds hold prefixes per owner, the pair of account and model, and start at
-`MINIMUM_TOKENS`. A prefix is the same only if every byte of it is: tools, system text and
-messages, in this order. Settings outside them (temperature, tool choice) do not matter here.
+Both kinds hold prefixes per owner, the pair of account and model, and of OpenAI's
+`prompt_cache_key` where a request has one, and start at `MINIMUM_TOKENS`. A prefix is the
+same only if every byte of it is: tools, system text and messages, in this order.
+Settings outside them (temperature, tool choice) do not matter here.
 
     automatic       OpenAI: any prefix, in whole blocks of `BLOCK_TOKENS`, five minutes from its last use
     at breakpoints  Anthropic: prefixes that end at a `cache_control` mark, found again up to `LOOKBACK` segments

@@ -1,0 +1,140 @@
+"""What a tool's own model calls inherit from the agent that called the tool, and what the tool brings back from them.
+
+An agent that a tool runs begins with an empty history: nothing in it tells what the arguments carried. The label of whoever asked
+goes with the context, through threads and tasks, and the label of everything that was read below comes back with the result.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langgraph.types import Command, Send
+
+from session_router.core.governance import PUBLIC, Tag, join
+from session_router_langchain.tagging import AskedFor, label_of, labelled, own_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from session_router.core.policy import Policy
+
+_here: ContextVar[Lineage | None] = ContextVar("session_router.lineage", default=None)
+
+
+class Lineage:
+    """One call of a tool.
+
+    Args:
+        tag: Label of what its caller has read; `None` while governance is not in use.
+    """
+
+    def __init__(self, tag: Tag | None) -> None:
+        self.tag = tag
+        self._guard = Lock()
+        self._read: Tag | None = None
+
+    @property
+    def read(self) -> Tag | None:
+        """Label of all that was read by models that the tool asked; `None` when it asked none."""
+        return self._read
+
+    def note(self, tag: Tag) -> None:
+        """Remember what a model below has read, or was answered from a cache."""
+        with self._guard:
+            self._read = tag if self._read is None else join(self._read, tag)
+
+
+@contextmanager
+def handed_down(tag: Tag | None) -> Iterator[Lineage]:
+    """Let every call that is routed in this context inherit `tag`."""
+    lineage = Lineage(tag)
+    token = _here.set(lineage)
+    try:
+        yield lineage
+    finally:
+        _here.reset(token)
+
+
+def inherited() -> Tag | None:
+    """Return the label that a call inherits here; `None` for none."""
+    lineage = _here.get()
+    return None if lineage is None else lineage.tag
+
+
+def brought_back(tag: Tag | None) -> None:
+    """Say that a model called here has read what bears `tag`, for the tool that made the call."""
+    lineage = _here.get()
+    if lineage is not None and tag is not None:
+        lineage.note(tag)
+
+
+def label_of_asker(messages: Sequence[BaseMessage], call_id: str | None, otherwise: Tag | None) -> Tag | None:
+    """Return the label of the message that asked for a tool: its model had read that.
+
+    Args:
+        messages: The history.
+        call_id: Of the call.
+        otherwise: The label where that message bears none.
+    """
+    for message in reversed(messages):
+        if isinstance(message, AIMessage) and any(call["id"] == call_id for call in message.tool_calls):
+            own = own_label(message)
+            return otherwise if own is None else own
+    return otherwise
+
+
+def with_lineage(
+    result: Any,  # noqa: ANN401 -- whatever a tool returns to its node
+    lineage: Lineage,
+    policy: Policy,
+    tools: Mapping[str, Tag],
+    *,
+    name: str,
+    otherwise: Tag,
+) -> Any:  # noqa: ANN401 -- as above
+    """Return what a tool gave back with the labels of what it was made of.
+
+    A result bears what was read below, beside what its tool is declared to return. A message to somebody else, such as a handoff's
+    or a `Send`'s, bears what its sender had read as well.
+
+    Args:
+        result: A message, or a command with messages in it.
+        lineage: Of the call.
+        policy: Knows what nobody labelled.
+        tools: The labels of what tools return, by name.
+        name: Of the tool.
+        otherwise: What unlabelled counts as.
+    """
+    if lineage.tag is None and lineage.read is None:
+        return result
+
+    def marked(message: object) -> object:
+        if isinstance(message, ToolMessage):
+            own = label_of(message, policy, tools, asked_for=AskedFor(name, lineage.tag))
+            if lineage.read is not None:
+                return labelled(message, join(otherwise if own is None else own, lineage.read))
+            # From here on it says so itself, to agents that know nothing of the tool as well.
+            return message if own is None else labelled(message, own)
+        if not isinstance(message, BaseMessage) or own_label(message) is not None:
+            return message
+        declared = tools.get(name, policy.sources.get("tool", otherwise))
+        return labelled(message, join(declared, lineage.tag or PUBLIC, lineage.read or PUBLIC))
+
+    def filled(update: object) -> object:
+        if isinstance(update, dict):
+            return {key: filled(value) for key, value in cast("dict[Any, object]", update).items()}
+        if isinstance(update, list | tuple) and not hasattr(update, "_fields"):  # pyright: ignore[reportUnknownArgumentType] -- `isinstance` cannot tell
+            return [filled(one) for one in cast("list[object]", update)]
+        return marked(update)
+
+    if isinstance(result, Command):
+        command = cast("Command[Any]", result)
+        going = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
+        goto = [Send(one.node, filled(one.arg)) if isinstance(one, Send) else one for one in going]
+        return replace(command, update=filled(command.update), goto=goto if goto != [()] else command.goto)
+    return filled(result)

@@ -1,0 +1,86 @@
+"""Agents that work for other agents: called by a tool, handed over to, sent to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain.agents import create_agent
+from langchain.tools import ToolRuntime, tool
+from langchain_core.messages import HumanMessage, ToolMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, Send
+
+from session_router_langchain import SessionRouterMiddleware
+from session_router_langchain.tagging import tagged_tool
+from support.leak_labels import LABELS
+from support.leak_scenes import agent, ask, tried
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from support.leak_world import World
+
+
+def helper_of(world: World, **settings: Any) -> Any:
+    """Return an agent of its own, with a middleware of its own."""
+    middleware = SessionRouterMiddleware(world.router, principal="ada")
+    return create_agent(world.clients.openai("nobody"), tools=world.some_tools(2), middleware=[middleware], **settings)
+
+
+def asking(world: World) -> BaseTool:
+    """Return a tool that lets another agent, or a model by itself, answer."""
+    helper, bare = helper_of(world), world.rng.random() < 0.3
+
+    async def ask_helper(note: str) -> str:
+        names = [name for name in (tool.name for tool in world.tools) if name.startswith("read_")]
+        task = HumanMessage(f"{note} {world.parrot.plan([world.rng.choice(names)], [world.rng.choice(names)])}")
+        if bare:
+            answer = await world.model.ainvoke([task])
+            return str(answer.text)
+        result = await helper.ainvoke({"messages": [task]})
+        return str(result["messages"][-1].text)
+
+    return tool("ask", description="Ask a helper.")(ask_helper)
+
+
+async def helpers(world: World) -> None:
+    """A tool asks an agent of its own; what that reads comes back as a text."""
+    tools = [*world.some_tools(2), asking(world)]
+    subject, config = agent(world, tools=tools), world.thread()
+    await tried(ask_async(subject, world, world.anything(more=["ask"] * 6), config))
+    await tried(ask_async(subject, world, world.said(["read_internal"], ["ask"], label=world.label("public", "pii", "acme")), config))
+    await tried(ask_async(subject, world, world.said(["ask"], ["echo"]), config))
+
+
+async def ask_async(subject: Any, world: World, message: Any, config: Any) -> Any:
+    """Ask an agent whose tools are coroutines."""
+    world.later()
+    return await subject.ainvoke({"messages": [message]}, config)
+
+
+async def handoffs(world: World) -> None:
+    """An agent hands over to another one, or sends it a task, in words of its own and without a label."""
+
+    @tagged_tool(tag=LABELS["public"])
+    @tool
+    def hand_over(note: str, runtime: ToolRuntime) -> Any:
+        """Hand over."""
+        done = ToolMessage("handed over", tool_call_id=runtime.tool_call_id, name="hand_over")
+        task = HumanMessage(f"{note} {world.parrot.plan(['read_public'], ['echo'])}")
+        if world.rng.random() < 0.5:
+            return Command(goto=[Send("second", {"messages": [task]})], graph=Command.PARENT)
+        asked = runtime.state["messages"][-1] if world.rng.random() < 0.5 else None
+        told = [task] if asked is None else [*runtime.state["messages"], done, task]
+        return Command(goto="second", graph=Command.PARENT, update={"messages": told})
+
+    first = agent(world, tools=[*world.some_tools(2), hand_over], checkpointer=None)
+    second = helper_of(world)
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", first, destinations=("second",))
+    graph.add_node("second", second)
+    graph.add_edge(START, "first")
+    graph.add_edge("second", END)
+    subject, config = graph.compile(checkpointer=world.saver), world.thread()
+    label = world.label()
+    await tried(ask(subject, world, world.said([f"read_{world.label()}", "read_internal"], ["hand_over"], label=label), config))
+    await tried(ask(subject, world, world.said(["hand_over"]), config))
