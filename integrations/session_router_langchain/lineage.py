@@ -133,7 +133,7 @@ def with_lineage(
         return marked(update)
 
     if isinstance(result, Command):
-        command = cast("Command[Any]", result)
+        command: Command[Any] = result
         going = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
         goto = [Send(one.node, filled(one.arg)) if isinstance(one, Send) else one for one in going]
         return replace(command, update=filled(command.update), goto=goto if goto != [()] else command.goto)

@@ -138,7 +138,7 @@ class PromptCacheSection(Section):
     block_tokens: Annotated[Whole, Field(ge=1, description="tokens")] = _CACHE.block_tokens
     capacity_tokens: Tokens | None = None
     tokens_per_second: Annotated[Number, Field(gt=0, description="tokens a second")] | None = None
-    salt: Literal["none", "prompt_cache_key", "cache_salt"] | None = _CACHE.salt
+    salt: Literal["none", "prompt_cache_key", "cache_salt"] | None = None
 
 
 class TagSection(Section):
