@@ -19,7 +19,7 @@ from session_router.core.governance import PUBLIC, Tag, join
 from session_router_langchain.tagging import AskedFor, label_of, labelled, own_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.core.policy import Policy
 
@@ -50,7 +50,7 @@ class Lineage:
 
 
 @contextmanager
-def handed_down(tag: Tag | None) -> Iterator[Lineage]:
+def handed_down(tag: Tag | None) -> Generator[Lineage]:
     """Let every call that is routed in this context inherit `tag`."""
     lineage = Lineage(tag)
     token = _here.set(lineage)
@@ -130,11 +130,15 @@ def with_lineage(
             return {key: filled(value) for key, value in cast("dict[Any, object]", update).items()}
         if isinstance(update, list | tuple) and not hasattr(update, "_fields"):  # pyright: ignore[reportUnknownArgumentType] -- `isinstance` cannot tell
             return [filled(one) for one in cast("list[object]", update)]
-        return marked(update)
+        return marked(update)  # pyright: ignore[reportUnknownArgumentType] -- as above
 
     if isinstance(result, Command):
-        command: Command[Any] = result
-        going = command.goto if isinstance(command.goto, list | tuple) else [command.goto]
-        goto = [Send(one.node, filled(one.arg)) if isinstance(one, Send) else one for one in going]
-        return replace(command, update=filled(command.update), goto=goto if goto != [()] else command.goto)
+        return _refilled(result, filled)
     return filled(result)
+
+
+def _refilled(command: Any, filled: Callable[[object], object]) -> Any:  # noqa: ANN401 -- a command's own types say nothing
+    goto: Any = command.goto
+    going: list[Any] = [*goto] if isinstance(goto, list | tuple) else [goto]
+    refilled = [Send(one.node, filled(one.arg)) if isinstance(one, Send) else one for one in going]
+    return replace(command, update=filled(command.update), goto=refilled)

@@ -186,7 +186,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return label_of_asker(cast("dict[str, Any]", state).get("messages") or (), request.tool_call["id"], known)
 
     def _labelled(self, result: ToolMessage | Command[Any], request: ToolCallRequest, lineage: Lineage) -> ToolMessage | Command[Any]:
-        policy, context = self.router.policy, context_label(request.runtime)
+        policy, context = self.router.policy, context_label(cast("Any", request).runtime)
         tools = self.calls.tool_labels([] if request.tool is None else [request.tool])
         otherwise = policy.unlabelled if context is None else context
         marked: ToolMessage | Command[Any] = with_lineage(
