@@ -17,6 +17,7 @@ from openai.resources.responses import responses
 
 from session_router.core import eligibility
 from session_router.core.governance import PUBLIC
+from session_router.core.policy import Policy
 from session_router_langchain import calls, middleware
 from support.leak_helpers import handoffs, helpers
 from support.leak_labels import witness
@@ -55,7 +56,7 @@ def _public(*_: Any, **__: Any) -> Any:
 
 
 BROKEN: Final[Mapping[str, Sequence[tuple[Any, str, Any]]]] = {
-    "the choke point": ((eligibility, "failing_rule", _nothing),),
+    "the choke point": ((Policy, "failing_rule", _nothing),),
     "what helpers inherit": ((calls, "inherited", _nothing),),
     "what tools bring back": ((middleware, "with_lineage", _itself),),
     "labels of what providers hold": ((eligibility, "_held", _public),),

@@ -63,7 +63,8 @@ class Situation(NamedTuple):
         ill: Mapping[ModelName, Ill] | None = None,
     ) -> Situation:
         """Look at `call`; the models in `ill` may not be asked for a while."""
-        rewound = None if session is None else session.rewound(call.transcript)
+        # What a middleware asks for decides no boundary, and must not undo how one was decided.
+        rewound = None if session is None or call.internal else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])

@@ -48,7 +48,7 @@ async def test_a_result_keeps_the_label_of_a_tool_that_is_gone(astage: Stage, ke
     assert leaks(astage) == 0
     second = copied(first)
     subject = agent(astage, second, tools=[opening_hours])
-    # The answers of models, which have read the file, are taken away: the result alone is left to speak for itself.
+    # The labels of the answers, whose models have read the file, are taken away, and the result's own: what was said of the tool is left.
     state = subject.get_state(CONFIG).values["messages"]
     asked, result, answer = state[1:4]
     public = {TAG_KEY: tag_to_plain(Tag())}
@@ -58,11 +58,12 @@ async def test_a_result_keeps_the_label_of_a_tool_that_is_gone(astage: Stage, ke
         {
             "messages": [
                 asked.model_copy(update={"additional_kwargs": {**public, **stated}}),
+                result.model_copy(update={"additional_kwargs": {}}),
                 answer.model_copy(update={"additional_kwargs": public}),
             ]
         },
     )
-    assert TAG_KEY not in result.additional_kwargs
+    assert TAG_KEY in result.additional_kwargs
     for number in range(4):
         await subject.ainvoke({"messages": [HumanMessage(f"hello {number}")]}, CONFIG)
     assert (leaks(astage) == 0) == kept
