@@ -273,6 +273,10 @@ class SessionMachine(RuleBasedStateMachine):
             return None if last is None else last.get("model")
         if self.memories[agent].known and len(askers) == 1 and next(iter(askers))[0] == agent and self.stored_waits_for(agent, orphaned):
             return next(iter(askers))[1]
+        session = self.store.load(SESSIONS[agent])
+        if session is not None and last is not None and session.current not in {None, last.get("model")}:
+            # Results that come after the loop was given up, and another model was chosen: they are that one's to read.
+            return None
         return last["model"] if own and last is not None and last["model"] and not askers - {(agent, last["model"])} else None
 
     def orphans(self) -> set[str]:
