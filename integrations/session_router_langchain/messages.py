@@ -20,6 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.trail import Trail
 from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 NO_LABELS: Mapping[str, Tag] = MappingProxyType({})
 """No tool says what it returns."""
 
+NO_FACTS: Trail[Facts] = Trail()
+"""Nobody watches what messages say."""
+
 _LOOK_BACK = 256  # messages that one step of a graph may add before a history is read afresh
 
 
@@ -51,7 +55,7 @@ class _Remembered:
         transcript: What reading them gave.
         spare: Whether it stands for a history whose last message may be another one next time.
         labels: Those of tools, by which it was read.
-        facts: What each message said when it was read.
+        facts: What each message said when it was read; fewer where nobody watched.
     """
 
     key: int
@@ -60,7 +64,7 @@ class _Remembered:
     transcript: Transcript
     spare: bool
     labels: Mapping[str, Tag]
-    facts: list[Facts]
+    facts: Trail[Facts]
 
 
 class MessageReader:
@@ -103,7 +107,8 @@ class MessageReader:
             found: What detectors found in what is new. What is not certain is read again next time.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        known, entry, changed = self._longest_known(messages, labels, watched=found is not NOTHING or self._is_governed())
+        watched = found is not NOTHING or self._is_governed()
+        known, entry, changed = self._longest_known(messages, labels, watched=watched)
         head = NO_HEAD if head is None else head
         transcript = entry.transcript if entry else NO_MESSAGES
         if known == len(messages):
@@ -111,8 +116,6 @@ class MessageReader:
         else:
             specs = self._specs()
             steps = list[Step]()
-            facts = [] if entry is None else entry.facts
-            facts = [*facts, *(kept_facts_of(message) for message in messages[known:])]
             for index in range(known, len(messages)):
                 message = messages[index]
                 before = steps[-1] if steps else transcript.steps[-1] if known else None
@@ -126,6 +129,9 @@ class MessageReader:
             spare = transcript.extended(steps[:-1], head=head) if len(messages) > 1 and (entry is None or entry.spare) else None
             transcript = transcript.extended(steps, head=head) if spare is None else spare.extended(steps[-1:])
             if found.certain and not steps[-1].partial:
+                facts = NO_FACTS if entry is None else entry.facts
+                if watched:
+                    facts = facts.extended(map(kept_facts_of, messages[known:]))
                 self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels, facts=facts)
         return transcript
 
@@ -153,7 +159,7 @@ class MessageReader:
         spare: Transcript | None,
         superseded: _Remembered | None,
         labels: Mapping[str, Tag],
-        facts: list[Facts],
+        facts: Trail[Facts],
     ) -> None:
         with self._guard:
             if superseded is not None:
@@ -164,10 +170,10 @@ class MessageReader:
                         del self._read[other.key]
             self._keep(messages, transcript, labels, facts)
             if spare is not None:
-                self._keep(messages[:-1], spare, labels, facts[:-1], spare=True)
+                self._keep(messages[:-1], spare, labels, Trail(facts[:-1]), spare=True)
 
     def _keep(
-        self, messages: list[BaseMessage], transcript: Transcript, labels: Mapping[str, Tag], facts: list[Facts], *, spare: bool = False
+        self, messages: list[BaseMessage], transcript: Transcript, labels: Mapping[str, Tag], facts: Trail[Facts], *, spare: bool = False
     ) -> None:
         key, read = id(messages[-1]), self._read
 
@@ -191,9 +197,9 @@ class _Known(NamedTuple):
     changed: _Remembered | None
 
 
-def _say_the_same(known: list[Facts], messages: list[BaseMessage]) -> bool:
+def _say_the_same(known: Sequence[Facts], messages: list[BaseMessage]) -> bool:
     try:
-        return known == list(map(facts_of, messages))
+        return [*known] == list(map(facts_of, messages))
     except Exception:  # noqa: BLE001 -- as below
         return False
 

@@ -34,6 +34,7 @@ from session_router.core.step import Role
 from session_router.core.trail import Trail
 from session_router.core.transcript import RECENT_TURNS
 from session_router_langchain import messages as module
+from session_router_langchain.facts import kept_facts_of
 from session_router_langchain.messages import HeadReader, MessageReader, step_of, typed_texts
 from session_router_langchain.tagging import TAG_KEY, labelled
 
@@ -365,6 +366,25 @@ class TestChangedInPlace:
     """Where models have clearances, a message that somebody changes in place is read again, and keeps the label that it bore."""
 
     SECRET, INTERNAL = Tag(level=Level.RESTRICTED), Tag(level=Level.INTERNAL)
+
+    @pytest.mark.parametrize("governed", [True, False])
+    def test_what_a_message_says_is_kept_once_and_only_where_somebody_is_cleared(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        governed: bool,  # noqa: FBT001 -- a parameter
+    ) -> None:
+        kept: list[BaseMessage] = []
+
+        def counted(message: BaseMessage) -> Any:
+            kept.append(message)
+            return kept_facts_of(message)
+
+        monkeypatch.setattr(module, "kept_facts_of", counted)
+        specs = {name: replace(spec, clearance=Clearance() if governed else None) for name, spec in SPECS.items()}
+        one, messages = MessageReader(lambda: specs), conversation(30)
+        for length in range(1, len(messages) + 1):
+            one.read(messages[:length])
+        assert kept == (messages if governed else [])
 
     def reader(self) -> MessageReader:
         specs = {name: replace(spec, clearance=Clearance()) for name, spec in SPECS.items()}
