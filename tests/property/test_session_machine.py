@@ -276,7 +276,7 @@ class SessionMachine(RuleBasedStateMachine):
         session = self.store.load(SESSIONS[agent])
         if session is not None and last is not None and session.current not in {None, last.get("model")}:
             # Results that come after the loop was given up, and another model was chosen: they are that one's to read.
-            return None
+            return session.current
         return last["model"] if own and last is not None and last["model"] and not askers - {(agent, last["model"])} else None
 
     def orphans(self) -> set[str]:

@@ -18,6 +18,7 @@ from session_router.fitting.fit import FitSettings
 from session_router.fitting.guarding import guard_texts
 from session_router.fitting.report import GuardReport
 from session_router.fitting.table import table_of
+from session_router.fitting.training import Method
 from session_router.scorers.fitted import FittedScorer
 from session_router.scorers.windows import LEAST_CHARACTERS
 from support.outcomes import EASY, FILLERS, HARD
@@ -87,8 +88,11 @@ def test_what_is_certified_are_the_scores_that_are_used() -> None:
     assert certified_by(plain) != certificate
 
 
-def test_the_guard_stops_a_block_and_leaves_its_certificate() -> None:
-    guarded, plain = FittedScorer(FITTED.fit, EMBEDDER), FittedScorer(FITTED.fit, EMBEDDER, guard=False)
+# Neighbours jump by themselves: with them, the guard sees fewer blocks than it does with a line alone.
+@pytest.mark.parametrize(("method", "least"), [(Method.LOGISTIC, 0.9), (Method.BLEND, 0.7)])
+def test_the_guard_stops_a_block_and_leaves_its_certificate(method: Method, least: float) -> None:
+    fit = fit_outcomes(GRADED, EMBEDDER, settings=FitSettings(method=method)).fit
+    guarded, plain = FittedScorer(fit, EMBEDDER), FittedScorer(fit, EMBEDDER, guard=False)
     easy = [one.question.text for one in long_outcomes(60, seed=1) if any(word in one.question.text for word in EASY)]
     assert len(easy) >= 20
     lost, certified, kept, alarms = 0, 0, 0, 0
@@ -103,8 +107,7 @@ def test_the_guard_stops_a_block_and_leaves_its_certificate() -> None:
         # Nobody vouches for scores that were never held against outcomes.
         assert without[FAST].certificate is None
     assert certified >= 10
-    # Neighbours jump by themselves: with them, the guard sees fewer blocks than it does with a line alone.
-    assert min(kept / certified, alarms / len(easy)) > 0.7
+    assert min(kept / certified, alarms / len(easy)) > least
     assert lost / len(easy) > 0.9
 
 
