@@ -6,7 +6,8 @@ from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from session_router.errors import InternalError
-from session_router_langchain.passage import Answered, Attempt, Broken, aperform, passage, perform
+from session_router_langchain.passage import passage
+from session_router_langchain.passage_effects import Answered, Attempt, Broken, aperform, perform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.router import Router
     from session_router_langchain.narrowing import Narrowing
-    from session_router_langchain.passage import Effect, Passed
+    from session_router_langchain.passage import Passed
+    from session_router_langchain.passage_effects import Effect
 
 Item = TypeVar("Item")
 
