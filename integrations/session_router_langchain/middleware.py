@@ -196,7 +196,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _begin(self, request: ModelRequest[Any], found: Found) -> _Pass:
         transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools, found=found)
-        names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
+        config = current_config()
+        names = names_of(config, request.runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self.calls, request.state, request.runtime, transcript, names)
 
         def renew() -> CacheTerms | None:
@@ -211,7 +212,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tools=request.tools,
             settings=request.model_settings,
             structured=request.response_format is not None,
-            tag=context_label(request.runtime),
+            tag=context_label(request.runtime, config),
             system=request.system_message,
             found=found.head,
             terms=renew(),
