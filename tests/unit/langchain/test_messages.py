@@ -394,7 +394,10 @@ class TestChangedInPlace:
         asked = AIMessage(
             [{"type": "text", "text": "let me see"}], tool_calls=[{"name": "read", "args": {"number": {"of": 7}}, "id": "c1"}]
         )
-        said = [HumanMessage("hi"), asked, labelled(ToolMessage("the file", tool_call_id="c1"), self.SECRET), AIMessage("there")]
+        said = [HumanMessage("hi"), asked, labelled(ToolMessage("the file", tool_call_id="c1"), self.SECRET)]
+        said.append(
+            AIMessage("there", invalid_tool_calls=[{"name": "read", "args": "{", "id": "c3", "error": None, "type": "invalid_tool_call"}])
+        )
         return [*said, HumanMessage("thanks")]
 
     def test_a_label_that_is_taken_away_stays(self) -> None:
@@ -425,6 +428,9 @@ class TestChangedInPlace:
             lambda history: history[1].content[0].update(text="let us see"),
             lambda history: history[1].tool_calls[0]["args"]["number"].update(of=8),
             lambda history: setattr(history[-1], "name", "ann"),
+            lambda history: history[3].invalid_tool_calls[0].update(args="{later"),
+            lambda history: setattr(history[2], "tool_call_id", "c2"),
+            lambda history: setattr(history[2], "status", "error"),
         ],
     )
     def test_what_says_something_else_is_read_again(self, change: Any, reads: list[BaseMessage]) -> None:
