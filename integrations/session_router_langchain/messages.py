@@ -123,6 +123,8 @@ class MessageReader:
                 asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
                 tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
                 beside = _joined(found.messages.get(id(message)), _borne_before(index, message, changed))
+                if isinstance(message, ToolMessage) and own_label(message) is None and (asked_for is None or not asked_for.is_known):
+                    step = replace(step, unasked=True)
                 steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
