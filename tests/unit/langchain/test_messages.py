@@ -362,6 +362,16 @@ def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
     assert digests[0] != digests[1]
 
 
+def test_a_chunk_that_is_not_the_last_one_is_partial_whatever_was_read_before() -> None:
+    """With something behind it the same chunk is whole: the history without that is another one."""
+    one, chunk = reader(), AIMessageChunk("It is", response_metadata={"model_name": "gpt-5-mini"})
+    history = [HumanMessage("What time is it?"), chunk, HumanMessage("Well?")]
+    afresh = [reader().read(history[:length]) for length in (2, 3)]
+    assert [transcript.position.phase for transcript in afresh] == [Phase.PARTIAL, Phase.OPEN]
+    for length in (3, 2, 3, 2):
+        assert one.read(history[:length]) == afresh[length - 2]
+
+
 class TestChangedInPlace:
     """Where models have clearances, a message that somebody changes in place is read again, and keeps the label that it bore."""
 
