@@ -195,8 +195,7 @@ async def test_what_clients_send_of_what_stands_beside_a_message_is_looked_at(as
     asked.additional_kwargs.update(BESIDE[beside])
     model = SessionRouterChatModel(router=configured(astage), principal="ada")
     for number in range(3):
-        result = [ToolMessage("nothing", tool_call_id="c1")] if "tool_calls" in asked.additional_kwargs else []
-        await model.ainvoke([HumanMessage(f"hi {number}"), asked, *result, HumanMessage("well")])
+        await model.ainvoke([HumanMessage(f"hi {number}"), asked, HumanMessage("well")])
     assert {prompt.model for prompt in astage.witness.prompts} == {"sim-claude"}
 
 
