@@ -78,6 +78,24 @@ async def test_what_was_asked_is_in_no_log_when_a_scorer_fails(caplog: pytest.Lo
     assert "CANARY-7" not in caplog.text
 
 
+class TellingObserver(Watch):
+    """An observer that fails, and says what it was shown."""
+
+    def on_call(self, call: Call) -> None:
+        raise ValueError(call.question.text)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_what_was_asked_is_in_no_log_when_an_observer_fails(caplog: pytest.LogCaptureFixture, way: str) -> None:
+    one = router(observers=[TellingObserver()])
+    call = replace(call_of(human("a")), question=Question(text="CANARY-7", turn=1))
+    with caplog.at_level("INFO"):
+        decision = one.route(call) if way == "sync" else await one.aroute(call)
+    assert not decision.refused
+    assert "observer TellingObserver failed on on_call (ValueError)" in caplog.text
+    assert "CANARY-7" not in caplog.text
+
+
 async def test_a_call_is_seen_before_its_decision() -> None:
     watch, late = Watch(), Late()
     one = router(observers=[Broken(), watch, late])
