@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
+WORDS: Final = 8_192
+"""Words of which something is remembered. Most words of a question stood in others before."""
+
+LONGEST_WORD: Final = 64
+"""Letters of words that are remembered."""
+
 _clearing: Final[list[Callable[[], None]]] = []
 
 
