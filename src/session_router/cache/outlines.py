@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from math import log, log1p
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.readings import FUNCTION_WORDS, reading_of
-from session_router.cache.remembering import remembered
+from session_router.cache.remembering import LONGEST_WORD, WORDS, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,8 +34,28 @@ _MARKS: Final = ".,:;?!()"
 @remembered(_REMEMBERED)
 def sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
     """Return content words and trigrams."""
-    text = f" {' '.join(reading.words[:READ_WORDS])} "
-    return frozenset(reading.content), frozenset([text[place : place + 3] for place in range(len(text) - 2)])
+    return frozenset(reading.content), frozenset(_between(reading)).union(*[trigrams for trigrams, _ in _within(reading)])
+
+
+def _between(reading: Reading) -> list[str]:
+    """Return the trigrams over the blanks between two words."""
+    return [f"{one[-1]} {other[0]}" for one, other in pairwise(reading.words[:READ_WORDS])]
+
+
+def _within(reading: Reading) -> list[tuple[frozenset[str], int]]:
+    """Return the trigrams of each word with a blank before and behind it, and their bits."""
+    return [_known_word(word) if len(word) <= LONGEST_WORD else _trigrams(word) for word in reading.words[:READ_WORDS]]
+
+
+@remembered(WORDS)
+def _known_word(word: str) -> tuple[frozenset[str], int]:
+    return _trigrams(word)
+
+
+def _trigrams(word: str) -> tuple[frozenset[str], int]:
+    text = f" {word} "
+    found = frozenset([text[place : place + 3] for place in range(len(text) - 2)])
+    return found, _bits(found, _TRIGRAM_BITS)
 
 
 def length_of(words: int) -> float:
@@ -51,7 +72,7 @@ def outline_of(reading: Reading) -> bytes:
     if max(len(words), len(trigrams)) > _MOST:
         return b""
     counts = len(words) | len(trigrams) << 16
-    bits = _bits(words, _WORD_BITS) | _bits(trigrams, _TRIGRAM_BITS) << _WORD_BITS
+    bits = _bits(words, _WORD_BITS) | _trigram_bits(reading) << _WORD_BITS
     return (counts | bits << 32).to_bytes(OUTLINE_BYTES, "little")
 
 
@@ -91,8 +112,16 @@ def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
 
 @remembered(_RECENT)
 def _bits_of(text: str) -> tuple[int, int, int, int]:
-    words, trigrams = sets_of(reading_of(text))
-    return len(words), len(trigrams), _bits(words, _WORD_BITS), _bits(trigrams, _TRIGRAM_BITS)
+    reading = reading_of(text)
+    words, trigrams = sets_of(reading)
+    return len(words), len(trigrams), _bits(words, _WORD_BITS), _trigram_bits(reading)
+
+
+def _trigram_bits(reading: Reading) -> int:
+    found = _bits(_between(reading), _TRIGRAM_BITS)
+    for _, bits in _within(reading):
+        found |= bits
+    return found
 
 
 def _bits(things: Iterable[str], count: int) -> int:
