@@ -89,6 +89,8 @@ def seen(
 
 def closer(one: MissReason, other: MissReason) -> MissReason:
     """Return the reason of the one that came closer to a hit; of two alike, the first."""
+    if one is MissReason.NOTHING:
+        return other
     return max(one, other, key=_closeness)
 
 

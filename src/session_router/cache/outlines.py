@@ -27,6 +27,8 @@ _REMEMBERED: Final = 4_096
 _RECENT: Final = 16
 """Questions: each is asked about once for every neighbour."""
 
+_LENGTHS: Final = tuple(log1p(words) / log(READ_WORDS) for words in range(READ_WORDS + 1))
+
 _RUN = re.compile(r"[a-z0-9]+")
 _MARKS: Final = ".,:;?!()"
 
@@ -60,7 +62,7 @@ def _trigrams(word: str) -> tuple[frozenset[str], int]:
 
 def length_of(words: int) -> float:
     """Return a number of words on a logarithmic scale, in [0, 1]."""
-    return log1p(min(words, READ_WORDS)) / log(READ_WORDS)
+    return _LENGTHS[min(words, READ_WORDS)]
 
 
 def outline_of(reading: Reading) -> bytes:

@@ -127,7 +127,7 @@ class VectorIndex:
             wanted = min(count + min(self._dead, SPARE), self._columns.count) or 1
             cosines, places = self._index.search(vector.reshape(1, -1), wanted)
             # What is not there has the place -1.
-            found = [(place >= 0 and self._columns.at(place)) or None for place in places[0].tolist()]
+            found = [self._columns.at(place) if place >= 0 else None for place in places[0].tolist()]
         near = zip(found, cosines[0].tolist(), strict=True)
         return [Neighbour(one[0], cosine, one[1]) for one, cosine in near if one is not None][:count]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import exp
-from operator import mul
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from session_router.cache.outlines import READ_WORDS, length_of, most_in_common, most_length, outline_of, sets_of
@@ -84,13 +83,15 @@ class LexicalVerifier:
 
     def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
         """Return a number that `score` does not exceed; without an outline, the score if all words were the same."""
-        columns = [cosine, *(most_in_common(asked, outline) if outline else (1.0, 1.0, most_length(asked)))]
-        heard = bool(agreeing or differing)
-        if heard:
-            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
-        weights, intercept = _BOUNDS[heard]
+        words, trigrams, length = most_in_common(asked, outline) if outline else (1.0, 1.0, most_length(asked))
+        if agreeing or differing:
+            weights, most = _BOUNDS[True]
+            most += weights[4] * min(1.0, agreeing / OTHERS) + weights[5] * min(1.0, differing / OTHERS)
+        else:
+            weights, most = _BOUNDS[False]
+        most += weights[0] * cosine + weights[1] * words + weights[2] * trigrams + weights[3] * length
         # What is added up in another order is rounded in another way.
-        return _chance(intercept + sum(map(mul, weights, columns)) + _ROUNDING)
+        return _chance(most + _ROUNDING)
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
