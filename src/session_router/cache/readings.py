@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.guard_words import ASKING, HOW
-from session_router.cache.remembering import LONGEST_WORD, WORDS, remembered
+from session_router.cache.remembering import Words, remembered
 from session_router.cache.text_forms import composed
 from session_router.cache.wordings import written_out
 
@@ -69,16 +69,11 @@ def reading_of(text: str) -> Reading:
     content: list[str] = []
     # No token, no word and no contraction reaches over white space, or looks beyond it.
     for part in whole.split():
-        its_tokens, its_words, its_content = _known_part(part) if len(part) <= LONGEST_WORD else _part(part)
+        its_tokens, its_words, its_content = _parts[part]
         tokens += its_tokens
         words += its_words
         content += its_content
     return Reading(text=whole, tokens=tuple(tokens), words=tuple(words), content=tuple(content))
-
-
-@remembered(WORDS)
-def _known_part(part: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-    return _part(part)
 
 
 def _part(part: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
@@ -86,6 +81,9 @@ def _part(part: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
     tokens = tuple(_TOKEN.findall(part))
     words = tuple(_TOKEN.findall(written_out(" ".join([token for token in tokens if token[0].isalnum() or len(token) > 1]).lower())))
     return tokens, words, tuple([stem(word) for word in words if word not in FUNCTION_WORDS])
+
+
+_parts = Words(_part)
 
 
 @remembered(2 * _REMEMBERED)

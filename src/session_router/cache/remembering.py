@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,28 @@ def remembered(maximum: int) -> Callable[[Callable[Arguments, Result]], Callable
         return cast("Callable[Arguments, Result]", keeping)
 
     return decorated
+
+
+class Words(dict[str, Result], Generic[Result]):
+    """What `function` says of words, by word. The same as `remembered`, in half the time, but when it is full it begins anew.
+
+    Args:
+        function: Asked about each word that is not known, and about longer ones whenever they come.
+    """
+
+    def __init__(self, function: Callable[[str], Result]) -> None:
+        super().__init__()
+        self._function = function
+        _clearing.append(self.clear)
+
+    def __missing__(self, word: str) -> Result:
+        """Ask about a word."""
+        found = self._function(word)
+        if len(word) <= LONGEST_WORD:
+            if len(self) >= WORDS:
+                self.clear()
+            self[word] = found
+        return found
 
 
 def forget() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from unicodedata import decomposition, normalize
 
 from session_router.cache import wordings
-from session_router.cache.remembering import LONGEST_WORD, WORDS, remembered
+from session_router.cache.remembering import WORDS, remembered
 
 _RECENT: Final = 64
 """Texts: of one question the exact form is asked for more than once."""
@@ -36,7 +36,10 @@ _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
 _PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
-_SENTENCE_WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*,?")
+_WORD = "(?:[A-Za-z][a-z]+|[a-zAI])"
+_SENTENCE_WORD = f"{_WORD}(?:['-]{_WORD})*+"
+# Nothing in it can be read in two ways, so that nothing is tried twice.
+_SENTENCE = re.compile(f"(?:{_SENTENCE_WORD},? )*+{_SENTENCE_WORD}[?.]?")
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
 
@@ -58,15 +61,13 @@ def exact_form(text: str) -> str:
 
 
 def _form_of_sentence(stripped: str) -> str | None:
-    """Return what `_settled` returns for a text of ordinary words, which is known word by word; `None` for any other text."""
-    if len(stripped) > READ_CHARACTERS:
+    """Return at once what `_settled` returns for a text of ordinary words; `None` for any other text."""
+    if len(stripped) > READ_CHARACTERS or _SENTENCE.fullmatch(stripped) is None:
         return None
-    asks = stripped.endswith("?")
-    words = [_sentence_word(word) for word in (stripped[:-1] if asks or stripped.endswith(".") else stripped).split(" ")]
-    if None in words or words[-1].endswith(","):  # type: ignore[union-attr] -- none of them is
-        return None
-    form = " ".join(words)  # type: ignore[arg-type] -- likewise
-    return f"{form}?" if asks and not wordings.is_question(form) else form
+    form = stripped.lower()
+    if form.endswith("?"):
+        return form[:-1] if wordings.is_question(form) else form
+    return form.removesuffix(".")
 
 
 def _settled(stripped: str) -> str:
@@ -159,15 +160,6 @@ def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likew
         return word
     parts = _PARTS.split(found[1])
     return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
-
-
-@remembered(WORDS)
-def _sentence_word(word: str) -> str | None:
-    """Return a word in small letters if its capitals say nothing, whatever stands beside it; `None` for anything else."""
-    if len(word) > LONGEST_WORD or _SENTENCE_WORD.fullmatch(word) is None:
-        return None
-    small = _small_word(word, behind_number=False)
-    return small if small == small.lower() else None
 
 
 def _without_marks(form: str) -> str:

@@ -95,7 +95,8 @@ class VectorIndex:
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        return self._dead > max(MOST_DEAD, MOST_DEAD_SHARE * self._columns.live)
+        dead = self._dead
+        return dead > MOST_DEAD and dead > MOST_DEAD_SHARE * self._columns.live
 
     @property
     def kind(self) -> str:
@@ -164,10 +165,19 @@ class VectorIndex:
 
 
 class _Access:
-    """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers."""
+    """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers.
+
+    Attributes:
+        lock: Of the other attributes; that of `changed`, taken without its detour.
+        changed: Tells who waits.
+        readers: Who read now.
+        writers: Who wait to write.
+        writes: Whether somebody writes now.
+    """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.readers = 0
         self.writers = 0
         self.writes = False
@@ -181,14 +191,14 @@ class _Reading:
 
     def __enter__(self) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             while access.writes or access.writers:
                 access.changed.wait()
             access.readers += 1
 
     def __exit__(self, *error: object) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.readers -= 1
             if not access.readers and access.writers:
                 access.changed.notify_all()
@@ -200,7 +210,7 @@ class _Writing:
 
     def __enter__(self) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.writers += 1
             while access.writes or access.readers:
                 access.changed.wait()
@@ -209,6 +219,6 @@ class _Writing:
 
     def __exit__(self, *error: object) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.writes = False
             access.changed.notify_all()

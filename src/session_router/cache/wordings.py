@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from session_router.cache.remembering import LONGEST_WORD, WORDS, remembered
+from session_router.cache.remembering import Words
 
 _ASKING = (
     # English; a statement or a command may begin with "do", "have" and "will", but not before these words.
@@ -89,12 +89,7 @@ def written_out(form: str) -> str:
     if "'" not in form and "nt" not in form and "cannot" not in form:
         return form
     # A contraction ends where a blank is.
-    return " ".join([_word_written_out(word) if len(word) <= LONGEST_WORD else _in_full(word) for word in form.split(" ")])
-
-
-@remembered(WORDS)
-def _word_written_out(word: str) -> str:
-    return _in_full(word)
+    return " ".join([_words_in_full[word] for word in form.split(" ")])
 
 
 def _in_full(form: str) -> str:
@@ -105,6 +100,9 @@ def _in_full(form: str) -> str:
         return f"{subject} {_VERBS[place]}"
 
     return _VERB.sub(in_full, form)
+
+
+_words_in_full = Words(_in_full)
 
 
 def without_manners(form: str) -> str:
