@@ -114,10 +114,10 @@ class Columns:
         self.live += len(numbers)
         self.count = end
 
-    def at(self, place: int) -> tuple[int, Facts] | None:
-        """Return number and facts of the entry at a place; `None` if it is gone."""
-        number, there, seal, said, closed, over, label, outline = _UNPACKED(self._packed, place * _ROW.itemsize)
-        return (number, Facts(seal, said, closed, over, label, outline.rstrip(b"\0"))) if there else None
+    def at(self, place: int) -> Sequence[tuple[int, Facts]]:
+        """Return number and facts of the entry at a place, or nothing if it is gone."""
+        number, there, seal, said, closed, over, label, outline = _UNPACKED(self._packed, place * _ROW_BYTES)
+        return ((number, Facts(seal, said, closed, over, label, outline.rstrip(b"\0"))),) if there else ()
 
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of those that are not gone."""
@@ -165,6 +165,7 @@ _ROW: Final = np.dtype(
         ("outline", f"S{OUTLINE_BYTES}"),
     ]
 )
+_ROW_BYTES: Final = _ROW.itemsize
 _UNPACKED: Final = Struct(f"<q?{_SEAL_BYTES}sq?di{OUTLINE_BYTES}s").unpack_from
 """Reads the fields of a row, in their order: five times as fast as numpy does for one row."""
 

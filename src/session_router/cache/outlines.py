@@ -77,14 +77,17 @@ def most_trigrams_in_common(asked: str, outline: bytes) -> float:
     return 2 * _most_shared(trigrams, bits, other_trigrams, other_bits) / max(1, trigrams + other_trigrams)
 
 
+@remembered(_RECENT)
 def most_length(asked: str) -> float:
     """Return `length_of` the shorter of a text and any other at most: that of as many content words as the text has."""
     return length_of(_words_of(asked)[0])
 
 
 def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
-    # Of what has a bit that the other lacks, at least one thing is missing there.
-    return max(0, min(one - (bits & ~other_bits).bit_count(), other - (other_bits & ~bits).bit_count()))
+    # Of what has a bit that the other lacks, at least one thing is missing there. There are as many things as bits, or more.
+    both = (bits & other_bits).bit_count()
+    first, second = one - bits.bit_count() + both, other - other_bits.bit_count() + both
+    return first if first < second else second
 
 
 @remembered(_RECENT)

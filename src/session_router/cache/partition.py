@@ -75,8 +75,8 @@ class Partitions:
 
     def _digest(self, kind: bytes, question: CacheQuestion, fields: Sequence[str]) -> str:
         values = [self._value(field, question) if field in _DERIVED else getattr(question, field) for field in fields]
-        encoded = kind + b"".join(map(_encoded, values))
-        return self._under(self._tenant_key(question.tenant)).digest(encoded).hex()
+        message = kind + b"".join(map(_encoded, values))
+        return self._under(self._tenant_key(question.tenant)).digest(message).hex()
 
     def _value(self, field: str, question: CacheQuestion) -> str | bytes | None:
         if field == "embedder":

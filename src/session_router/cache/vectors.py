@@ -128,9 +128,9 @@ class VectorIndex:
             wanted = min(count + min(self._dead, SPARE), self._columns.count) or 1
             cosines, places = self._index.search(vector.reshape(1, -1), wanted)
             # What is not there has the place -1.
-            found = [self._columns.at(place) if place >= 0 else None for place in places[0].tolist()]
-        near = zip(found, cosines[0].tolist(), strict=True)
-        return [Neighbour(one[0], cosine, one[1]) for one, cosine in near if one is not None][:count]
+            near = zip(places[0].tolist(), cosines[0].tolist(), strict=True)
+            found = [Neighbour(number, cosine, facts) for place, cosine in near if place >= 0 for number, facts in self._columns.at(place)]
+        return found[:count]
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let `numbers` be found no more. Flat vectors are removed in batches, those of a graph when it is built anew."""

@@ -82,7 +82,7 @@ class LexicalVerifier:
         """Return the chance, in [0, 1], that the stored answer to `stored` answers `asked`."""
         columns = pair_columns(asked, stored, cosine=cosine)
         if agreeing or differing:
-            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
+            columns += [_share(agreeing), _share(differing)]
         weights, intercept = _WEIGHTS[len(columns)]
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
         return _chance(logit)
@@ -99,7 +99,7 @@ class LexicalVerifier:
         words, length = most_words_in_common(asked, outline) if outline else (1.0, most_length(asked))
         if agreeing or differing:
             weights, most = _BOUNDS[True]
-            most += weights[4] * min(1.0, agreeing / OTHERS) + weights[5] * min(1.0, differing / OTHERS)
+            most += weights[4] * _share(agreeing) + weights[5] * _share(differing)
         else:
             weights, most = _BOUNDS[False]
         # What is added up in another order is rounded in another way.
@@ -129,7 +129,12 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
 
 
 def _chance(logit: float) -> float:
-    return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+    # Columns are small, and no logit is anywhere near what `exp` cannot take.
+    return 1 / (1 + exp(-logit))
+
+
+def _share(others: int) -> float:
+    return others / OTHERS if others < OTHERS else 1.0
 
 
 COLUMNS: Final = (
