@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks._cache_peers import ExactCache
+from benchmarks._cache_sets import reads_the_same
 from session_router.cache.guards import failing_guard
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.verifier import OTHERS, LexicalVerifier, pair_columns
@@ -52,6 +53,7 @@ class Answers:
         formed: What these two tiers answer.
         methods: By name, what is compared by score. `ours` has guards and a verifier, which knows what neighbours say.
         unlike: Of the neighbours that are not right: cosine, and our score.
+        same_letters: Of each request, whether the text that the first two tiers found reads the same.
         within_reach: Of each request, whether any of the neighbours is right: nothing that looks at them alone can hit more.
     """
 
@@ -60,6 +62,7 @@ class Answers:
     formed: Method
     methods: Mapping[str, Method]
     unlike: NDArray[np.float64]
+    same_letters: NDArray[np.bool_]
     within_reach: NDArray[np.bool_]
 
 
@@ -83,6 +86,7 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
         formed=method(tier < NONE),
         methods={"plain": method(cosines), "verifier": method(alone), "ours": method(ours)},
         unlike=np.stack([cosines, np.maximum(ours, tier < NONE)], axis=1)[~right],
+        same_letters=np.array([reads_the_same(*pair) for pair in found.pairs]),
         within_reach=right,
     )
 
@@ -109,6 +113,7 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
     tiers: list[int] = []
     unlike: list[tuple[float, float]] = []
     within_reach: list[bool] = []
+    same_letters: list[bool] = []
     langchain = ExactCache(found.stored)
     forms = [(form, _keyed(found.stored, form)) for form in (exact_form, content_form)]
     for item, vector in zip(found.asked, embedder.embed([item.text for item in found.asked]), strict=True):
@@ -116,10 +121,12 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         same = langchain.look_up(item)
         near = _near(vector, stored, partitions.get(item.partition, []))
         scored = _scored(found, item, near, lines)
+        formed = exact if exact >= 0 else content
+        same_letters.append(formed >= 0 and reads_the_same(item.text, found.stored[formed].text))
         tiers.append(EXACT if exact >= 0 else CONTENT if content >= 0 else NONE)
         for name, (score, number) in {
             "same": (float(same >= 0), same),
-            "formed": (float(max(exact, content) >= 0), exact if exact >= 0 else content),
+            "formed": (float(formed >= 0), formed),
             "plain": (near[0][0], near[0][1]) if near else (-1.0, -1),
             **{name: max(scored[name], default=(0.0, -1)) for name in ("verifier", "alone", "ours")},
         }.items():
@@ -134,6 +141,7 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         tier=np.array(tiers),
         methods=methods,
         unlike=np.array(unlike).reshape(-1, 2),
+        same_letters=np.array(same_letters),
         within_reach=np.array(within_reach),
     )
 

@@ -182,4 +182,3 @@ def said_by(answer: CachedAnswer) -> Said:
 @remembered(_SHORT_ANSWERS)
 def _form(text: str) -> str:
     return exact_form(text)
-

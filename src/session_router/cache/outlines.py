@@ -61,7 +61,11 @@ def outline_of(reading: Reading) -> bytes:
 
 
 def most_words_in_common(asked: str, outline: bytes) -> tuple[float, float]:
-    """Return an upper bound of the share of content words that a text and one with this outline have in common, and `length_of` the shorter."""
+    """Return an upper bound of the share of content words that a text and one with this outline have in common.
+
+    Returns:
+        The bound, and `length_of` the shorter text.
+    """
     words, bits = _words_of(asked)
     # Zeros at the end may be lost.
     other_words, other_bits = int.from_bytes(outline[:2], "little"), int.from_bytes(outline[4:12], "little")
@@ -86,8 +90,7 @@ def most_length(asked: str) -> float:
 def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
     # Of what has a bit that the other lacks, at least one thing is missing there. There are as many things as bits, or more.
     both = (bits & other_bits).bit_count()
-    first, second = one - bits.bit_count() + both, other - other_bits.bit_count() + both
-    return first if first < second else second
+    return min(one - bits.bit_count() + both, other - other_bits.bit_count() + both)
 
 
 @remembered(_RECENT)
