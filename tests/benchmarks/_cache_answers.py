@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks._cache_peers import ExactCache
-from benchmarks._cache_sets import reads_the_same
+from benchmarks._cache_sets import read_aloud
 from session_router.cache.guards import failing_guard
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.verifier import OTHERS, LexicalVerifier, pair_columns
@@ -53,7 +53,8 @@ class Answers:
         formed: What these two tiers answer.
         methods: By name, what is compared by score. `ours` has guards and a verifier, which knows what neighbours say.
         unlike: Of the neighbours that are not right: cosine, and our score.
-        same_letters: Of each request, whether the text that the first two tiers found reads the same.
+        aloud: How many requests read like a stored one, letter by letter (`read_aloud`), and how many of them have another answer all the
+            same, by the labels of the set: in that share of cases even the same text would be wrong.
         within_reach: Of each request, whether any of the neighbours is right: nothing that looks at them alone can hit more.
     """
 
@@ -62,7 +63,7 @@ class Answers:
     formed: Method
     methods: Mapping[str, Method]
     unlike: NDArray[np.float64]
-    same_letters: NDArray[np.bool_]
+    aloud: tuple[int, int]
     within_reach: NDArray[np.bool_]
 
 
@@ -75,6 +76,7 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
     alone = np.array([verifier.score(*pair, cosine=float(cosine)) for pair, cosine in zip(found.pairs, cosines, strict=True)])
     passed = np.array([failing_guard(*pair) is None for pair in found.pairs])
     tier = np.array([_tier(*pair) for pair in found.pairs])
+    alike = np.array([read_aloud(one) == read_aloud(other) for one, other in found.pairs])
 
     def method(score: NDArray[Any]) -> Method:
         return Method(score=score.astype(np.float64), right=right, entry=entry)
@@ -86,7 +88,7 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
         formed=method(tier < NONE),
         methods={"plain": method(cosines), "verifier": method(alone), "ours": method(ours)},
         unlike=np.stack([cosines, np.maximum(ours, tier < NONE)], axis=1)[~right],
-        same_letters=np.array([reads_the_same(*pair) for pair in found.pairs]),
+        aloud=(int(alike.sum()), int((alike & ~right).sum())),
         within_reach=right,
     )
 
@@ -113,7 +115,6 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
     tiers: list[int] = []
     unlike: list[tuple[float, float]] = []
     within_reach: list[bool] = []
-    same_letters: list[bool] = []
     langchain = ExactCache(found.stored)
     forms = [(form, _keyed(found.stored, form)) for form in (exact_form, content_form)]
     for item, vector in zip(found.asked, embedder.embed([item.text for item in found.asked]), strict=True):
@@ -122,7 +123,6 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         near = _near(vector, stored, partitions.get(item.partition, []))
         scored = _scored(found, item, near, lines)
         formed = exact if exact >= 0 else content
-        same_letters.append(formed >= 0 and reads_the_same(item.text, found.stored[formed].text))
         tiers.append(EXACT if exact >= 0 else CONTENT if content >= 0 else NONE)
         for name, (score, number) in {
             "same": (float(same >= 0), same),
@@ -141,9 +141,16 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         tier=np.array(tiers),
         methods=methods,
         unlike=np.array(unlike).reshape(-1, 2),
-        same_letters=np.array(same_letters),
+        aloud=_aloud(found),
         within_reach=np.array(within_reach),
     )
+
+
+def _aloud(found: LookUps) -> tuple[int, int]:
+    stored = {(item.partition, read_aloud(item.text)): item.answer for item in found.stored}
+    pairs = [(item.answer, stored.get((item.partition, read_aloud(item.text)), "")) for item in found.asked]
+    alike = [(one, other) for one, other in pairs if other != ""]
+    return len(alike), sum(one != other for one, other in alike)
 
 
 def _method(rows: Sequence[tuple[float, bool, int]]) -> Method:

@@ -100,9 +100,13 @@ def always(method: Method, answers: Answers, *, threshold: float) -> Judged:
 
 
 def in_hindsight(wrong: float, method: Method, answers: Answers, *, forms: bool = False) -> Judged:
-    """Serve at the threshold that is best on the very requests it is judged on: what no one could have chosen beforehand."""
+    """Serve at the threshold that is best on the very requests it is judged on: what no one could have chosen beforehand.
+
+    With `forms`, the first two tiers serve whatever is chosen, and the threshold is best for the third by itself.
+    """
     score, right = _with_forms(method, answers, forms=forms)
-    threshold = _threshold(score, right, wrong)
+    chosen = np.isfinite(score)
+    threshold = _threshold(score[chosen], right[chosen], wrong)
     return _judged(score >= threshold, right, answers, thresholds=(round(threshold, 4),), forms=forms)
 
 

@@ -30,14 +30,14 @@ def hits_needed(wrong: int, *, limit: float) -> int:
     return high
 
 
-def told_of_need(ours: Judged, best: Judged, *, limit: float, same_letters: int) -> str:
+def told_of_need(ours: Judged, best: Judged, *, limit: float, aloud: tuple[int, int]) -> str:
     """Say why the 95 % bound of the wrong ones per hit is, or is not, below a limit, and what would be needed.
 
     Args:
         ours: At the thresholds that were chosen on the other half.
-        best: At the one threshold that is best in hindsight.
+        best: At the one threshold that is best for the third tier in hindsight.
         limit: The share of wrong ones per hit.
-        same_letters: Wrong hits of the first two tiers whose texts read the same, letter by letter.
+        aloud: Requests that read like a stored one, letter by letter, and those of them that have another answer by the labels of the set.
     """
     if ours.hits and ours.bound <= limit:
         return "the bound is shown"
@@ -45,8 +45,9 @@ def told_of_need(ours: Judged, best: Judged, *, limit: float, same_letters: int)
     formed, bad = (sum(ours.tiers[tier][part] for tier in ("exact", "content")) for part in (0, 1))
     if bad:
         told.append(
-            f"the first two tiers, which no score keeps back, are wrong in {bad} of {formed}; {same_letters} of these are texts that "
-            "read the same, letter by letter, and that people have sorted apart: no cache can tell them from those that belong together"
+            f"the first two tiers, which no score keeps back, are wrong in {bad} of {formed}; by the labels of this set, {aloud[1]} of "
+            f"{aloud[0]} requests that read like a stored one, letter by letter, have another answer: no cache can tell these apart, and "
+            "it takes labels of what is right for a question rather than of what was said once"
         )
     hits, wrong = ours.tiers["similar"]
     if wrong > limit * hits:

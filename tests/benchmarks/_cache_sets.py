@@ -133,12 +133,9 @@ def duplicates(folder: Path, *, limit: int) -> Pairs:
     return Pairs(name="qqp", pairs=[(row["a"], row["b"]) for row in rows], right=[row["label"] == 1 for row in rows])
 
 
-def reads_the_same(one: str, other: str) -> bool:
-    """Whether two texts are the same to who reads them aloud: but for capitals, blanks, marks at the ends, and "you're" for "you are"."""
-    return _in_full(_bare(one)) == _in_full(_bare(other))
-
-
-def _in_full(text: str) -> str:
+def read_aloud(text: str) -> str:
+    """Return what texts have in common that are the same to who hears them: all but capitals, blanks, marks at the ends, contractions."""
+    text = _bare(text)
     for short, full in _SHORT.items():
         text = re.sub(short, full, text)
     return text

@@ -89,8 +89,7 @@ def report(name: str, found: Answers) -> None:
             say(f"  at {limit:>6}: {one:<20} {value.told()}; thresholds {value.thresholds}")
         at_one = at_one or judged
         ours, plain = judged["ours"], judged["plain"]
-        sorted_apart = int((~found.formed.right & (found.tier < NONE) & found.same_letters).sum())
-        need = told_of_need(ours, judged["ours, in hindsight"], limit=wrong, same_letters=sorted_apart)
+        need = told_of_need(ours, judged["ours, in hindsight"], limit=wrong, aloud=found.aloud)
         say(f"  at {limit:>6}: {need}")
         figure(
             f"hit_rate_at_{limit}_{name}",

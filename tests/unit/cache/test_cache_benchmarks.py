@@ -12,7 +12,7 @@ from benchmarks._cache_certificates import ONE, certified_after, drawn
 from benchmarks._cache_judging import always, at_most, certified, in_hindsight
 from benchmarks._cache_needed import hits_needed, told_of_need
 from benchmarks._cache_peers import ExactCache
-from benchmarks._cache_sets import Item, LookUps, reads_the_same
+from benchmarks._cache_sets import Item, LookUps, read_aloud
 from session_router.core.risk import upper_bound
 from session_router.core.wager import Audit, Wager
 
@@ -52,7 +52,7 @@ def answers(score: list[float], right: list[bool], tier: list[int] | None = None
         formed=formed,
         methods={"plain": method, "ours": method},
         unlike=np.zeros((0, 2)),
-        same_letters=np.zeros(len(score), dtype=bool),
+        aloud=(0, 0),
         within_reach=np.ones(len(score), dtype=bool),
     )
 
@@ -104,12 +104,12 @@ def test_what_is_needed_is_told() -> None:
     def told(score: list[float], right: list[bool], tier: list[int] | None = None) -> str:
         found = answers(score, right, tier)
         ours, best = (judge(0.01, found.methods["ours"], found, forms=True) for judge in (at_most, in_hindsight))
-        return told_of_need(ours, best, limit=0.01, same_letters=1)
+        return told_of_need(ours, best, limit=0.01, aloud=(9, 2))
 
     assert told([0.9] * 400, [True] * 400) == "the bound is shown"
     assert told([0.9] * 100, [True] * 100).endswith("there are 100; none is wrong: 199 more such hits would do")
     forms = told([0.1] * 4, [False, True, True, True], [CONTENT, EXACT, EXACT, EXACT])
-    assert "wrong in 1 of 4; 1 of these are texts that read the same" in forms
+    assert "wrong in 1 of 4; by the labels of this set, 2 of 9 requests that read like a stored one" in forms
     # The half that is right down to 0.5 lets the other be served down to there as well.
     similar = told([0.95, 0.95, 0.6, 0.6, 0.55, 0.5], [True, True, True, False, True, False])
     assert "the third tier is wrong in 1 of 3" in similar
@@ -127,7 +127,7 @@ def test_what_is_needed_is_told() -> None:
     ],
 )
 def test_what_reads_the_same(one: str, other: str, *, same: bool) -> None:
-    assert reads_the_same(one, other) is same
+    assert (read_aloud(one) == read_aloud(other)) is same
 
 
 def test_what_is_right() -> None:
