@@ -146,7 +146,7 @@ class Columns:
         self.count = self.live
 
     def _use(self, rows: NDArray[np.void]) -> None:
-        self._rows, self._packed = rows, memoryview(rows.view(np.uint8))
+        self._rows, self._packed = rows, rows.view(np.uint8).data
 
     def _there(self) -> NDArray[np.bool_]:
         there: NDArray[np.bool_] = self._rows["there"][: self.count]
@@ -167,7 +167,7 @@ _ROW: Final = np.dtype(
 )
 _ROW_BYTES: Final = _ROW.itemsize
 _UNPACKED: Final = Struct(f"<q?{_SEAL_BYTES}sq?di{OUTLINE_BYTES}s").unpack_from
-"""Reads the fields of a row, in their order: five times as fast as numpy does for one row."""
+"""Reads the fields of a row, in their order: in half the time that numpy takes for a few."""
 
 NOTHING_KNOWN: Final = Facts(seal=bytes(_SEAL_BYTES), said=0, closed=False, over=inf, label=UNKNOWN, outline=b"")
 

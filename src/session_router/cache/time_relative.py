@@ -61,7 +61,8 @@ _PATTERNS: Final = {reason: re.compile(rf"(?<!\w)(?:{words})(?!\w)") for reason,
 
 def _alternatives(words: str) -> list[str]:
     """Return what stands between the bars of a pattern, outside all brackets."""
-    found, depth, begin = [], 0, 0
+    found: list[str] = []
+    depth = begin = 0
     for place, character in enumerate(words):
         depth += (character == "(") - (character == ")")
         if character == "|" and not depth:
@@ -71,7 +72,7 @@ def _alternatives(words: str) -> list[str]:
 
 
 def _by_first_letter(words: str) -> str:
-    """Return a pattern for the same texts that tries, at each word, only what begins with its first letter: seven times as fast.
+    """Return a pattern for the same texts that tries, at each word, only what begins with its first letter: three times as fast.
 
     Raises:
         ValueError: Something does not begin with a letter that must be there.
