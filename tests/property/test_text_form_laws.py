@@ -130,6 +130,21 @@ def test_no_trap_has_one_form_and_those_that_are_the_same_have() -> None:
     assert len([trap for trap in TRAPS if bag_of_words(trap.one) == bag_of_words(trap.other)]) > 20
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Can Polish be used on leather?", "Can polish be used on leather?"),
+        ("What does turkey export?", "What does Turkey export?"),
+        ("Which day of the march is the 3rd?", "Which day of the March is the 3rd?"),
+        ("HOW DO I CLEAN CHINA", "how do I clean china"),
+        ("Where does Job live?", "Where does job live?"),
+    ],
+)
+def test_a_capital_that_makes_another_word_says_something(one: str, other: str) -> None:
+    assert exact_form(one) != exact_form(other)
+    assert content_form(one) != content_form(other)
+
+
 def test_guards_stop_most_traps_and_nothing_that_is_the_same() -> None:
     passed = [trap for trap in TRAPS if failing_guard(trap.one, trap.other) is None]
     by_kind = {kind: sum(trap.kind == kind for trap in passed) for kind in {trap.kind for trap in TRAPS}}

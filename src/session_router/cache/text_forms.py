@@ -36,6 +36,11 @@ _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
 _PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
+_CAPITONYMS = frozenset(
+    {"china", "earth", "exodus", "job", "lent", "march", "mobile", "nice", "pole", "poles", "polish", "reading", "turkey"}
+)
+"""What means something else with a capital, in small letters: `Polish` is no `polish`. Not `may`, with which questions begin."""
+_CAPITONYM = re.compile(rf"\b(?:{'|'.join(map(str.capitalize, sorted(_CAPITONYMS)))})\b")
 _WORD = "(?:[A-Za-z][a-z]+|[a-zAI])"
 _SENTENCE_WORD = f"{_WORD}(?:['-]{_WORD})*+"
 # Nothing in it can be read in two ways, so that nothing is tried twice.
@@ -62,7 +67,7 @@ def exact_form(text: str) -> str:
 
 def _form_of_sentence(stripped: str) -> str | None:
     """Return at once what `_settled` returns for a text of ordinary words; `None` for any other text."""
-    if len(stripped) > READ_CHARACTERS or _SENTENCE.fullmatch(stripped) is None:
+    if len(stripped) > READ_CHARACTERS or _SENTENCE.fullmatch(stripped) is None or _CAPITONYM.search(stripped) is not None:
         return None
     form = stripped.lower()
     if form.endswith("?"):
@@ -149,7 +154,8 @@ def _has_small_letters(form: str) -> bool:
 
 
 def _small_loud_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- called for many at once
-    return word.lower() if not behind_number and _PLAIN_WORD.fullmatch(word) else word
+    found = None if behind_number else _PLAIN_WORD.fullmatch(word)
+    return word if found is None or found[1].lower() in _CAPITONYMS else word.lower()
 
 
 @remembered(WORDS)
@@ -159,6 +165,8 @@ def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likew
         # A number, an identifier, or the unit of a number.
         return word
     parts = _PARTS.split(found[1])
+    if parts[0].lower() in _CAPITONYMS:
+        return word
     return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
 
 
