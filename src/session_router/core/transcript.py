@@ -7,12 +7,13 @@ that stands before it, so that "has this model read that far?" is one comparison
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.boundary import BEGINNING, Position, advance
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.trail import Trail
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ NO_HEAD = Prefix(EMPTY_DIGEST, 0)
 """Neither a system prompt nor tools."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transcript:
     """A history as it will be sent, plus what is sent before it (system prompt and tools).
 
@@ -65,8 +66,8 @@ class Transcript:
         broken: Whether no provider would take it as it is: asks that nobody answered before somebody spoke, or results that
             nothing asked for. It must be repaired for the request.
         tags: Governance labels of all steps, and what was found beside them; `None` stands for "somebody did not label a step".
-        derived: Whether there is an unlabelled step that says what others said: a model's answer, a summary. It is none of those
-            that `None` stands for.
+        derived: Whether there is a step that says what others said, and no label tells: a model's answer, a summary, which are none of
+            those that `None` stands for, or the result of a call that is gone.
     """
 
     head: Prefix = NO_HEAD
@@ -120,6 +121,7 @@ class Transcript:
                 derived = True
             else:
                 tags.add(step.tag)
+                derived = derived or step.unasked
         return Transcript(
             head=head,
             steps=self.steps.extended(new),
