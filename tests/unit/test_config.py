@@ -45,16 +45,6 @@ prices = {input = 3, output = 15}
 """
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write(text: str, name: str = "router.toml") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def refused(path: Path | None, environment: dict[str, str] | None = None, **overrides: Any) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
         load_router(path, environment=environment or {}, **overrides)
