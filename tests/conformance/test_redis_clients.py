@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from session_router.errors import StoreUnavailable
 from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing.sessions import fresh_session_id, full_session
-from support.redis_servers import HOST, Server, cluster, free_port, standalone
+from support.redis_servers import HOST, Server, cluster, encrypted, standalone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,18 +161,10 @@ def test_a_node_of_a_cluster_given_alone_says_so(tmp_path: Path) -> None:
         assert refused > 5
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_connections_are_encrypted_and_certificates_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    made += ["-addext", f"subjectAltName=IP:{HOST}", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)  # noqa: S603 -- ours
-    port = free_port()
-    settings = {"tls_port": str(port), "tls_cert_file": str(certificate), "tls_key_file": str(key)}
-    settings |= {"tls_ca_cert_file": str(certificate), "tls_auth_clients": "no"}
     session = full_session(fresh_session_id())
-    with standalone(tmp_path, **settings):
-        servers = RedisServers.from_url(f"rediss://{HOST}:{port}")
+    with encrypted(tmp_path) as (url, certificate):
+        servers = RedisServers.from_url(url)
         with (
             RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS) as store,
             pytest.raises(StoreUnavailable, match="certificate"),
