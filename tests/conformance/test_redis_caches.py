@@ -171,7 +171,7 @@ class ForgetsTombstones(RedisEntryRows):
 class BelievesRows(SemanticCache):
     def __init__(self, rows: RedisEntryRows) -> None:
         super().__init__(rows, key=KEY)
-        self._codec.is_sealed = lambda row: True  # type: ignore[method-assign] # noqa: ARG005
+        self._codec.is_sealed = lambda _: True  # type: ignore[method-assign]
 
 
 @pytest.mark.xdist_group("redis-standalone")

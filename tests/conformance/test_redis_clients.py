@@ -127,7 +127,7 @@ def test_a_store_survives_forks(server: Server) -> None:
     session = fresh_session_id()
     # Python warns of any fork beside threads; that this one is sound is the point.
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", FORKING, server.url, session]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 -- ours
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "[0, 0, 0]\n"), done.stderr
     with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
         stored = store.load(session)

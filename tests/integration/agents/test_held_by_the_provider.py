@@ -156,7 +156,7 @@ def _conversation(kept: Kept) -> Any:
 
 
 @pytest.mark.parametrize("redacted", [False, True])
-def test_an_id_from_the_history_is_dropped_where_the_history_was_redacted(redacted: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_an_id_from_the_history_is_dropped_where_the_history_was_redacted(redacted: bool) -> None:
     """The client refers to the history by the last answer's id. What was redacted since is still in the provider's copy."""
     kept = Kept(use_previous_response_id=True)
     question = kept.secret()

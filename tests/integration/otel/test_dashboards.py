@@ -128,7 +128,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
         f"--web.console.templates={consoles}",
         "--log.level=error",
     ]
-    process = subprocess.Popen(command)  # noqa: S603 -- the system's own
+    process = subprocess.Popen(command)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{own}") as client:
             _scraped(client, at_least=1)
