@@ -6,11 +6,9 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -19,6 +17,9 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import start_http_server
 
+from make_dashboards.console import console
+from make_dashboards.grafana import grafana
+from make_dashboards.questions import PANELS
 from session_router import Policy
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.call import Outcome
@@ -31,13 +32,7 @@ from support.telemetry import schema
 from support.telemetry_cache import CachedEvidence, Strata
 from values import FAST, STRONG, Prefers, ai, call_of, failed, human, router, spec, tool
 
-TOOLS: Final = Path(__file__).parents[3] / "tools"
 DASHBOARDS: Final = files("session_router_otel") / "dashboards"
-
-sys.path.append(str(TOOLS))
-from make_dashboards.console import console  # noqa: E402 -- a tool of the project, no package
-from make_dashboards.grafana import grafana  # noqa: E402
-from make_dashboards.questions import PANELS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -17,8 +15,6 @@ import pytest
 from session_router_otel import exporting
 from support.agents import staged
 from support.telemetry_sessions import Happened, happen
-
-sys.path.append(str(Path(__file__).parents[3] / "tools"))
 from trace_demo.server import MLFLOW, asked, mlflow
 
 if TYPE_CHECKING:

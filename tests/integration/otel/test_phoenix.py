@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -18,8 +16,6 @@ from session_router_otel import exporting
 from session_router_otel.conventions import CAPTURE_CONTENT
 from support.agents import staged
 from support.telemetry_sessions import Happened, happen
-
-sys.path.append(str(Path(__file__).parents[3] / "tools"))
 from trace_demo.__main__ import PROJECT as PROJECT_OF_THE_DEMO
 from trace_demo.__main__ import pages, play
 from trace_demo.server import PHOENIX, phoenix
