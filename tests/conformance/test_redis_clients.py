@@ -17,7 +17,6 @@ from session_router.testing.sessions import fresh_session_id, full_session
 from support.redis_servers import HOST, Server, cluster, encrypted, standalone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("redis-standalone")
@@ -56,12 +55,6 @@ codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in childre
 commit(1)
 print(codes)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with standalone(tmp_path_factory.mktemp("redis")) as one:
-        yield one
 
 
 def calls(server: Server) -> dict[str, int]:

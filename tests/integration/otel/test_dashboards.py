@@ -99,7 +99,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
     cleared = {FAST: spec(clearance=Clearance()), STRONG: spec(10.0, clearance=Clearance())}
     one = router(cleared, scorer=Prefers(FAST), policy=Policy(stake=1.0, unlabelled=Tag()))
     stratum = Stratum(category="general", verifier="v", score_bin=0)
-    one.cache = Strata({stratum: Wager(target=Target(wrong=0.01, strata=1), certified=True)})  # type: ignore[attr-defined]
+    one.cache = Strata({stratum: Wager(target=Target(wrong=0.01, strata=1), certified=True)})  # type: ignore[assignment]
     instrument(one, meter_provider=meters, agent_spans=False)
     served(one)
     server, thread = start_http_server(0, addr="127.0.0.1")

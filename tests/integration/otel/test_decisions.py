@@ -176,7 +176,7 @@ def test_certificates_of_a_cache_are_read_with_the_metrics(exported: Exported) -
         Stratum(category="faq", verifier="v", score_bin=2): Wager(target=target),
         Stratum(category="faq", verifier="v", score_bin=3): Wager(target=target, certified=True, closed=True),
     }
-    one.cache, two.cache = Strata(shown), Strata(None)  # type: ignore[attr-defined]
+    one.cache, two.cache = Strata(shown), Strata(None)  # type: ignore[assignment]
     with exported.of(one, two, three):
         points = exported.points()
         exported.check()
