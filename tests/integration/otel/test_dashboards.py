@@ -23,13 +23,13 @@ from make_dashboards.questions import PANELS
 from session_router import Policy
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.call import Outcome
-from session_router.core.decision import Action, Decision
+from session_router.core.decision import Action, Decision, Evidence
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
 from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel import instrument, uninstrument
 from support.telemetry import schema
-from support.telemetry_cache import CachedEvidence, Strata
+from support.telemetry_cache import Strata
 from values import FAST, STRONG, Prefers, ai, call_of, failed, human, router, spec, tool
 
 DASHBOARDS: Final = files("session_router_otel") / "dashboards"
@@ -77,7 +77,7 @@ def served(one: Router) -> None:
     answer = CachedAnswer(content="x", model=FAST, at=1.0, cost=USD(0.01))
     hit = CacheHit(entry="e", tier=Tier.EXACT, answer=answer, age_seconds=1.0)
     for found, changes in ((CacheMiss(reason=MissReason.NOTHING), {}), (hit, {"action": Action.CACHE_HIT, "model": None})):
-        decision: Decision = replace(first, evidence=CachedEvidence(cache=found), **changes)  # type: ignore[arg-type]
+        decision: Decision = replace(first, evidence=Evidence(cache=found), **changes)  # type: ignore[arg-type]
         one._tell("on_decision", decision)
 
 
