@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 import numpy as np
-from fit_verifier import fitted
 
 from benchmarks._cache_answers import NONE, Answers, answers_of_look_ups, answers_of_pairs
 from benchmarks._cache_certificates import print_certificates
@@ -28,6 +27,7 @@ from benchmarks._cache_needed import told_of_need
 from benchmarks._cache_peers import GPTCACHE_COSINE, GPTCACHE_MISSING, GPTCache
 from benchmarks._cache_sets import SESSIONS, duplicates, intents, mock, sessions
 from benchmarks._figure import SHARED, figure, missing, say
+from fit_verifier import fitted
 from session_router.core.risk import lower_bound, upper_bound
 from session_router.embedders.static import StaticEmbedder
 

@@ -45,16 +45,6 @@ prices = {input = 3, output = 15}
 """
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write(text: str, name: str = "router.toml") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def refused(path: Path | None, environment: dict[str, str] | None = None, **overrides: Any) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
         load_router(path, environment=environment or {}, **overrides)
@@ -365,5 +355,5 @@ def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.Mon
 def test_importing_the_package_loads_no_optional_package() -> None:
     heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy", "redis"]
     program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

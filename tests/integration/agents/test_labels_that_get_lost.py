@@ -188,7 +188,7 @@ async def test_what_is_to_be_summed_up_has_the_label_that_its_call_is_given(asta
 
 
 @pytest.mark.parametrize("changed", [True, False])
-async def test_a_result_that_loses_its_label_in_place_still_reaches_cleared_models_only(astage: Stage, changed: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_a_result_that_loses_its_label_in_place_still_reaches_cleared_models_only(astage: Stage, changed: bool) -> None:
     """Somebody tidies up what stands beside messages, on the very objects that were read."""
     router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=1))
     model = SessionRouterChatModel(router=router, principal="ada")

@@ -287,7 +287,7 @@ class TestInjectedMessages:
             (AIMessage("Yes."), HumanMessage([IMAGE]), False),
         ],
     )
-    def test_what_nobody_typed(self, before: BaseMessage | None, message: HumanMessage, injected: bool) -> None:  # noqa: FBT001
+    def test_what_nobody_typed(self, before: BaseMessage | None, message: HumanMessage, injected: bool) -> None:
         step = None if before is None else step_of(before, SPECS)
         assert step_of(message, SPECS, before=step).injected is injected
 
@@ -381,7 +381,7 @@ class TestChangedInPlace:
     def test_what_a_message_says_is_kept_once_and_only_where_somebody_is_cleared(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        governed: bool,  # noqa: FBT001 -- a parameter
+        governed: bool,
     ) -> None:
         kept: list[BaseMessage] = []
 
