@@ -52,6 +52,20 @@ def test_it_prints_a_matrix(config: Path) -> None:
     assert "Every model can be used" in output
 
 
+def test_the_configuration_is_named_as_for_every_command(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = command(config)
+    assert command("--config", config) == expected
+    monkeypatch.setenv("SESSION_ROUTER_CONFIG", str(config))
+    assert command() == expected
+    monkeypatch.setenv("SESSION_ROUTER_CONFIG", str(tmp_path / "another.toml"))
+    assert command(config) == expected
+    monkeypatch.delenv("SESSION_ROUTER_CONFIG")
+    code, output = command()
+    assert code == 2
+    assert "`SESSION_ROUTER_CONFIG` has no value; name a configuration file in this variable, or give its path" in output
+    assert "`--config`" in output
+
+
 def test_it_prints_json(config: Path) -> None:
     code, output = command(config, "--json")
     assert code == 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from session_router.cli.options import Configuration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def check_policy(
-    config: Annotated[
-        Path | None,
-        typer.Argument(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True),
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="The configuration, in place of --config.")] = None,
     *,
+    config: Configuration = None,
     at: Annotated[
         datetime | None, typer.Option(help="Look at it at this time (UTC), by which attestations may have ended; else now.")
     ] = None,
@@ -41,7 +41,7 @@ def check_policy(
     from session_router.config import load_governance
     from session_router.core.clearance_check import check_clearances
 
-    policy, clearances = load_governance(config)
+    policy, clearances = load_governance(config if file is None else file)
     found = check_clearances(clearances, policy, now=time.time() if at is None else at.replace(tzinfo=UTC).timestamp())
     if json:
         typer.echo(text.dumps(found.to_plain(), indent=2))
