@@ -91,6 +91,21 @@ def test_without_clearances_it_says_so(config: Path) -> None:
     assert (code, output.strip()) == (0, "No model has a clearance and no label is declared: nobody asks who may see what.")
 
 
+def test_it_says_so_where_what_nobody_labelled_is_refused(config: Path) -> None:
+    told = "What nobody labelled can go nowhere, and nothing says what comes from system, human, ai, tool, schemas, provider: "
+    code, output = command(config)
+    assert code == 0
+    assert told in output
+    assert "[policy.sources.NAME]" in output
+    config.write_text(CONFIG + '[policy.sources.human]\nlevel = "public"\n', encoding="utf-8")
+    assert told.replace("human, ", "") in command(config)[1]
+    config.write_text('[policy]\nunlabelled = "public"\n' + CONFIG, encoding="utf-8")
+    assert "What nobody labelled" not in command(config)[1]
+    sources = "".join(f'[policy.sources.{name}]\nlevel = "public"\n' for name in ("system", "human", "ai", "tool", "schemas", "provider"))
+    config.write_text(CONFIG + sources, encoding="utf-8")
+    assert "What nobody labelled" not in command(config)[1]
+
+
 def test_a_wrong_configuration_is_told(config: Path) -> None:
     config.write_text(CONFIG + "[policy.sources.elsewhere]\n", encoding="utf-8")
     code, output = command(config)

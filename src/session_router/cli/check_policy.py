@@ -75,8 +75,25 @@ def _print(console: Console, found: ClearanceCheck) -> None:
         console.print(f"[red]{escaped(name)} may see nothing:[/] {escaped(rule)}.")
     for label in found.nowhere:
         console.print(f"[red]{escaped(_named(label))} can go nowhere.[/]")
+    _print_unlabelled(console, found)
     if found.sound:
         console.print("[green]Every model can be used, and every declared label can go somewhere.[/]")
+
+
+def _print_unlabelled(console: Console, found: ClearanceCheck) -> None:
+    """Say what a first clearance brings with it, and the matrix only hints at: all that nobody labelled is refused."""
+    from session_router.core.policy import SOURCES
+
+    declared = {label.name for label in found.verdicts if label.kind == "source"}
+    somewhere = any(
+        verdict.permitted for label, verdicts in found.verdicts.items() if label.kind == "unlabelled" for verdict in verdicts.values()
+    )
+    if somewhere or not (left := [source for source in SOURCES if source not in declared]):
+        return
+    console.print(f"What nobody labelled can go nowhere, and nothing says what comes from {_listed(left)}: such a request is refused.")
+    console.print(
+        "Label it where it comes from ([policy.sources.NAME]), or say what counts for the rest (policy.unlabelled).", markup=False
+    )
 
 
 def _print_combinations(console: Console, found: ClearanceCheck) -> None:
