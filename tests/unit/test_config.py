@@ -220,6 +220,8 @@ def test_a_configuration_without_models_is_refused(write: Any, text: str) -> Non
         ("router.yml", "models:\n  yes: a\n", "line 2"),
         ("router.yaml", "- models\n", "list"),
         ("router.yaml", "a: !!python/object/apply:os.system [ls]\n", "line 1"),
+        ("router.yaml", "models: &models\n  fast: *models\n", "an anchor that holds itself"),
+        ("router.toml", f"[policy]\nstake = {'9' * 5_000}\n", "too many digits"),
     ],
 )
 def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: str, text: str, line: str) -> None:
@@ -227,6 +229,13 @@ def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: 
     error = refused(path)
     assert error.source == str(path)
     assert line in str(error)
+
+
+@pytest.mark.parametrize(("output", "stake", "key"), [("1e308", "1", "models.fast.prices.output"), ("1", "1e308", "policy.stake")])
+def test_what_is_too_large_for_the_core_names_file_and_setting(write: Any, output: str, stake: str, key: str) -> None:
+    path = write(f"[models.fast]\nmodel = 'a'\nprices = {{input = 1, output = {output}}}\n[policy]\nstake = {stake}\n")
+    error = refused(path)
+    assert (error.key, error.value, error.source) == (key, 1e308, str(path))
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "router.ini", "."])

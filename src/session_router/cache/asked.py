@@ -59,8 +59,10 @@ class Asking:
         exact = exact_form(question.text)
         if not exact:
             return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail="there is no text")
-        if reason := time_relative(question.text):
-            return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
+        # "And in Paris?" goes on with what was asked before, and stays true no longer than the answer to that.
+        for text in (question.text, *question.recent):
+            if reason := time_relative(text):
+                return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
         return Asked(
             question=question,
             partition=partition,
