@@ -18,6 +18,7 @@ help: ## show this list
 
 $(VENV)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "session-router needs Python >= 3.11; set PYTHON=...")'
+	@echo "setting up $(VENV), once: packages are downloaded, which takes half a minute or more" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev
@@ -44,6 +45,7 @@ backends: $(VENV)/.ready $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready ##
 environments: $(VENV)/.encoders $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready # all that the tests need
 
 $(PHOENIX)/.ready:
+	@echo "setting up $(PHOENIX), once: Phoenix is large, which takes a minute or more" >&2
 	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
 	@$(PHOENIX)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python 'arize-phoenix>=20'

@@ -45,7 +45,7 @@ class ConfigurationError(SessionRouterError):
 
     Args:
         key: Dotted path of the setting, such as `models.fast.prices.input`.
-        value: What was found there.
+        value: What was found there; `None` for nothing.
         rule: What is allowed.
         source: File or variable the setting came from, or `None` when it came from Python.
     """
@@ -53,7 +53,9 @@ class ConfigurationError(SessionRouterError):
     def __init__(self, *, key: str, value: object, rule: str, source: str | None = None) -> None:
         self.key, self.value, self.rule, self.source = key, value, rule, source
         where = f"{source}: " if source else ""
-        super().__init__(f"{where}`{key}` is {value!r}; {rule}")
+        # Whoever writes TOML, or types a command, knows no `None`.
+        found = "has no value" if value is None else f"is {value!r}"
+        super().__init__(f"{where}`{key}` {found}; {rule}")
 
 
 class ConfigurationErrors(ConfigurationError):

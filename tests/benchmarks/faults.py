@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from session_router.core.health import HealthRules
 
 KILLS, KILLS_QUICK, KILLS_BROKEN = 1_000, 120, 30
-INVARIANTS = ("unsafe_switches", "locks_lost", "locks_that_never_end", "uncleared_sends", "invented_results", "without_audit_record")
+INVARIANTS = (
+    "unsafe_switches",
+    "locks_lost",
+    "locks_that_never_end",
+    "uncleared_sends",
+    "invented_results",
+    "without_audit_record",
+    "tags_lowered",
+    "double_commits",
+)
 REPLICAS, PACE_SECONDS = 3, 0.01
 CALM_SECONDS, FIRST_SECONDS, OPEN_SECONDS, LONGEST_RECOVERY = 2.5, 1.0, 5.0, 20.0
 FAULTS = ("frozen", "dead")
@@ -162,7 +171,8 @@ def print_kills(server: Server, folder: Path, *, kills: int) -> None:
     broken = killed_replicas(server, folder / "broken", kills=KILLS_BROKEN, broken=True)
     counts = killed_replicas(server, folder / "sound", kills=kills)
     peer: dict[str, float | None] = {
-        name: counts[name] for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switches", "degraded", "failed")
+        name: counts[name]
+        for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switches", "races", "degraded", "failed")
     }
     figure("kill_points", counts["killed"], unit="count", n=counts["decisions"], target=f">= {kills}", peer=peer)
     for name in INVARIANTS:

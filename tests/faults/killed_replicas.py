@@ -4,7 +4,8 @@ Arguments: the URL of a Redis server; the number of kills; a seed; and `broken`,
 checks have something to find. Prints counts as JSON.
 
 The history is written by the process that makes it, step by step, as a framework's checkpoint is; what the router keeps is in Redis.
-A replica dies by SIGKILL before or after any effect of its router, any answer of a model, and any call of a tool.
+A replica dies by SIGKILL before or after any effect of its router, any answer of a model, and any call of a tool. Only what was said
+first bears a label: whatever comes later has it from the history. After each death, two replicas race to take the session on.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.call import Call
+from session_router.core.governance import PUBLIC
 from session_router.core.need import Question
 from session_router.core.session import SessionId
 from session_router.core.step import Role
 from session_router.core.transcript import Transcript
+from session_router.errors import StoreError
 from session_router.stores.redis import RedisSessionStore
-from support.replicas import KEY, ROUTES, SECRET, Played, asker_of, replica
+from support.replicas import KEY, POLICY, ROUTES, SECRET, Played, asker_of, replica
 from values import ai, answered, human, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from session_router.core.session import Session
     from session_router.core.step import Step
@@ -46,6 +49,8 @@ KINDS = {
     "uncleared_sends": "an uncleared model",
 }
 TURNS, LONGEST_LOOP, REPLICAS_AT_ONCE = 4, 4, 2
+FIRST = "question 0"
+UNLABELLED_IS_PUBLIC = replace(POLICY, unlabelled=PUBLIC)
 
 
 class Fate:
@@ -108,11 +113,11 @@ class Journal:
 def _step(line: dict[str, Any]) -> Step:
     match line["role"]:
         case "human":
-            return human(line["text"], tag=SECRET)
+            return human(line["text"], tag=SECRET if line["text"] == FIRST else None)
         case "tool":
-            return tool(*line["answers"], tag=SECRET)
+            return tool(*line["answers"])
         case _:
-            return ai(*line["asks"], by=line["by"], tag=SECRET)
+            return ai(*line["asks"], by=line["by"])
 
 
 class JournalAudit:
@@ -130,7 +135,8 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
     """Go on with a session until it has all its turns, or until death."""
     draws, fate = random.Random(seed), Fate(points)
     store = RedisSessionStore(url, key=KEY)
-    router = replica(MortalStore(store, fate), seed, audit=None if broken else JournalAudit(journal))
+    audit = None if broken else JournalAudit(journal)
+    router = replica(MortalStore(store, fate), seed, policy=UNLABELLED_IS_PUBLIC, audit=audit)
     now = 1_000.0 + len(journal.lines())
     while True:
         steps = journal.steps()
@@ -154,10 +160,11 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
         decision = router.route(call)
         if broken:
             lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=decision.model) if asker_of(steps) is None else None
-            decision = replace(decision, model=draws.choice(sorted(ROUTES)), lock=lock)
+            decision = replace(decision, model=draws.choice(sorted(ROUTES)), lock=lock, tag=draws.choice([SECRET, PUBLIC]))
         played = Played()
         played.note(steps, decision)
-        journal.append(decided=decision.model, id=decision.id, wrong=played.wrong, switched=decision.switched, degraded=played.degraded)
+        facts = {"wrong": played.wrong, "switched": decision.switched, "degraded": played.degraded}
+        journal.append(decided=decision.model, id=decision.id, level=-1 if decision.tag is None else decision.tag.level, **facts)
         fate.pass_by()
         loop = next(number for number, step in enumerate(reversed(steps)) if step.role is Role.HUMAN) // 2
         asks = [f"call {len(steps)}"] if loop < LONGEST_LOOP and draws.random() < 0.7 else []
@@ -166,10 +173,29 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
         router.observe(decision, answered(decision.model, *asks, at=now + 0.5))
 
 
+def race(stores: Sequence[RedisSessionStore], session: SessionId, counts: Counter[str], *, broken: bool) -> None:
+    """Let two replicas that have read the same row commit what follows it: one may."""
+    try:
+        read = [store.load(session) for store in stores]
+        committed: list[bool] = []
+        for number, store in enumerate(stores):
+            # A broken one looks again, and wins whatever it had decided from.
+            one = store.load(session) if broken else read[number]
+            if one is None:
+                return
+            committed.append(store.commit(replace(one.committed(), switches=one.switches + number)))
+    except StoreError:
+        # The server is in trouble: nobody can tell what became of it.
+        return
+    counts["races"] += 1
+    counts["double_commits"] += all(committed)
+
+
 def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
     logging.getLogger("session_router").setLevel(logging.ERROR)
     # What a store and a router import is imported once, here.
-    replica(RedisSessionStore(url, key=KEY))
+    racing = [RedisSessionStore(url, key=KEY) for _ in range(2)]
+    replica(racing[0])
     folder, draws, counts = Path.cwd(), random.Random(seed), Counter[str]()
     running: dict[int, tuple[SessionId, Journal]] = {}
     waiting = [(SessionId(uuid.uuid4().hex * 2), Journal(folder / f"{seed}-0.jsonl"))]
@@ -199,6 +225,7 @@ def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
             counts["killed_in_mid_loop"] += asker_of(journal.steps()) is not None
             lines = journal.lines()
             counts["killed_between_a_tool_and_its_result"] += bool(lines) and "ran" in lines[-1]
+            race(racing, session, counts, broken=broken)
             waiting.append((session, journal))
         else:
             counts["finished"] += code == 0
@@ -210,7 +237,7 @@ def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
 
 def count(journal: Journal, counts: Counter[str]) -> None:
     """Count what a history says, by its own words alone."""
-    ran, audited = set[str](), set[str]()
+    ran, audited, highest = set[str](), set[str](), -1
     for line in journal.lines():
         counts["decisions"] += "decided" in line
         counts["switches"] += bool(line.get("switched"))
@@ -220,6 +247,8 @@ def count(journal: Journal, counts: Counter[str]) -> None:
             counts[kind] += sum(words in wrong for wrong in line.get("wrong", []))
         audited.add(line.get("audited", ""))
         counts["without_audit_record"] += "decided" in line and line["id"] not in audited
+        counts["tags_lowered"] += line.get("level", highest) < highest
+        highest = max(highest, line.get("level", highest))
         ran.update(line.get("ran", []))
         counts["invented_results"] += len(set(line.get("answers", [])) - ran)
 

@@ -52,6 +52,20 @@ def test_it_prints_a_matrix(config: Path) -> None:
     assert "Every model can be used" in output
 
 
+def test_the_configuration_is_named_as_for_every_command(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = command(config)
+    assert command("--config", config) == expected
+    monkeypatch.setenv("SESSION_ROUTER_CONFIG", str(config))
+    assert command() == expected
+    monkeypatch.setenv("SESSION_ROUTER_CONFIG", str(tmp_path / "another.toml"))
+    assert command(config) == expected
+    monkeypatch.delenv("SESSION_ROUTER_CONFIG")
+    code, output = command()
+    assert code == 2
+    assert "`SESSION_ROUTER_CONFIG` has no value; name a configuration file in this variable, or give its path" in output
+    assert "`--config`" in output
+
+
 def test_it_prints_json(config: Path) -> None:
     code, output = command(config, "--json")
     assert code == 0
@@ -75,6 +89,21 @@ def test_without_clearances_it_says_so(config: Path) -> None:
     config.write_text('[models.fast]\nmodel = "openai:never-built"\n', encoding="utf-8")
     code, output = command(config)
     assert (code, output.strip()) == (0, "No model has a clearance and no label is declared: nobody asks who may see what.")
+
+
+def test_it_says_so_where_what_nobody_labelled_is_refused(config: Path) -> None:
+    told = "What nobody labelled can go nowhere, and nothing says what comes from system, human, ai, tool, schemas, provider: "
+    code, output = command(config)
+    assert code == 0
+    assert told in output
+    assert "[policy.sources.NAME]" in output
+    config.write_text(CONFIG + '[policy.sources.human]\nlevel = "public"\n', encoding="utf-8")
+    assert told.replace("human, ", "") in command(config)[1]
+    config.write_text('[policy]\nunlabelled = "public"\n' + CONFIG, encoding="utf-8")
+    assert "What nobody labelled" not in command(config)[1]
+    sources = "".join(f'[policy.sources.{name}]\nlevel = "public"\n' for name in ("system", "human", "ai", "tool", "schemas", "provider"))
+    config.write_text(CONFIG + sources, encoding="utf-8")
+    assert "What nobody labelled" not in command(config)[1]
 
 
 def test_a_wrong_configuration_is_told(config: Path) -> None:

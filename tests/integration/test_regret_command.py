@@ -128,11 +128,13 @@ def test_bad_sessions_are_counted_and_the_rest_is_evaluated(tmp_path: Path) -> N
     assert "and 11 more sessions" in output
     assert "31 sessions could not be replayed" in output
     assert "1 session, 2 segments, 2 calls" in output
-    assert regret(path, "--config", CONFIG, "--lenient")[0] == 0
+    rows = tmp_path / "rows.jsonl"
+    assert regret(path, "--config", CONFIG, "--lenient", "--json", rows)[0] == 0
+    assert rows_of(rows)[-1]["left_out"] == {"interrupted": None, "unread_sessions": 31}
 
 
 def test_an_interrupt_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, rows = sessions(tmp_path / "sessions.jsonl", "one", "two", "three"), tmp_path / "rows.jsonl"
+    path, rows, page = sessions(tmp_path / "sessions.jsonl", "one", "two", "three"), tmp_path / "rows.jsonl", tmp_path / "page.html"
     add = Evaluation.add
 
     def interrupted(self: Evaluation, calls: Any) -> Any:
@@ -141,11 +143,14 @@ def test_an_interrupt_keeps_what_was_found(tmp_path: Path, monkeypatch: pytest.M
         return add(self, calls)
 
     monkeypatch.setattr(Evaluation, "add", interrupted)
-    code, output = regret(path, "--config", CONFIG, "--json", rows)
+    code, output = regret(path, "--config", CONFIG, "--json", rows, "--html", page)
     assert code == 130
     assert "interrupted in the session of line 3" in output
     assert [row["kind"] for row in rows_of(rows)] == ["session", "session", "report"]
     assert rows_of(rows)[-1]["total"]["sessions"] == 2
+    # Whoever is sent the report has not seen the terminal.
+    assert rows_of(rows)[-1]["left_out"] == {"interrupted": "in the session of line 3", "unread_sessions": 0}
+    assert "this was interrupted in the session of line 3" in page.read_text(encoding="utf-8")
 
 
 def test_a_file_without_calls_says_so(tmp_path: Path) -> None:

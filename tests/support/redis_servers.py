@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from support.not_here import not_here
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,11 +31,8 @@ _INSTALL = "install it with `apt-get install --no-install-recommends redis-serve
 
 def needs_redis() -> None:
     """Skip where there is no server to test with, but never where CI counts on it."""
-    if shutil.which("redis-server"):
-        return
-    if os.environ.get("CI", "").lower() in {"1", "true", "yes"}:
-        pytest.fail(f"redis-server is missing: {_INSTALL}.")
-    pytest.skip(f"redis-server is missing: {_INSTALL}.")
+    if not shutil.which("redis-server"):
+        not_here("redis-server", _INSTALL)
 
 
 def vector_set_server() -> str:

@@ -56,8 +56,8 @@ class Restless:
         return self.score(question, models)
 
 
-def replica(store: SessionStore, seed: int = 0, **ports: Any) -> Router:
-    return Router(ROUTES, policy=POLICY, scorer=Restless(seed), store=store, key=KEY, **ports)
+def replica(store: SessionStore, seed: int = 0, *, policy: Policy = POLICY, **ports: Any) -> Router:
+    return Router(ROUTES, policy=policy, scorer=Restless(seed), store=store, key=KEY, **ports)
 
 
 @dataclass

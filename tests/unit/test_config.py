@@ -183,6 +183,8 @@ def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple
     assert rule in error.rule
     assert str(path) in str(error)
     assert f"`{key}`" in str(error)
+    # Nobody who writes TOML knows what `None` is.
+    assert "None" not in str(error)
 
 
 def test_all_errors_are_reported_and_the_first_one_leads(write: Any) -> None:

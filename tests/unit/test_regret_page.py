@@ -186,6 +186,17 @@ def test_the_page_says_what_was_measured() -> None:
     assert ["nobody scored the chances" in words for words in (modelled, measured, unknown)] == [False, False, True]
 
 
+def test_the_page_says_what_it_leaves_out() -> None:
+    def shown(**left_out: Any) -> str:
+        return Page(render(REPORT | {"left_out": {"interrupted": None, "unread_sessions": 0} | left_out})).words
+
+    assert "Not the whole file" not in shown()
+    assert "this was interrupted in the session of line 7, and the figures cover the sessions before." in shown(
+        interrupted="in the session of line 7"
+    )
+    assert ["1 session could not be replayed." in shown(unread_sessions=number) for number in (0, 1)] == [False, True]
+
+
 def test_the_page_is_whole_and_needs_nothing_else() -> None:
     text = render(REPORT)
     shown = Page(text)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from session_router.cli.options import Configuration
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,11 +19,9 @@ if TYPE_CHECKING:
 
 
 def check_policy(
-    config: Annotated[
-        Path | None,
-        typer.Argument(help="Configuration of the router (.toml, .yaml).", envvar="SESSION_ROUTER_CONFIG", show_envvar=True),
-    ] = None,
+    file: Annotated[Path | None, typer.Argument(help="The configuration, in place of --config.")] = None,
     *,
+    config: Configuration = None,
     at: Annotated[
         datetime | None, typer.Option(help="Look at it at this time (UTC), by which attestations may have ended; else now.")
     ] = None,
@@ -41,7 +41,7 @@ def check_policy(
     from session_router.config import load_governance
     from session_router.core.clearance_check import check_clearances
 
-    policy, clearances = load_governance(config)
+    policy, clearances = load_governance(config if file is None else file)
     found = check_clearances(clearances, policy, now=time.time() if at is None else at.replace(tzinfo=UTC).timestamp())
     if json:
         typer.echo(text.dumps(found.to_plain(), indent=2))
@@ -75,8 +75,25 @@ def _print(console: Console, found: ClearanceCheck) -> None:
         console.print(f"[red]{escaped(name)} may see nothing:[/] {escaped(rule)}.")
     for label in found.nowhere:
         console.print(f"[red]{escaped(_named(label))} can go nowhere.[/]")
+    _print_unlabelled(console, found)
     if found.sound:
         console.print("[green]Every model can be used, and every declared label can go somewhere.[/]")
+
+
+def _print_unlabelled(console: Console, found: ClearanceCheck) -> None:
+    """Say what a first clearance brings with it, and the matrix only hints at: all that nobody labelled is refused."""
+    from session_router.core.policy import SOURCES
+
+    declared = {label.name for label in found.verdicts if label.kind == "source"}
+    somewhere = any(
+        verdict.permitted for label, verdicts in found.verdicts.items() if label.kind == "unlabelled" for verdict in verdicts.values()
+    )
+    if somewhere or not (left := [source for source in SOURCES if source not in declared]):
+        return
+    console.print(f"What nobody labelled can go nowhere, and nothing says what comes from {_listed(left)}: such a request is refused.")
+    console.print(
+        "Label it where it comes from ([policy.sources.NAME]), or say what counts for the rest (policy.unlabelled).", markup=False
+    )
 
 
 def _print_combinations(console: Console, found: ClearanceCheck) -> None:

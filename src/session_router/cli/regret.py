@@ -58,6 +58,7 @@ def regret(  # noqa: PLR0913 -- each is one option
     nothing about the policy, 130 when interrupted.
     """
     import os
+    from dataclasses import replace
 
     from session_router.cli.closing import leave
     from session_router.cli.offline import offline_router, pace_of
@@ -93,7 +94,7 @@ def regret(  # noqa: PLR0913 -- each is one option
             return len(calls)
 
         taken = take_sessions(file, take, limit=limit)
-        report = evaluation.report()
+        report = replace(evaluation.report(), stopped=taken.stopped, unread=taken.bad)
         if rows.wanted:
             rows.write({"kind": "report", **report.to_plain()})
     # Rows own standard output when they go there.

@@ -249,7 +249,8 @@ def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:
     where = environment.get(PATH_VARIABLE) if path is None else path
     if not where:
-        raise ConfigurationError(key=PATH_VARIABLE, value=None, rule="name a configuration file in this variable, or give its path.")
+        rule = "name a configuration file in this variable, or give its path (on the command line, `--config`)."
+        raise ConfigurationError(key=PATH_VARIABLE, value=None, rule=rule)
     try:
         return layered(read_table(Path(where)), environment, source=str(where))
     except RecursionError:

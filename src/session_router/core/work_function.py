@@ -39,7 +39,9 @@ than the largest fall of an arrival price, so F loses at most 2n times it; going
 If `costs` are estimates, the bound is about the estimates.
 
 Models come and go. One that is missing in `costs` cannot serve now, as if it cost infinitely much. One that is new was
-never served by anyone. One that has no arrival price any more is forgotten, which changes nothing for the others.
+never served by anyone. One that has no arrival price any more is forgotten, which changes nothing for the others, unless one
+that was away comes back at that very boundary: the way to it from the forgotten one has no price then. It counts as reached from
+those that stayed, which may be too dear by the least arrival price of these, and OPT in the guarantee with it.
 """
 
 from __future__ import annotations

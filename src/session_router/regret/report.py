@@ -83,6 +83,8 @@ class Report:
         sources: Those of each source.
         worst: The sessions with the largest regret of the router, the largest first.
         timeline: One session, call by call; `None` when there is none.
+        stopped: Where an interrupt came, after which no session was looked at; empty when none did.
+        unread: Sessions that could not be replayed.
     """
 
     policy: str
@@ -94,6 +96,8 @@ class Report:
     sources: Mapping[str, Figures]
     worst: tuple[Worst, ...]
     timeline: Timeline | None
+    stopped: str = ""
+    unread: int = 0
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values: what `session-router regret --json` writes last, and what the page shows."""
@@ -105,6 +109,7 @@ class Report:
             "stake": self.terms.stake,
             "handoff": self.terms.handoff,
             "chances": "measured" if self.chances_measured else "modelled",
+            "left_out": {"interrupted": self.stopped or None, "unread_sessions": self.unread},
             "pace": None if pace is None else {"turn_seconds": pace.turn_seconds, "call_seconds": pace.call_seconds},
             "total": self.total.to_plain(),
             "sources": [{"source": name, **figures.to_plain()} for name, figures in self.sources.items()],

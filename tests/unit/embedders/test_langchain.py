@@ -182,7 +182,7 @@ def test_fingerprints_tell_models_apart() -> None:
 
 
 def test_embeddings_that_do_not_say_which_model_they_are_need_a_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"`name` is None; `DeterministicFakeEmbedding` does not say"):
+    with pytest.raises(ConfigurationError, match=r"`name` has no value; `DeterministicFakeEmbedding` does not say"):
         LangChainEmbedder(DeterministicFakeEmbedding(size=4))
     assert LangChainEmbedder(DeterministicFakeEmbedding(size=4), name="fake").dimension == 4
 
