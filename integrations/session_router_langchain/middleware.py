@@ -23,7 +23,7 @@ from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.lineage import Lineage, handed_down, inherited, label_of_asker, with_lineage
-from session_router_langchain.names import context_label, current_config, names_of
+from session_router_langchain.names import context_label, current_config, names_of, namespace_here
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
@@ -167,14 +167,14 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Let models that the tool asks inherit what this agent has read, and label the result with what they have read."""
-        with handed_down(self._asker(request)) as lineage:
+        with handed_down(self._asker(request), namespace_here()) as lineage:
             return self._labelled(handler(request), request, lineage)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Do what `wrap_tool_call` does without blocking the event loop."""
-        with handed_down(self._asker(request)) as lineage:
+        with handed_down(self._asker(request), namespace_here()) as lineage:
             return self._labelled(await handler(request), request, lineage)
 
     def _asker(self, request: ToolCallRequest) -> Tag | None:
@@ -196,7 +196,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _begin(self, request: ModelRequest[Any], found: Found) -> _Pass:
         transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools, found=found)
-        names = names_of(current_config(), request.runtime, tenant=self._tenant, principal=self._principal)
+        config = current_config()
+        names = names_of(config, request.runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self.calls, request.state, request.runtime, transcript, names)
 
         def renew() -> CacheTerms | None:
@@ -217,6 +218,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             terms=renew(),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),
+            places=self.calls.places(names, config),
         )
         return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), renew)
 

@@ -15,7 +15,7 @@ from session_router.core.amending import amend
 from session_router.core.boundary import find_lock
 from session_router.core.cached import CacheHit, CacheMiss
 from session_router.core.call import settle
-from session_router.core.choice import choose, force, keep_locked, missed, refuse, replay, unrecorded
+from session_router.core.choice import choose, force, keep_locked, missed, not_handed_on, refuse, replay, unrecorded
 from session_router.core.decision import Reason
 from session_router.core.effects import (
     MAXIMUM_ATTEMPTS,
@@ -30,10 +30,12 @@ from session_router.core.effects import (
     ScoreNeed,
 )
 from session_router.core.gate import held_back
+from session_router.core.governance import join
 from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
+from session_router.core.readings import leave, take_up
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
     from session_router.core.effects import Effect
+    from session_router.core.governance import Tag
     from session_router.core.look_up import LookedUp
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
@@ -74,8 +77,10 @@ def route(
     """
     attempts, looked = 0, None
     tried_out: set[ModelName] = set()
+    lost: set[str] = set()
+    call, known = yield from take_up(call, specs, policy, lost)
     while True:
-        degraded: set[str] = set()
+        degraded = set(lost)
         session = yield from _load(call, degraded)
         health = yield AskHealth(call.now)
         situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
@@ -94,6 +99,9 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
+    if not decision.refused and not (yield from leave(call, _read_by(call, decision), known)):
+        decision = not_handed_on(decision)
+        degraded.add("store")
     if policy.upgrades is not None:
         yield from _count(situation, decision, policy.upgrades)
     if lesson is not None and population is not None and not call.internal:
@@ -103,6 +111,12 @@ def route(
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
     return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
+
+
+def _read_by(call: Call, decision: Decision) -> Tag | None:
+    """Return the label of what is known where the answer goes: what is sent, or replayed, and what was withheld."""
+    tag = decision.tag
+    return tag if tag is None or call.withheld is None else join(tag, call.withheld)
 
 
 def _recorded(decision: Decision, policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Decision]:
