@@ -29,6 +29,7 @@ from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
+from session_router_langchain.tagging import label_of_unread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
+    from session_router.core.readings import Place
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
     from session_router.router import Router
@@ -147,8 +149,23 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
-    def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
+    def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
+        if (unread := label_of_unread(state["messages"])) is not None:
+            self.router.hand_on(self._places(runtime), unread)
+        return self._ended(state)
+
+    async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Do what `after_agent` does without blocking the event loop."""
+        if (unread := label_of_unread(state["messages"])) is not None:
+            await self.router.ahand_on(self._places(runtime), unread)
+        return self._ended(state)
+
+    def _places(self, runtime: Runtime[Any]) -> tuple[Place, ...]:
+        config = current_config()
+        return self.calls.places(names_of(config, runtime, tenant=self._tenant, principal=self._principal), config)
+
+    def _ended(self, state: SessionRouterState) -> dict[str, Any] | None:
         session = self.calls.sessions.read(state)
         messages = state["messages"]
         if session is None or not messages:
@@ -158,10 +175,6 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             return None
         ending = transcript.steps[-1].digest
         return self.calls.sessions.written(replace(session, closed=ending, lock=None).committed())
-
-    async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Do what `after_agent` does; there is nothing to wait for."""
-        return self.after_agent(state, runtime)
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]

@@ -34,9 +34,10 @@ from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.population import are_due
+from session_router.core.readings import leave
 from session_router.core.routes import specs_of
 from session_router.detectors.detecting import Detecting
-from session_router.errors import ConfigurationError, MissingExtra
+from session_router.errors import ConfigurationError, MissingExtra, NotHandedOn
 from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
 from session_router.misses import Misses
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
 
     from session_router.core.cached import CachedAnswer, CacheHit, CacheQuestion
     from session_router.core.call import Call
+    from session_router.core.governance import Tag
     from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
+    from session_router.core.readings import Place
     from session_router.core.session import Session
     from session_router.ports import (
         AuditLog,
@@ -217,6 +220,20 @@ class Router:
             return self.health.retried()
         self.health.called()
         return True
+
+    def hand_on(self, places: Sequence[Place], tag: Tag) -> None:
+        """Tell the graphs around a session the label of what came into it, and no model has read.
+
+        Raises:
+            NotHandedOn: The store did not take it.
+        """
+        if places and not self._drive(leave(places, tag, now=self.clock.now())):
+            raise NotHandedOn(tag=tag.describe())
+
+    async def ahand_on(self, places: Sequence[Place], tag: Tag) -> None:
+        """Do what `hand_on` does without blocking the event loop."""
+        if places and not await self._adrive(leave(places, tag, now=self.clock.now())):
+            raise NotHandedOn(tag=tag.describe())
 
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.

@@ -30,12 +30,11 @@ from session_router.core.effects import (
     ScoreNeed,
 )
 from session_router.core.gate import held_back
-from session_router.core.governance import join
 from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
-from session_router.core.readings import leave, take_up
+from session_router.core.readings import label_to_leave, leave, take_up
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
     from session_router.core.effects import Effect
-    from session_router.core.governance import Tag
     from session_router.core.look_up import LookedUp
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
@@ -99,8 +97,8 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if not decision.refused and not (yield from leave(call, _read_by(call, decision), known)):
-        decision = not_handed_on(decision)
+    if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
+        decision = decision if decision.refused else not_handed_on(decision)
         degraded.add("store")
     if policy.upgrades is not None:
         yield from _count(situation, decision, policy.upgrades)
@@ -111,12 +109,6 @@ def route(
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
     return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
-
-
-def _read_by(call: Call, decision: Decision) -> Tag | None:
-    """Return the label of what is known where the answer goes: what is sent, or replayed, and what was withheld."""
-    tag = decision.tag
-    return tag if tag is None or call.withheld is None else join(tag, call.withheld)
 
 
 def _recorded(decision: Decision, policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Decision]:

@@ -7,6 +7,7 @@ label of what it has read, and a session whose request says nothing of itself ta
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.amending import amend
@@ -14,16 +15,21 @@ from session_router.core.effects import Failed, LoadSession
 from session_router.core.eligibility import payload_tag
 from session_router.core.governance import PUBLIC, join
 from session_router.core.session import Reading, Session
+from session_router.core.step import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from session_router.core.call import Call
+    from session_router.core.decision import Decision
     from session_router.core.effects import Effect
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.session import SessionId
+
+NOTHING_KNOWN: Mapping[SessionId, Session] = MappingProxyType({})
+"""No row was loaded."""
 
 MOST_READINGS = 16
 """Of one graph. Beyond, the two oldest become one that everybody takes up."""
@@ -114,24 +120,41 @@ def take_up(
     return Inherited(replace(call, inherited=tag if call.inherited is None else join(call.inherited, tag)), known)
 
 
-def leave(call: Call, tag: Tag | None, known: Mapping[SessionId, Session]) -> Generator[Effect, Any, bool]:
-    """Leave with the graphs around `call` the label of what is about to be sent.
+def label_to_leave(call: Call, decision: Decision) -> Tag | None:
+    """Return the label of what may come out of `call` into the graphs around it.
+
+    That is what is sent, or replayed, and what was withheld. Of what was refused no answer comes; but what the graph itself had put
+    into the request, the graph still has.
+    """
+    tag = decision.tag
+    if tag is None or decision.refused:
+        steps = call.transcript.steps if tag is not None and call.places else ()
+        given = [one for step in steps if step.role in {Role.HUMAN, Role.SYSTEM} for one in (step.tag, step.found) if one is not None]
+        return join(*given) if given else None
+    return tag if call.withheld is None else join(tag, call.withheld)
+
+
+def leave(
+    places: Iterable[Place], tag: Tag | None, *, now: float, known: Mapping[SessionId, Session] = NOTHING_KNOWN
+) -> Generator[Effect, Any, bool]:
+    """Leave with the graphs around a session the label of what is about to be sent, or came in.
 
     Args:
-        call: The request.
-        tag: Its label; `None` where governance is not in use.
-        known: Rows that were loaded for this call.
+        places: Where in them it stands.
+        tag: The label; `None` where governance is not in use.
+        now: POSIX seconds.
+        known: Rows that were loaded just now.
 
     Returns:
         Whether the store took it.
     """
     if tag is None or tag == PUBLIC:
         return True
-    for place in call.places:
+    for place in places:
         row = known.get(place.row)
-        if row is not None and left_at(row.readings, place, tag, now=call.now) is None:
+        if row is not None and left_at(row.readings, place, tag, now=now) is None:
             continue
-        if not (yield from amend(place.row, _leaving(place, tag, call.now))).available:
+        if not (yield from amend(place.row, _leaving(place, tag, now))).available:
             return False
     return True
 

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.tools import tool
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from session_router import Tag
 from session_router_langchain import SessionRouterMiddleware
 from session_router_langchain.tagging import labelled, own_label
+from session_router_langgraph import RouterState, create_router_node
 from support.leak_labels import LABELS, witness
 from support.leak_world import World
 
@@ -318,3 +321,68 @@ async def test_an_agent_that_came_first_is_not_touched(world: World) -> None:
     graph.add_conditional_edges("first", lambda state: [Send("second", {"messages": [copied(state)]}) for _ in range(TIMES)], ["second"])
     await graph.compile().ainvoke({"messages": [HumanMessage("hello")]})
     assert len(last_asked(world)) == TIMES
+
+
+async def test_a_tool_that_copies_from_one_helper_to_another(world: World, canaries: Canaries) -> None:
+    first, second = agent(world, [reader(world)]), agent(world)
+
+    async def ask(note: str) -> str:
+        told = await first.ainvoke({"messages": [HumanMessage(f"{note} {world.parrot.plan(['read_pii'])}")]})
+        for _ in range(TIMES):
+            await second.ainvoke({"messages": [copied(told)]})
+        return "done"
+
+    subject = agent(world, [tool("ask", description="Ask helpers.")(ask)])
+    await subject.ainvoke({"messages": [world.said(["ask"])]}, THREAD)
+    assert canaries.leaks == ()
+    assert {row.model.removeprefix("sim-") for row in world.providers.ledger.rows[-TIMES - 1 : -1]} <= {"eu", "own"}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_an_agent_below_said_counts_for_the_router_node(world: World, canaries: Canaries, kept: bool) -> None:  # noqa: FBT001 -- a parameter
+    """The graph's own session has read nothing of what it now sends."""
+    names = list(world.router.models)
+    bound = {name: world.router.models[name].model for name in names}
+
+    class State(RouterState):
+        messages: Annotated[list[Any], add_messages]
+
+    def answering(name: str) -> Any:
+        async def call(state: Any) -> Any:
+            return {"messages": [labelled(await bound[name].ainvoke([HumanMessage(one.text) for one in state["messages"]]), Tag())]}
+
+        return call
+
+    below = agent(world, [reader(world)])
+
+    async def ask(state: Any) -> Any:
+        told = await below.ainvoke({"messages": [HumanMessage(state["messages"][0].text)]})
+        return {"messages": [HumanMessage(f"Found: {told['messages'][-1].text}")]}
+
+    graph: Any = StateGraph(State)
+    graph.add_node("ask", ask)
+    graph.add_node("route", create_router_node(world.router, destinations={name: name for name in names}, principal="ada"))
+    for name in names:
+        graph.add_node(name, answering(name))
+        graph.add_conditional_edges(name, lambda state: "route" if len(state["messages"]) < 2 + TIMES else END, ["route", END])
+    graph.add_edge(START, "ask")
+    graph.add_edge("ask", "route")
+    await graph.compile(checkpointer=InMemorySaver() if kept else None).ainvoke(
+        {"messages": [world.said(["read_pii"])]}, THREAD if kept else None
+    )
+    assert canaries.leaks == ()
+    assert last_asked(world) <= {"eu", "own"}
+
+
+async def test_what_a_tool_returned_and_no_model_has_read(world: World, canaries: Canaries) -> None:
+    """A run may end on a tool's result."""
+    read = reader(world)
+    read.return_direct = True
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", agent(world, [read]))
+    graph.add_node("second", agent(world))
+    graph.add_edge(START, "first")
+    graph.add_conditional_edges("first", lambda state: [Send("second", {"messages": [copied(state)]}) for _ in range(TIMES)], ["second"])
+    await graph.compile(checkpointer=InMemorySaver()).ainvoke({"messages": [world.said(["read_pii"])]}, THREAD)
+    assert canaries.leaks == ()
+    assert last_asked(world) <= {"eu", "own"}
