@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
+from session_router.core.outlived import is_outlived
 from session_router.errors import InternalError
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.lineage import brought_back
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from session_router_langchain.narrowing import Narrowing
 
 NOT_ASKED = "NotAsked"
-"""What came of a decision whose model was not asked, because the retry budget was spent."""
+"""What came of a decision whose model was not asked: the retry budget was spent, or what was permitted ended before it was sent."""
 
 Response = TypeVar("Response")
 Item = TypeVar("Item")
@@ -125,7 +126,7 @@ def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, t
     """Route `call`; where no model may see it, route smaller ones until a model may see one of them."""
     decision: Decision = yield Route(call)
     if narrowing is not None and decision.reason is Reason.NOT_CLEARED:
-        for smaller in narrowing.tries(decision):
+        for smaller in narrowing.tries(decision, call):
             tried: Decision = yield Route(smaller)
             if not tried.refused:
                 return tried, smaller
@@ -147,6 +148,12 @@ def _passage(
         if decision.refused and failures.first is not None:
             call = yield from _later(failures, failures.again(call, decision))
             is_paid = True
+            continue
+        if is_outlived(decision, router.models, router.policy, now=router.clock.now(), purpose=call.purpose):
+            # Nobody has read it; and nobody may wait for an answer to this question.
+            missed.note(decision)
+            missed.abandon()
+            call = yield from _decided_anew(router, call, decision)
             continue
         if not decision.refused:
             brought_back(decision.tag)
@@ -176,6 +183,14 @@ def _passage(
             continue
         call = yield from _later(failures, following)
         is_paid = True
+
+
+def _decided_anew(router: Router, call: Call, decision: Decision) -> Generator[Effect, Any, Call]:
+    """Return `call` as it is to be decided now, since `decision` holds no more."""
+    at = router.clock.now()
+    session = yield Observe(decision, Outcome(at=at, model=None, error=NOT_ASKED))
+    carried = session if call.carried is not None and session is not None else call.carried
+    return replace(call, now=max(at, call.now), waited=decision.evidence.waited, carried=carried)
 
 
 def _answered(
