@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_router.core.governance import ruled_out
+from session_router.core.governance import READER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +28,13 @@ def is_outlived(
         now: POSIX seconds.
         purpose: What the call is for.
     """
-    tag, name = decision.tag, decision.model
-    if tag is None or decision.refused or now <= decision.at:
+    hit, name = decision.hit, decision.model
+    if decision.tag is None or now <= decision.at or (hit is None and name is None):
         return False
-    if name is None:
-        return ruled_out(tag, policy.cache.reader, None, model="", now=now, purpose=purpose) is not None
+    tag, clearance = (decision.tag, specs[name].clearance) if name is not None else (hit.answer.tag, policy.cache.reader)
+    ends = (tag.expires_at, None if clearance is None else clearance.attested_until)
     # Rules of the user's own are told whole seconds.
-    rules = policy.rules if now // 1 > decision.at // 1 else None
-    return ruled_out(tag, specs[name].clearance, rules, model=name, now=now, purpose=purpose) is not None
+    told_otherwise = policy.rules is not None and now // 1 > decision.at // 1
+    if not told_otherwise and not any(end is not None and decision.at < end <= now for end in ends):
+        return False
+    return policy.failing_rule(tag, clearance, model=READER if name is None else name, now=now, purpose=purpose) is not None
