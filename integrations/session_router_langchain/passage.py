@@ -133,6 +133,21 @@ def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, t
     return decision, call
 
 
+def _decided(router: Router, call: Call, missed: _Missed, narrowing: Narrowing | None) -> Generator[Effect, Any, tuple[Decision, Call]]:
+    """Route `call` until what is decided still holds when it is to be done: what was permitted may have ended meanwhile."""
+    while True:
+        decision, call = yield from _routed(call, narrowing)
+        at = router.clock.now()
+        if not is_outlived(decision, router.models, router.policy, now=at, purpose=call.purpose):
+            return decision, call
+        # Nobody has read the request, and nobody may wait for an answer to it.
+        missed.note(decision)
+        missed.abandon()
+        session: Session | None = yield Observe(decision, Outcome(at=at, model=None, error=NOT_ASKED))
+        carried = session if call.carried is not None and session is not None else call.carried
+        call = replace(call, now=max(at, call.now), waited=decision.evidence.waited, carried=carried)
+
+
 def _risen(call: Call, decision: Decision) -> Session | None:
     """Return the session that a framework must carry on after a hit: the one whose label has risen by what was replayed."""
     before, after = call.carried, decision.session
@@ -144,16 +159,10 @@ def _passage(
 ) -> Generator[Effect, Any, Passed[Any]]:
     failures, is_paid = Failures(None if router.health is None else router.health.rules), False
     while True:
-        decision, call = yield from _routed(call, narrowing)
+        decision, call = yield from _decided(router, call, missed, narrowing)
         if decision.refused and failures.first is not None:
             call = yield from _later(failures, failures.again(call, decision))
             is_paid = True
-            continue
-        if is_outlived(decision, router.models, router.policy, now=router.clock.now(), purpose=call.purpose):
-            # Nobody has read it; and nobody may wait for an answer to this question.
-            missed.note(decision)
-            missed.abandon()
-            call = yield from _decided_anew(router, call, decision)
             continue
         if not decision.refused:
             brought_back(decision.tag)
@@ -183,14 +192,6 @@ def _passage(
             continue
         call = yield from _later(failures, following)
         is_paid = True
-
-
-def _decided_anew(router: Router, call: Call, decision: Decision) -> Generator[Effect, Any, Call]:
-    """Return `call` as it is to be decided now, since `decision` holds no more."""
-    at = router.clock.now()
-    session = yield Observe(decision, Outcome(at=at, model=None, error=NOT_ASKED))
-    carried = session if call.carried is not None and session is not None else call.carried
-    return replace(call, now=max(at, call.now), waited=decision.evidence.waited, carried=carried)
 
 
 def _answered(

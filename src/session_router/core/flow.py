@@ -100,15 +100,22 @@ def route(
     if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
         decision = decision if decision.refused else not_handed_on(decision)
         degraded.add("store")
-    if policy.upgrades is not None:
-        yield from _count(situation, decision, policy.upgrades)
-    if lesson is not None and population is not None and not call.internal:
-        yield from _teach((yield Learn(lesson)), population)
+    yield from _remember(situation, decision, lesson, population)
     if looked is not None and isinstance(looked.found, CacheMiss):
         decision = missed(decision, looked.question, looked.found)
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
     return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
+
+
+def _remember(
+    situation: Situation, decision: Decision, lesson: Lesson | None, population: SessionId | None
+) -> Generator[Effect, Any, None]:
+    """Keep what a decision says of more than its session: of its principal, and of the population."""
+    if situation.policy.upgrades is not None:
+        yield from _count(situation, decision, situation.policy.upgrades)
+    if lesson is not None and population is not None and not situation.call.internal:
+        yield from _teach((yield Learn(lesson)), population)
 
 
 def _recorded(decision: Decision, policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Decision]:

@@ -96,9 +96,7 @@ def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float
     return (Reading(tag=join(first.tag, second.tag), at=max(first.at, second.at)), *rest)
 
 
-def take_up(
-    call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, degraded: set[str]
-) -> Generator[Effect, Any, Inherited]:
+def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Inherited]:
     """Join to `call` what it takes up from the graphs around it; what cannot be loaded there is unlabelled."""
     known: dict[SessionId, Session] = {}
     if not any(place.listens for place in call.places) or payload_tag(call, specs, policy) is None:

@@ -263,11 +263,7 @@ when { resource.categories.contains("phi") && !(context has purpose && context.p
         (FOR_CARE_ONLY, "care", True),
         (FOR_CARE_ONLY, None, False),
         ('permit (principal is Model, action == Action::"see", resource);', None, False),
-        (
-            'permit (principal, action == Action::"see", resource); forbid (principal is Reader, action, resource) when { resource.level > 1 };',
-            None,
-            False,
-        ),
+        (FOR_CARE_ONLY + "forbid (principal is Reader, action, resource) when { resource.level > 1 };", "care", False),
         ('permit (principal, action == Action::"see", resource) when { principal.categories.contains("phi") };', None, True),
     ],
 )
