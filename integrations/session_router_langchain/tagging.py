@@ -193,7 +193,7 @@ def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, 
     own = own_label(message)
     if isinstance(message, ToolMessage):
         return _label_of_result(message, own, policy, tools, asked_for)
-    if own is not None:
+    if own is not None or not policy.sources:
         return own
     return policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
 

@@ -11,13 +11,13 @@ import re
 import secrets
 import tempfile
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import Level
 from session_router.core.label_row import tag_to_plain
 from session_router.core.session import SessionId
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _TASK = re.compile(r":[^|]*")
 _named: ContextVar[tuple[SessionId, str] | None] = ContextVar("session_router.named", default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class SessionNames:
     """The names that identify a session.
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from session_router.core.cached import CacheMiss
-from session_router.core.effects import LookUpAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from session_router.core.cached import CacheQuestion
-    from session_router.core.effects import Effect
-
-Answer = TypeVar("Answer")
 
 
 class Misses:
@@ -29,11 +25,10 @@ class Misses:
         self._abandon = abandon
         self._question: CacheQuestion | None = None
 
-    def noted(self, effect: Effect, answer: Answer) -> Answer:
-        """Return what an effect was answered with, having seen whether it is a miss."""
-        if isinstance(effect, LookUpAnswer) and isinstance(answer, CacheMiss):
-            self._question = effect.question
-        return answer
+    def note(self, question: CacheQuestion, found: object) -> None:
+        """See whether what was found is a miss."""
+        if isinstance(found, CacheMiss):
+            self._question = question
 
     def __enter__(self) -> Self:
         """Begin a flow."""

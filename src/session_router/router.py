@@ -6,7 +6,7 @@ import importlib
 import logging
 import time
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.call import Outcome
@@ -14,18 +14,8 @@ from session_router.core.checking import check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
-    AppendOutcome,
-    AppendRecord,
     AskHealth,
-    CommitSession,
-    Effect,
-    Failed,
     Learn,
-    LoadSession,
-    LookUpAnswer,
-    RewriteQuestion,
-    ScoreNeed,
-    VetoAnswer,
 )
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route, told
@@ -33,26 +23,24 @@ from session_router.core.health import HealthRules
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
-from session_router.core.population import are_due
 from session_router.core.readings import leave
 from session_router.core.routes import specs_of
 from session_router.detectors.detecting import Detecting
+from session_router.driver import Driver
 from session_router.errors import ConfigurationError, MissingExtra, NotHandedOn
 from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
-from session_router.misses import Misses
 from session_router.recent import RecentDecisions
 from session_router.recorder import Recorder
 from session_router.rewriting import Rewriting
-from session_router.waiting import WAITING, Waiting
+from session_router.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from session_router.core.cached import CachedAnswer, CacheHit, CacheQuestion
+    from session_router.core.cached import CachedAnswer, CacheHit
     from session_router.core.call import Call
     from session_router.core.governance import Tag
-    from session_router.core.population import Lesson
     from session_router.core.pricing import Prices
     from session_router.core.readings import Place
     from session_router.core.session import Session
@@ -152,7 +140,6 @@ class Router:
         self.cache = cache
         self.rewriter = None if rewriter is None else Rewriting(rewriter)
         self.audit = audit
-        self._recorder = Recorder(audit, lambda: self.models)
         self.detecting = Detecting(detectors, self.policy) if detectors else None
         self.observers = tuple(observers)
         self.clock: Clock = SystemClock() if clock is None else clock
@@ -161,9 +148,8 @@ class Router:
         shared: SharedHealth | None = getattr(self.store, "health", None)
         check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
         self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
-        self._waiting = Waiting(self.clock, self.health, shared)
+        self._driver = Driver(self, Recorder(audit, lambda: self.models), Waiting(self.clock, self.health, shared))
         self._population = population_id(self.key)
-        self._lessons: list[Lesson] = []
         self._recent = RecentDecisions()
 
     def route(self, call: Call) -> Decision:
@@ -173,7 +159,7 @@ class Router:
             The decision; `decision.chosen()` gives the model, or raises what a refusal stands for.
         """
         self._tell("on_call", call)
-        decision = self._drive(route(call, self.models, self.policy, self._population))
+        decision = self._driver.drive(route(call, self.models, self.policy, self._population))
         self._recent.decided(decision)
         self._tell("on_decision", decision)
         return decision
@@ -181,7 +167,7 @@ class Router:
     async def aroute(self, call: Call) -> Decision:
         """Do what `route` does without blocking the event loop."""
         self._tell("on_call", call)
-        decision = await self._adrive(route(call, self.models, self.policy, self._population))
+        decision = await self._driver.adrive(route(call, self.models, self.policy, self._population))
         self._recent.decided(decision)
         self._tell("on_decision", decision)
         return decision
@@ -189,28 +175,28 @@ class Router:
     def observe(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Tell what came of `decision`; returns the session as stored, if it was."""
         self._recent.answered(decision, outcome)
-        session = self._drive(observe(decision, outcome, self._population))
+        session = self._driver.drive(observe(decision, outcome, self._population))
         if self.health is not None:
-            self._drive(noticed(self.health, decision, outcome))
+            self._driver.drive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
     async def aobserve(self, decision: Decision, outcome: Outcome) -> Session | None:
         """Do what `observe` does without blocking the event loop."""
         self._recent.answered(decision, outcome)
-        session = await self._adrive(observe(decision, outcome, self._population))
+        session = await self._driver.adrive(observe(decision, outcome, self._population))
         if self.health is not None:
-            await self._adrive(noticed(self.health, decision, outcome))
+            await self._driver.adrive(noticed(self.health, decision, outcome))
         self._tell("on_outcome", decision, outcome)
         return session
 
     def replayed(self, decision: Decision) -> None:
         """Tell that the stored answer of `decision` was replayed."""
-        self._drive(told(decision, Outcome(at=decision.at, model=None)))
+        self._driver.drive(told(decision, Outcome(at=decision.at, model=None)))
 
     async def areplayed(self, decision: Decision) -> None:
         """Do what `replayed` does without blocking the event loop."""
-        await self._adrive(told(decision, Outcome(at=decision.at, model=None)))
+        await self._driver.adrive(told(decision, Outcome(at=decision.at, model=None)))
 
     def admit(self, *, is_retry: bool) -> bool:
         """Say whether a model may be asked now; tell whether it has failed this very call before, since retries have a budget."""
@@ -227,12 +213,12 @@ class Router:
         Raises:
             NotHandedOn: The store did not take it.
         """
-        if places and not self._drive(leave(places, tag, now=self.clock.now())):
+        if places and not self._driver.drive(leave(places, tag, now=self.clock.now())):
             raise NotHandedOn(tag=tag.describe())
 
     async def ahand_on(self, places: Sequence[Place], tag: Tag) -> None:
         """Do what `hand_on` does without blocking the event loop."""
-        if places and not await self._adrive(leave(places, tag, now=self.clock.now())):
+        if places and not await self._driver.adrive(leave(places, tag, now=self.clock.now())):
             raise NotHandedOn(tag=tag.describe())
 
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
@@ -260,7 +246,7 @@ class Router:
     def abandon(self, decision: Decision) -> None:
         """Tell the cache that no answer will come to what it missed for `decision`: whoever waits for it goes on. Never blocks."""
         if self.cache is not None and decision.asked is not None:
-            self._abandon(decision.asked)
+            self._driver.abandon(decision.asked)
 
     def feedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
         """Tell how well the segment was served that `decision` belongs to; any of its calls will do.
@@ -284,13 +270,13 @@ class Router:
             ConfigurationError: An argument is something else.
         """
         name, about = self._found(decision, feedback)
-        heard = Heard.NOTHING if about is None else self._drive(hear(about, feedback, self._population))
+        heard = Heard.NOTHING if about is None else self._driver.drive(hear(about, feedback, self._population))
         return self._heard(name, feedback, heard)
 
     async def afeedback(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> Heard:
         """Do what `feedback` does without blocking the event loop."""
         name, about = self._found(decision, feedback)
-        heard = Heard.NOTHING if about is None else await self._adrive(hear(about, feedback, self._population))
+        heard = Heard.NOTHING if about is None else await self._driver.adrive(hear(about, feedback, self._population))
         return self._heard(name, feedback, heard)
 
     def _found(self, decision: Decision | Mapping[str, Any] | str, feedback: Feedback) -> tuple[str, BoundaryChoice | CacheHit | None]:
@@ -328,110 +314,6 @@ class Router:
         selector: Callable[..., Any] = integration.model_selector(self, tools, is_async=is_async)
         return selector
 
-    def _drive(self, flow: Generator[Effect, Any, Result]) -> Result:
-        with Misses(self._abandon) as misses:
-            try:
-                effect = next(flow)
-                while True:
-                    effect = flow.send(misses.noted(effect, self._perform(effect)))
-            except StopIteration as stop:
-                return cast("Result", stop.value)
-
-    async def _adrive(self, flow: Generator[Effect, Any, Result]) -> Result:
-        with Misses(self._abandon) as misses:
-            try:
-                effect = next(flow)
-                while True:
-                    effect = flow.send(misses.noted(effect, await self._aperform(effect)))
-            except StopIteration as stop:
-                return cast("Result", stop.value)
-
-    def _perform(self, effect: Effect) -> Any:  # noqa: ANN401 -- the flow knows what each effect is answered with
-        try:
-            return self._waiting.perform(effect, self._drive) if isinstance(effect, WAITING) else self._answered(effect)
-        except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
-            return _failed(effect, error)
-
-    async def _aperform(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
-        try:
-            return await self._waiting.aperform(effect, self._adrive) if isinstance(effect, WAITING) else await self._aanswered(effect)
-        except Exception as error:  # noqa: BLE001 -- as above
-            return _failed(effect, error)
-
-    def _answered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
-        match effect:
-            case LoadSession():
-                return self.store.load(effect.session)
-            case CommitSession():
-                return self.store.commit(effect.session)
-            case ScoreNeed():
-                return self.scorer.score(effect.question, effect.models)
-            case AppendRecord() | AppendOutcome():
-                return self._recorder.record(effect)
-            case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
-                return None if self.cache is None else self._stored(effect, self.cache)
-            case _:
-                return self._perform_at_once(cast("AtOnce", effect))
-
-    async def _aanswered(self, effect: Effect) -> Any:  # noqa: ANN401 -- as above
-        match effect:
-            case LoadSession():
-                return await self.store.aload(effect.session)
-            case CommitSession():
-                return await self.store.acommit(effect.session)
-            case ScoreNeed():
-                return await self.scorer.ascore(effect.question, effect.models)
-            case AppendRecord() | AppendOutcome():
-                return await self._recorder.arecord(effect)
-            case RewriteQuestion() | LookUpAnswer() | VetoAnswer():
-                return None if self.cache is None else await self._astored(effect, self.cache)
-            case _:
-                return self._perform_at_once(cast("AtOnce", effect))
-
-    def _stored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
-        """Perform an effect that is about stored answers."""
-        match effect:
-            case RewriteQuestion():
-                return None if self.rewriter is None else self.rewriter.ask(effect.conversation.said)
-            case LookUpAnswer():
-                return cache.look_up(effect.question)
-            case VetoAnswer():
-                return cache.veto(effect.hit)
-
-    async def _astored(self, effect: RewriteQuestion | LookUpAnswer | VetoAnswer, cache: ResponseCache) -> Any:  # noqa: ANN401 -- as above
-        match effect:
-            case RewriteQuestion():
-                return None if self.rewriter is None else await self.rewriter.aask(effect.conversation.said)
-            case LookUpAnswer():
-                return await cache.alook_up(effect.question)
-            case VetoAnswer():
-                return await cache.aveto(effect.hit)
-
-    def _perform_at_once(self, effect: AtOnce) -> Any:  # noqa: ANN401 -- as above
-        """Perform an effect that waits for nobody."""
-        match effect:
-            case AbandonAnswer():
-                return self._abandon(effect.question)
-            case Learn():
-                return self._learn(effect.lesson)
-            case AskHealth():
-                return None if self.health is None else self.health.view(effect.now)
-
-    def _learn(self, lesson: Lesson | None) -> list[Lesson]:
-        if lesson is not None:
-            self._lessons.append(lesson)
-        if not are_due(self._lessons, in_a_hurry=lesson is not None):
-            return []
-        lessons, self._lessons = self._lessons, []
-        return lessons
-
-    def _abandon(self, question: CacheQuestion) -> None:
-        try:
-            if self.cache is not None:
-                self.cache.abandon(question)
-        except Exception as error:  # noqa: BLE001 -- as above
-            logger.warning("the cache failed to let go of a question, and whoever waits does so in vain: %s", type(error).__name__)
-
     def _tell(self, event: str, *facts: object) -> None:
         for observer in self.observers:
             if event in _OPTIONAL and not hasattr(observer, event):
@@ -446,10 +328,3 @@ def _not_kept(error: Exception) -> str:
     # Its text may hold what was asked.
     logger.warning("the cache failed to keep an answer, and the answer goes on without: %s", type(error).__name__)
     return f"it could not be kept ({type(error).__name__})"
-
-
-def _failed(effect: Effect, error: Exception) -> Failed:
-    # What a cache or a rewriter was asked is the user's text, and its error may hold it.
-    said = "" if isinstance(effect, LookUpAnswer | RewriteQuestion) else f": {error}"
-    logger.warning("%s failed, routing goes on without it: %s%s", type(effect).__name__, type(error).__name__, said)
-    return Failed(error)

@@ -51,14 +51,14 @@ class AccountedCall:
 
 def _living(situation: Situation, *, seconds: float) -> Situation:
     caches = {name: replace(spec.prompt_cache, seconds_to_live=seconds) for name, spec in situation.specs.items()}
-    return situation._replace(specs={name: replace(spec, prompt_cache=caches[name]) for name, spec in situation.specs.items()})
+    return replace(situation, specs={name: replace(spec, prompt_cache=caches[name]) for name, spec in situation.specs.items()})
 
 
 def _uncorrected(situation: Situation) -> Situation:
     session = situation.session
     assert session is not None
     plain = {name: replace(visit, scale=1.0, held=1.0) for name, visit in session.visits.items()}
-    return situation._replace(session=replace(session, visits=plain))
+    return replace(situation, session=replace(session, visits=plain))
 
 
 CACHING_IGNORED, UNCORRECTED, NEVER_COLD = "caching_ignored", "uncorrected", "never_cold"
@@ -84,7 +84,7 @@ class Memory:
         """Return `situation` as it would be if its session had begun with this."""
         session = situation.session
         assert session is not None
-        return situation._replace(session=replace(session, visits={**self._visits, **session.visits}))
+        return replace(situation, session=replace(session, visits={**self._visits, **session.visits}))
 
     def learn(self, call: Call, model: ModelName, row: LedgerRow, *, at: float) -> None:
         """Remember what the provider of `model` counted, and that by `at` it has read the head: system prompt and tools."""

@@ -83,7 +83,7 @@ def chosen_again(row: Mapping[str, Any], policy: Policy, *, without: str = "") -
     choice = read_decision(row).choice
     assert choice is not None
     bare = Standing(current=choice.standing.current, trusted=choice.standing.trusted)
-    standing = choice.standing._replace(**{without: getattr(bare, without)}) if without else choice.standing
+    standing = replace(choice.standing, **{without: getattr(bare, without)}) if without else choice.standing
     name = decide(choice.offers, standing, policy).model
     return name, choice.propensities.get(name, 0.0)
 
@@ -147,7 +147,7 @@ def test_at_its_own_stake_a_row_is_what_it_was() -> None:
         assert again is not None
         assert again.offers == choice.offers
         assert again.standing.unmoved == pytest.approx(choice.standing.unmoved)
-        assert replace(again, standing=again.standing._replace(unmoved=choice.standing.unmoved)) == choice
+        assert replace(again, standing=replace(again.standing, unmoved=choice.standing.unmoved)) == choice
 
 
 def read_propensities(row: Mapping[str, Any]) -> Mapping[ModelName, float]:

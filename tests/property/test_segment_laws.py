@@ -67,7 +67,7 @@ def test_the_mean_of_the_calls_alone_does_not_suffice() -> None:
     dear = Prices(input=10.0, output=0.0, cached_input=10.0)
     each = [call_by_call(dear, PromptCache(), calls=n, tokens=2_000, growth=5_000, output=0, cached=0) for n in (1, 9)]
     right = forecast_of(1, 9, growth=5_000, output=0)
-    for forecast, is_right in ((right, True), (right._replace(pairs=5 * 4 / 2), False)):
+    for forecast, is_right in ((right, True), (replace(right, pairs=5 * 4 / 2), False)):
         price = segment_price(dear, PromptCache(), forecast, tokens=2_000, cached=0)
         assert (price.ingest + price.loop == pytest.approx(sum(each) / 2)) is is_right
 

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from session_router import Action, Decision, MemorySessionStore, ModelSpec, Policy, Prices, Reason, Router, SQLiteSessionStore, load_router
 from session_router.cache.judge import AnswerJudge
 from session_router.cache.semantic import SemanticCache
+from session_router.core.call import Outcome
 from session_router.core.model import ModelName
 from session_router.ports import QuestionRewriter, Scorer, SessionStore
 from session_router.scorers.lexical import LexicalScorer
@@ -55,3 +56,9 @@ def judges(model: BaseChatModel) -> list[AnswerJudge]:
 
 def rewriting(rewriter: QuestionRewriter) -> Router:
     return Router({"fast": "openai:gpt-5-mini"}, cache=SemanticCache(), rewriter=rewriter)
+
+
+def values_stay_what_they_are(decision: Decision, outcome: Outcome) -> None:
+    # Should one of them become mutable, the checkers complain of a comment that nobody needs.
+    decision.reason = Reason.PINNED  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+    outcome.error = "none"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +16,7 @@ from session_router.core.account import Account
 from session_router.core.drift import Drift
 from session_router.core.governance import Level, Tag
 from session_router.core.label_row import tag_to_plain
+from session_router.core.model import ModelName
 from session_router.core.segment import Habits, Segment
 from session_router.core.session import Reading, Session, SessionId, Visit
 from session_router.core.session_row import SCHEMA, session_from_plain, session_to_plain
@@ -49,6 +50,18 @@ def test_a_session_survives_json(session: Session) -> None:
 @given(sessions())
 def test_a_session_survives_sealing(session: Session) -> None:
     assert CODEC.decode(session.id, CODEC.encode(session)) == session
+
+
+@pytest.mark.parametrize("name", ["\ud800", "f\udc00r", "\x00", "\u00fc\U0001f600", '"\\'])
+def test_a_model_of_any_name_survives_sealing(name: str) -> None:
+    session = Session(id=ID, version=1, current=ModelName(name))
+    assert CODEC.decode(ID, CODEC.encode(session)) == session
+
+
+def test_a_row_of_before_is_read() -> None:
+    session = replace(full_session(ID), current=ModelName("f\u00fcr"))
+    payload = json.dumps(session_to_plain(session), separators=(",", ":")).encode("ascii")
+    assert CODEC.decode(ID, Row(payload=payload, seal=CODEC._seal(ID, payload))) == session
 
 
 def test_the_plain_form_is_known() -> None:

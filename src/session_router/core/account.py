@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from session_router.core.belief import MEMORY, Belief
@@ -10,6 +10,7 @@ from session_router.core.drift import Drift
 from session_router.core.pricing import NOTHING, USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.upgrades import Upgrades
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ REMEMBERED_MARKS = 64
 """Pieces of feedback after which one may be told again and counts twice."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Account:
     """What a session remembers for its economics.
 

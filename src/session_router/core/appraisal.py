@@ -11,6 +11,7 @@ from session_router.core.prefix import tokens_read
 from session_router.core.pricing import USD, cold_premium, cold_price, ingest_price, segment_price
 from session_router.core.segment import Forecast
 from session_router.core.switching import Standing
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,8 @@ TRUSTED_SURPRISE = log(4)
 """Segments that are, in the mean, four times as long or as short as predicted were not predicted."""
 
 
-class Appraisal(NamedTuple):
+@value
+class Appraisal:
     """The candidates, priced.
 
     Attributes:

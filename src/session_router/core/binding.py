@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from session_router.core.value import value
 
 
 class BindingKind(StrEnum):
@@ -34,7 +35,7 @@ KEPT_BY_PROVIDER: frozenset[BindingKind] = frozenset({BindingKind.PREVIOUS_RESPO
 """Kinds whose content we do not hold: no conversion can carry them to another account."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Binding:
     """Ties a step to a model, an account or a dialect.
 

@@ -7,11 +7,11 @@ puts it into the same phase whatever came before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from session_router.core.step import AskKind, Role
+from session_router.core.value import value
 from session_router.errors import InternalError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class LockKind(StrEnum):
     STORED = "stored"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Lock:
     """The reason why the model must stay.
 
@@ -105,7 +105,7 @@ class Lock:
     waiting_for: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Position:
     """What the machine remembers.
 

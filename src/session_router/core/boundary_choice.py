@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from session_router.core.checking import check_kind, check_number
 from session_router.core.model import ModelName
 from session_router.core.session import SessionId
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SESSION_ID = re.compile("[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class BoundaryChoice:
     """A choice by chances at the boundary at which a segment began.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from session_router.core.boundary import Lock, LockKind
@@ -10,6 +10,7 @@ from session_router.core.checking import is_count
 from session_router.core.exposure import kept_as
 from session_router.core.session import Visit
 from session_router.core.step import AskKind
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
@@ -35,7 +36,7 @@ LEAST_HELD = 0.05
 """A provider that cached nothing so far is still expected to cache a little, or it could never prove otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Call:
     """One model request inside a turn.
 
@@ -99,7 +100,7 @@ class Call:
         return replace(self, now=max(at, self.now + seconds), waited=self.waited + seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Outcome:
     """What came of a decision.
 

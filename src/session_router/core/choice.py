@@ -49,7 +49,7 @@ def choose(situation: Situation, name: ModelName, reason: Reason, *, reckoning: 
 def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
     """Keep the holder of `lock`: whatever the session remembers, the history has been on it since it asked."""
     if situation.current != name:
-        situation = situation._replace(current=name)
+        situation = replace(situation, current=name)
     blocked = kinds_of(situation.eligible[name].foreign)
     return _decision(situation, Action.KEEP, name, Reason.LOCKED, lock=lock, blocked=blocked, locked_to=name)
 
@@ -57,7 +57,7 @@ def keep_locked(situation: Situation, name: ModelName, lock: Lock) -> Decision:
 def force(situation: Situation, name: ModelName, reason: Reason, lock: Lock, *, holder: ModelName | None) -> Decision:
     """Move to `name` though `lock` holds; nothing is left where nobody is known to have held it."""
     action = Action.KEEP if holder is None and lock.model is None else Action.FORCED_SWITCH
-    situation = situation._replace(current=holder)
+    situation = replace(situation, current=holder)
     return _decision(situation, action, name, reason, lock=lock, blocked=kinds_of(situation.eligible[name].foreign))
 
 

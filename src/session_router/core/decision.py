@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.cached import CacheHit
+from session_router.core.value import value
 from session_router.errors import NoCapableModel, NoClearedModel, NoHealthyModel, NoModelChosen, NotHandedOn, NotRecorded, Unportable
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Reason(StrEnum):
     NOT_HANDED_ON = "not_handed_on"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Candidate:
     """One model, as the decision saw it.
 
@@ -124,7 +125,7 @@ class Candidate:
         return {"model": self.model, **{key: value for key, value in known.items() if value is not None}, **offer}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Evidence:
     """What the decision rests on.
 
@@ -208,7 +209,7 @@ class Evidence:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Decision:
     """Which model answers this call, and why.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.segment import MEMORY, PRIOR_WEIGHT
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ class Deviation(NamedTuple):
     product: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Drift:
     """A first-order autoregression of need: part of its deviation from the session's mean persists.
 

@@ -341,17 +341,17 @@ def _under_lock(situation: Situation, lock: Lock) -> Decision:
     holder = situation.holder(lock)
     if holder is not None and not situation.eligible[holder].uncleared:
         if holder in situation.call.failed or situation.eligible[holder].ill:
-            return refuse(situation._replace(current=holder), lock=lock, locked_to=holder)
+            return refuse(replace(situation, current=holder), lock=lock, locked_to=holder)
         if situation.call.bindings & situation.eligible[holder].stuck:
             # What the request refers to is another account's, and the loop is not: nobody can take both.
-            return refuse(situation._replace(current=holder), lock=lock, target=holder)
+            return refuse(replace(situation, current=holder), lock=lock, target=holder)
         return keep_locked(situation, holder, lock)
     # The holder may not see the payload, or is no route of ours: only a cleared model that can take a converted
     # history may go on.
     eligible = situation.eligible
     names = [name for name, one in eligible.items() if not (one.uncleared or one.incapable or one.stuck or one.ill)]
     if not names:
-        return refuse(situation._replace(current=holder), lock=lock)
+        return refuse(replace(situation, current=holder), lock=lock)
     reason = Reason.ASKER_NOT_ROUTABLE if holder is None else Reason.LOST_CLEARANCE
     return force(situation, situation.default(names), reason, lock, holder=holder)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from session_router.core.prefix import tokens_read
 from session_router.core.pricing import estimated_cost
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from session_router.core.session import Session, Visit
 
 
-class Intake(NamedTuple):
+@value
+class Intake:
     """A request, as one model's provider would take it in.
 
     Attributes:
@@ -58,7 +60,7 @@ class Intake(NamedTuple):
 
     def kept(self, tokens: int, *, seconds: float) -> float:
         """Tokens of the request that the provider would hold, had it read the first `tokens`, as we estimate them, `seconds` ago."""
-        return min(self.tokens, self.cache.held(int(tokens * self.scale), seconds=seconds))
+        return min(self.tokens, self.cache.held(int(tokens * self.scale), seconds=seconds)) if tokens else 0.0
 
     @classmethod
     def cold(cls, spec: ModelSpec, tokens: int, *, scale: float) -> Intake:

@@ -39,12 +39,12 @@ starts anew on the new model, with that segment's cost on both sides; the law th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, cast
 
 from session_router.core.model import ModelName
 from session_router.core.pricing import NOTHING, USD
+from session_router.core.value import value
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ ROUNDING = 1e-9
 _FIELDS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ledger:
     """What a session spent, beside what it would have spent without ever leaving its anchor.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.core.checking import check_kind, check_number
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from session_router.core.risk import Certificate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Question:
     """The coming segment, as a scorer sees it: nothing that a tool returned, neither its text nor its length.
 
@@ -64,7 +65,7 @@ class Alarm:
         return {"window": self.window, "jump": self.jump, "limit": self.limit}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Need:
     """Predicted probability that a model serves the segment well.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from session_router.core.pricing import USD
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
 
 
-class Later(NamedTuple):
+@value
+class Later:
     """What follows the segment, for a session that is on this model and stays there: what does not hang on the stake, and what does.
 
     Attributes:
@@ -43,7 +45,8 @@ def afterwards(later: Mapping[ModelName, Later], stake: float) -> dict[ModelName
     return {name: USD(min(dollars, move)) for name, dollars in stay.items()}
 
 
-class Offer(NamedTuple):
+@value
+class Offer:
     """Expected US dollars of the coming segment on one model, and of what follows.
 
     Attributes:

@@ -6,9 +6,10 @@ Its account is kept in the store like a session's, so that whoever shares the st
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from session_router.core.account import Account
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,8 @@ FEEDBACK_MEMORY = 0.998
 counts for a third."""
 
 
-class Lesson(NamedTuple):
+@value
+class Lesson:
     """What the population learns from one boundary.
 
     Attributes:

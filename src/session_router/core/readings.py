@@ -6,7 +6,7 @@ label of what it has read, and a session whose request says nothing of itself ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from session_router.core.eligibility import payload_tag
 from session_router.core.governance import PUBLIC, join
 from session_router.core.session import Reading, Session
 from session_router.core.step import Role
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -35,7 +36,7 @@ MOST_READINGS = 16
 """Of one graph. Beyond, the two oldest become one that everybody takes up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Place:
     """Where a call stands in one of the graphs around its session.
 

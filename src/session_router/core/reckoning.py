@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from session_router.core.appraisal import appraise
 from session_router.core.decision import Reason
@@ -15,6 +15,7 @@ from session_router.core.policy import OnUnportable
 from session_router.core.population import Lesson
 from session_router.core.switching import decide
 from session_router.core.upgrades import Watched
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 NOBODY: Mapping[ModelName, str] = MappingProxyType({})
 
 
-class Reckoning(NamedTuple):
+@value
+class Reckoning:
     """A choice by dollars, and what led to it.
 
     Attributes:
@@ -92,7 +94,7 @@ def reckon(
         # As if the others were none of the candidates: whatever the ledger is anchored on, an upgrade is not given.
         held_back = {**held_back, **{name: "upgrades are capped" for name in offers if name not in watched.left}}
         appraisal = appraise(situation, before, habits, _without(held_back, chances))
-        verdict = decide(appraisal.offers, appraisal.standing, situation.policy)._replace(reason=Reason.UPGRADE_CAPPED)
+        verdict = replace(decide(appraisal.offers, appraisal.standing, situation.policy), reason=Reason.UPGRADE_CAPPED)
     tried = _explored(situation, before, appraisal.offers, appraisal.standing, verdict)
     verdict = tried.verdict
     forecast, deviation = appraisal.forecast, before.drift.deviation(chances)

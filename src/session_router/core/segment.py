@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from session_router.core.step import Role
 from session_router.core.transcript import EMPTY_DIGEST
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from session_router.core.model import ModelName
@@ -26,7 +27,7 @@ PRIOR_WEIGHT = 3.0
 """Segments that the population's habits count for in a session of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Segment:
     """A segment as far as it has come.
 
@@ -134,7 +135,7 @@ class Ended:
     surprise: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Habits:
     """What segments have been like: exponentially forgotten means, learned online.
 
@@ -228,7 +229,8 @@ def _learned(mean: float, weight: float, value: float | None, memory: float) -> 
     return mean + (value - mean) / (memory * weight + 1), memory * weight + 1
 
 
-class Forecast(NamedTuple):
+@value
+class Forecast:
     """The coming segment, as predicted.
 
     Attributes:
@@ -254,7 +256,14 @@ class Forecast(NamedTuple):
         """
         if scale == 1:
             return self
-        return self._replace(growth=self.growth * scale, between=self.between * scale)
+        return Forecast(
+            calls=self.calls,
+            pairs=self.pairs,
+            growth=self.growth * scale,
+            output=self.output,
+            further=self.further,
+            between=self.between * scale,
+        )
 
     def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf
 from typing import TYPE_CHECKING, NewType
+
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,7 @@ SessionId = NewType("SessionId", str)
 """64 hex digits: an HMAC over tenant, principal, thread, namespace and agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Visit:
     """How far a model has read, and when.
 
@@ -48,7 +50,7 @@ class Visit:
         return cls(steps=len(transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Before:
     """A session at a boundary, as it was before that was decided.
 
@@ -69,7 +71,7 @@ class Before:
     visit: Visit | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Reading:
     """What sessions have read that run in one graph, kept for the others in that graph (`readings`).
 
@@ -88,7 +90,7 @@ class Reading:
     task: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Session:
     """One conversation as routing sees it.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from session_router.core.binding import BindingReach
 from session_router.core.decision import Candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import intakes_of
 from session_router.core.step import Role
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from session_router.core.session import Session
 
 
-class Situation(NamedTuple):
+@value
+class Situation:
     """Everything that one decision looks at.
 
     Attributes:
@@ -69,8 +71,17 @@ class Situation(NamedTuple):
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
-        intakes = intakes_of(call, specs, session)
-        return cls(call, specs, policy, session, current, tag, examine(call, specs, policy, tag, ill), intakes, again)
+        return cls(
+            call=call,
+            specs=specs,
+            policy=policy,
+            session=session,
+            current=current,
+            tag=tag,
+            eligible=examine(call, specs, policy, tag, ill),
+            intakes=intakes_of(call, specs, session),
+            again=again,
+        )
 
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import join
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
@@ -33,7 +33,7 @@ class AskKind(StrEnum):
     SERVER_TOOL = "server_tool"  # run by the provider and not finished; the same request must be resent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ask:
     """One thing that an AI message waits for."""
 
@@ -41,7 +41,7 @@ class Ask:
     kind: AskKind = AskKind.TOOL_CALL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Step:
     """One message, as routing sees it.
 

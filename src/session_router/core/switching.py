@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.decision import Reason
 from session_router.core.ledger import Ledger
 from session_router.core.pricing import NOTHING, USD
-from session_router.core.work_function import begun, following, nearest, paid
+from session_router.core.value import value
+from session_router.core.work_function import begun, following, nearest, paid, served
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from session_router.core.policy import Policy
 
 
-_NO_WORK: Mapping[ModelName, USD] = MappingProxyType({})
-
-
-class Standing(NamedTuple):
+@value
+class Standing:
     """How a session stands at a boundary.
 
     Attributes:
@@ -41,7 +40,7 @@ class Standing(NamedTuple):
     ledger: Ledger | None = None
     unmoved: USD = NOTHING
     reserve: USD = NOTHING
-    work: Mapping[ModelName, USD] = _NO_WORK
+    work: Mapping[ModelName, USD] = field(default_factory=dict["ModelName", "USD"])
     quiet: int = 0
 
     def to_plain(self) -> dict[str, Any]:
@@ -57,7 +56,8 @@ class Standing(NamedTuple):
         return {key: value for key, value in facts.items() if value is not None}
 
 
-class Verdict(NamedTuple):
+@value
+class Verdict:
     """Which offer is taken.
 
     Attributes:
@@ -163,8 +163,8 @@ def _work(offers: Mapping[ModelName, Offer], standing: Standing) -> _Work | None
     if standing.trusted:
         return None
     arrival = {name: offer.arrival for name, offer in offers.items()}
-    served = {name: offer.served for name, offer in offers.items()}
-    return _Work(paid(standing.work or begun(arrival, standing.current), served, arrival), arrival)
+    costs = {name: offer.served for name, offer in offers.items()}
+    return _Work(paid(standing.work, costs, arrival) if standing.work else served(begun(arrival, standing.current), costs), arrival)
 
 
 def _verdict(offer: Offer, here: Offer | None, standing: Standing, reason: Reason, *, work: _Work | None, quiet: int = 0) -> Verdict:

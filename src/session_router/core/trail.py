@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from operator import is_
+from operator import is_, length_hint
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class Trail(Sequence[Item], Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         """Iterate from the first item on."""
         return islice(self._items, self._length)
+
+    def __reversed__(self) -> Iterator[Item]:
+        """Iterate from the last item back."""
+        backwards = reversed(self._items)
+        # Not by the list's length: another thread may have made it longer meanwhile.
+        return islice(backwards, length_hint(backwards) - self._length, None)
 
     def __eq__(self, other: object) -> bool:
         """Compare the items."""

@@ -7,12 +7,13 @@ that stands before it, so that "has this model read that far?" is one comparison
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.boundary import BEGINNING, Position, advance
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.trail import Trail
+from session_router.core.value import value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ NO_HEAD = Prefix(EMPTY_DIGEST, 0)
 """Neither a system prompt nor tools."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transcript:
     """A history as it will be sent, plus what is sent before it (system prompt and tools).
 

@@ -15,6 +15,7 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.checking import check_number
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Upgrades:
     """What is remembered of one session's, or one principal's, upgrades.
 

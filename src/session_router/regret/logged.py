@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -48,13 +48,13 @@ class LoggedChoice:
             return None
         following = afterwards(known, stake)
         offers = {
-            name: offer._replace(risk=USD(stake * (1 - self.chances[name])), afterwards=following[name])
+            name: replace(offer, risk=USD(stake * (1 - self.chances[name])), afterwards=following[name])
             for name, offer in self.offers.items()
         }
         ledger, unmoved = self.standing.ledger, self.standing.unmoved
         if ledger is not None and ledger.anchor in offers:
             unmoved = USD(max(0.0, unmoved + offers[ledger.anchor].risk - self.offers[ledger.anchor].risk))
-        return replace(self, offers=offers, standing=self.standing._replace(unmoved=unmoved))
+        return replace(self, offers=offers, standing=replace(self.standing, unmoved=unmoved))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,7 @@ class _Reader:
         if not isinstance(value, list):
             self.fail(place, expected, value)
         items = cast("list[object]", value)
-        if len(items) != len(Later._fields):
+        if len(items) != len(fields(Later)):
             self.fail(place, expected, items)
         dollars, lapses, arrival = (self.number(f"{place}.{index}", one) for index, one in enumerate(items))
         return Later(dollars=USD(dollars), lapses=lapses, arrival=USD(arrival))

@@ -8,11 +8,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json, to_json
+
 from session_router.core.session_row import session_from_plain, session_to_plain
 from session_router.errors import StoreCorrupt
 from session_router.identity import checked_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from session_router.core.session import Session, SessionId
 
 _PURPOSE = b"session_router.stores.rows"
@@ -23,7 +27,7 @@ class Row:
     """What a store keeps of a session.
 
     Attributes:
-        payload: JSON of `session_to_plain`, in ASCII.
+        payload: JSON of `session_to_plain`.
         seal: HMAC-SHA256 over the session's id and `payload`; 32 bytes.
     """
 
@@ -46,7 +50,7 @@ class RowCodec:
 
     def encode(self, session: Session) -> Row:
         """Return `session` as a sealed row."""
-        payload = json.dumps(session_to_plain(session), separators=(",", ":"), allow_nan=False).encode("ascii")
+        payload = _written(session_to_plain(session))
         return Row(payload=payload, seal=self._seal(session.id, payload))
 
     def decode(self, session: SessionId, row: Row) -> Session:
@@ -59,7 +63,7 @@ class RowCodec:
             msg = f"row of session `{session[:12]}...` fails its HMAC: altered, or written with another key; it is treated as lost."
             raise StoreCorrupt(msg)
         try:
-            plain: Any = json.loads(row.payload)
+            plain = _read(row.payload)
         except (ValueError, RecursionError) as error:
             msg = f"row of session `{session[:12]}...` is not JSON ({error}); it is treated as lost."
             raise StoreCorrupt(msg) from error
@@ -73,3 +77,19 @@ class RowCodec:
         name = session.encode("utf-8", "surrogatepass")
         # The length comes first, so that no byte can move between id and payload.
         return hmac.digest(self._key, b"%d:" % len(name) + name + payload, hashlib.sha256)
+
+
+def _written(plain: Mapping[str, Any]) -> bytes:
+    try:
+        # In a quarter of the time that `json` takes, which is a tenth of a decision.
+        return to_json(plain)
+    except ValueError:
+        # Half of a surrogate pair, in a name that somebody else gave.
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _read(payload: bytes) -> Any:  # noqa: ANN401 -- whatever JSON holds
+    try:
+        return from_json(payload, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(payload)

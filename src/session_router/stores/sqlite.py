@@ -84,7 +84,7 @@ class SQLiteSessionStore:
             if session.version != self._stored_version(connection, session.id) + 1:
                 connection.execute("ROLLBACK")
                 return False
-            connection.execute(_REPLACE, (session.id, row.payload.decode("ascii"), row.seal, session.last_call))
+            connection.execute(_REPLACE, (session.id, row.payload.decode(), row.seal, session.last_call))
             connection.execute("COMMIT")
         return True
 

@@ -182,7 +182,7 @@ class TestWhenItIsTold:
 
 class TestWhatCounts:
     def lessons(self, subject: Talk) -> list[Lesson]:
-        return subject.router._lessons
+        return subject.router._driver._lessons
 
     def test_a_boundary_that_is_asked_again_counts_once(self) -> None:
         subject = Talk(router())

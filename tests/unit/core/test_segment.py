@@ -149,7 +149,7 @@ class TestForecast:
     def test_a_provider_that_counts_otherwise_reads_otherwise_and_writes_what_it_counts(self) -> None:
         expected = Forecast.of(self.habits, output=400)
         assert expected.scaled(1.0) == expected
-        assert expected.scaled(1.3) == expected._replace(growth=130.0, between=39.0)
+        assert expected.scaled(1.3) == replace(expected, growth=130.0, between=39.0)
 
     @pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (8.0, 0.5), (24.0, 0.75)])
     def test_a_session_s_own_segments_count_against_those_of_others(self, weight: float, share: float) -> None:
