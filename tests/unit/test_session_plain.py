@@ -266,7 +266,7 @@ def may_be_negative(path: tuple[Any, ...]) -> bool:
     if path[:2] == ("account", "beliefs"):
         return path[-1] == 0
     signed = {("account", "drift", 2), ("account", "drift", 4), ("account", "upgrades", 2), ("before", "visit", 3)}
-    return path[:3] in signed or (path[0] == "visits" and path[-1] == 3) or path[0] == "readings"
+    return path[:3] in signed or (path[0] == "visits" and path[-1] == 3) or path[:1] == ("readings",)
 
 
 def numbers() -> Iterator[tuple[Any, ...]]:
@@ -274,7 +274,7 @@ def numbers() -> Iterator[tuple[Any, ...]]:
     plain = session_to_plain(full_session(ID))
     for path in places(plain):
         value = at(plain, path)
-        own = path[0] in {"account", "visits", "before"} or path == ("readings", 0, 1)
+        own = path[:1] in {("account",), ("visits",), ("before",)} or path == ("readings", 0, 1)
         if isinstance(value, int | float) and own and path[:2] != ("before", "account"):
             yield path
 

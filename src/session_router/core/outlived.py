@@ -28,10 +28,15 @@ def is_outlived(
         now: POSIX seconds.
         purpose: What the call is for.
     """
-    hit, name = decision.hit, decision.model
-    if decision.tag is None or now <= decision.at or (hit is None and name is None):
+    if decision.tag is None or now <= decision.at:
         return False
-    tag, clearance = (decision.tag, specs[name].clearance) if name is not None else (hit.answer.tag, policy.cache.reader)
+    hit, name = decision.hit, decision.model
+    if name is not None:
+        tag, clearance = decision.tag, specs[name].clearance
+    elif hit is not None:
+        tag, clearance = hit.answer.tag, policy.cache.reader
+    else:
+        return False
     ends = (tag.expires_at, None if clearance is None else clearance.attested_until)
     # Rules of the user's own are told whole seconds.
     told_otherwise = policy.rules is not None and now // 1 > decision.at // 1

@@ -156,7 +156,7 @@ class Session:
         """
         if not self.visits and self.account is not None and self.account.number == 0:
             return self.account.upgrades.at or inf
-        return max((one.at for one in (*self.visits.values(), *self.readings)), default=0.0)
+        return max((*(visit.at for visit in self.visits.values()), *(reading.at for reading in self.readings)), default=0.0)
 
     def committed(self) -> Session:
         """Return this session as the store will hold it: one version on."""
