@@ -7,9 +7,11 @@ PHOENIX := .venv-phoenix
 MLFLOW := .venv-mlflow
 GRAFANA := .venv-grafana
 export UV_LINK_MODE ?= copy
+# Else every program that a test starts compiles anew whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace test backends check bench embedder prior dashboards pictures docs clean
+.PHONY: help run trace test backends environments check lint mypy pyright layers site bench embedder prior dashboards pictures docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,7 +39,9 @@ test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 backends: $(VENV)/.ready $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready ## run the tests that need a backend of telemetry
-	$(BIN)/python -m pytest -m backend
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m backend tests/integration/otel
+
+environments: $(VENV)/.encoders $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready # all that the tests need
 
 $(PHOENIX)/.ready:
 	@test -x $(PHOENIX)/bin/python || $(PYTHON) -m venv $(PHOENIX)
@@ -62,13 +66,24 @@ $(PHOENIX)/.pictures: $(PHOENIX)/.ready
 	@$(PHOENIX)/bin/uv pip install --quiet --python $(PHOENIX)/bin/python playwright
 	@touch $@
 
-check: $(VENV)/.encoders ## lint, types, layers, docs
+check: mypy pyright site layers lint ## lint, types, layers, docs
+
+# The longest first: `make --jobs 2 check` does two at a time.
+mypy: $(VENV)/.encoders
+	$(BIN)/mypy
+
+pyright: $(VENV)/.encoders
+	$(BIN)/pyright
+
+site: $(VENV)/.encoders
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+layers: $(VENV)/.encoders
+	$(BIN)/lint-imports
+
+lint: $(VENV)/.encoders
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 bench: $(BENCH)/.ready ## print one JSON line a figure, beside peers in the same run
 	@for script in tests/benchmarks/[a-z]*.py; do $(BENCH)/bin/python $$script $(BENCH_FLAGS) || exit $$?; done

@@ -5,8 +5,6 @@
 rewrites what stands between the `drawn` comments of `docs/explanation/locks.md`.
 """
 
-# ruff: noqa: INP001 -- a script
-
 from __future__ import annotations
 
 import re

@@ -4,8 +4,6 @@ FOLDER holds `intents_clinc150.jsonl.gz` and `intents_banking77.jsonl.gz` (rows 
 training split is looked up among all the others; the five nearest are pairs. A pair is right if both have the same intent.
 """
 
-# ruff: noqa: INP001 -- a script
-
 from __future__ import annotations
 
 import gzip

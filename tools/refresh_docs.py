@@ -6,8 +6,6 @@ Look at the difference before you commit it: a page must still say the truth abo
 with `...` comes out whole.
 """
 
-# ruff: noqa: INP001 -- a script
-
 from __future__ import annotations
 
 import sys
@@ -15,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from draw_locks import PAGE, redrawn
-
 from support.pages import commands_of, pages, run_page
 
 

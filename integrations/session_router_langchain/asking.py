@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from session_router_langchain.passage import adrive, drive, itself, marked
 from session_router_langchain.relay import EventRelay, MessageRelay
@@ -10,12 +10,16 @@ from session_router_langchain.stored_answers import as_chunks, as_events
 from session_router_langchain.streamed_passage import astream, stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 
     from langchain_core.messages import AIMessage, AIMessageChunk
 
+    from session_router.core.decision import Decision
     from session_router.router import Router
     from session_router_langchain.request import Request
+    from session_router_langchain.streamed_passage import Relay
+
+Item = TypeVar("Item")
 
 
 def answer(router: Router, request: Request) -> AIMessage:
@@ -32,51 +36,39 @@ async def aanswer(router: Router, request: Request) -> AIMessage:
 
 def chunks(router: Router, request: Request) -> Generator[AIMessageChunk]:
     """Ask for an answer in chunks."""
-    return stream(
-        router,
-        request.call,
-        request.stream,
-        lambda _: MessageRelay(),
-        replay=as_chunks,
-        intact=request.is_intact,
-        narrowing=request.narrowing,
-    )
+    return _streamed(router, request, request.stream, MessageRelay, as_chunks)
 
 
 def achunks(router: Router, request: Request) -> AsyncGenerator[AIMessageChunk]:
     """Ask for an answer in chunks without blocking the event loop."""
-    return astream(
-        router,
-        request.call,
-        request.astream,
-        lambda _: MessageRelay(),
-        replay=as_chunks,
-        intact=request.is_intact,
-        narrowing=request.narrowing,
-    )
+    return _astreamed(router, request, request.astream, MessageRelay, as_chunks)
 
 
 def events(router: Router, request: Request) -> Generator[Mapping[str, Any]]:
     """Ask for an answer as events of version v3."""
-    return stream(
-        router,
-        request.call,
-        request.events,
-        lambda _: EventRelay(),
-        replay=as_events,
-        intact=request.is_intact,
-        narrowing=request.narrowing,
-    )
+    return _streamed(router, request, request.events, EventRelay, as_events)
 
 
 def aevents(router: Router, request: Request) -> AsyncGenerator[Mapping[str, Any]]:
     """Ask for an answer as events of version v3 without blocking the event loop."""
-    return astream(
-        router,
-        request.call,
-        request.aevents,
-        lambda _: EventRelay(),
-        replay=as_events,
-        intact=request.is_intact,
-        narrowing=request.narrowing,
-    )
+    return _astreamed(router, request, request.aevents, EventRelay, as_events)
+
+
+def _streamed(
+    router: Router,
+    request: Request,
+    start: Callable[[Decision], Generator[Item]],
+    relay: Callable[[], Relay[Item]],
+    replay: Callable[[AIMessage], Iterator[Item]],
+) -> Generator[Item]:
+    return stream(router, request.call, start, lambda _: relay(), replay=replay, intact=request.is_intact, narrowing=request.narrowing)
+
+
+def _astreamed(
+    router: Router,
+    request: Request,
+    start: Callable[[Decision], AsyncGenerator[Item]],
+    relay: Callable[[], Relay[Item]],
+    replay: Callable[[AIMessage], Iterator[Item]],
+) -> AsyncGenerator[Item]:
+    return astream(router, request.call, start, lambda _: relay(), replay=replay, intact=request.is_intact, narrowing=request.narrowing)

@@ -26,6 +26,7 @@ from session_router_langchain.asking import aanswer, achunks, aevents, answer, c
 from session_router_langchain.calls import Calls
 from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream
 from session_router_langchain.generation import child_config, configs_and_options, result_of
+from session_router_langchain.insisting import AUTO, check_auto_is_free, insisted_on
 from session_router_langchain.profiles import common_profile
 from session_router_langchain.relay import as_chunk
 from session_router_langchain.request import TOOL_OPTIONS, Request, Standing, as_structured, read_request
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from langchain_core.runnables.schema import StreamEvent
     from langchain_core.tools import BaseTool
 
-
-AUTO = "auto"
-"""The model name that means: the router decides."""
 
 OF_ROUTES = ("cache", "rate_limiter")
 """Settings of every chat model that the wrapper cannot have in place of its routes."""
@@ -97,9 +95,8 @@ class SessionRouterChatModel(BaseChatModel):
         """
         super().model_post_init(context)
         check_kind(self.router, Router, key="router", rule="give a `session_router.Router`.")
-        if AUTO in self.router.models:
-            raise ConfigurationError(key=f"routes.{AUTO}", value=AUTO, rule="this name lets the router choose; name the route otherwise.")
-        self._pinned(self.model)
+        check_auto_is_free(self.router)
+        insisted_on(self.model, self.router)
         for setting in OF_ROUTES:
             if (value := getattr(self, setting)) is not None:
                 raise ConfigurationError(
@@ -191,15 +188,8 @@ class SessionRouterChatModel(BaseChatModel):
     ) -> tuple[list[BaseMessage], dict[str, Any], ModelName | None]:
         """Return the history, the keyword arguments, and the one model that the call insists on."""
         options = {**kwargs, **({"stop": stop} if stop is not None else {})}
-        only = self._pinned(str(options.pop("model", None) or self.model))
+        only = insisted_on(str(options.pop("model", None) or self.model), self.router)
         return self._convert_input(value).to_messages(), options, only
-
-    def _pinned(self, name: str) -> ModelName | None:
-        if name == AUTO:
-            return None
-        if name not in self.router.models:
-            raise ConfigurationError(key="model", value=name, rule=f"choose 'auto' or one of {sorted(self.router.models)!r}.")
-        return ModelName(name)
 
     # Calls
 
@@ -397,5 +387,5 @@ class SessionRouterChatModel(BaseChatModel):
         return self._counter().get_token_ids(text)
 
     def _counter(self) -> BaseChatModel:
-        name = self._pinned(self.model) or self.router.policy.default or next(iter(self.router.models))
+        name = insisted_on(self.model, self.router) or self.router.policy.default or next(iter(self.router.models))
         return self._calls.models[ModelName(name)]

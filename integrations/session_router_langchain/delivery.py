@@ -103,9 +103,9 @@ class DeliveryProbe(BaseCallbackHandler):
 
 
 @contextmanager
-def attached(probe: DeliveryProbe) -> Generator[None]:
-    """Attach `probe` to every model call that finds its config in this context, sync or async."""
-    token = var_child_runnable_config.set(merge_configs(var_child_runnable_config.get(), {"callbacks": [probe]}))
+def attached(*handlers: BaseCallbackHandler) -> Generator[None]:
+    """Attach `handlers` to every model call that finds its config in this context, sync or async."""
+    token = var_child_runnable_config.set(merge_configs(var_child_runnable_config.get(), {"callbacks": [*handlers]}))
     try:
         yield
     finally:

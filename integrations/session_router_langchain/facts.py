@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 Facts: TypeAlias = tuple[object, ...]
-"""Content, what stands beside it, name, calls. Texts are compared by their identity first: some nanoseconds each."""
+"""What stands in the fields of `_SAYING`. Texts are compared by their identity first: some nanoseconds each."""
+
+_SAYING: Final = ("content", "additional_kwargs", "name", "tool_calls", "invalid_tool_calls", "tool_call_id", "status")
+"""Fields of a message, of whichever type, that say what it says and what it answers."""
 
 
 def facts_of(message: BaseMessage) -> Facts:
     """Return what `message` says now, as it stands there."""
     fields: Any = message.__dict__
-    return fields.get("content"), fields.get("additional_kwargs"), fields.get("name"), fields.get("tool_calls")
+    return tuple(map(fields.get, _SAYING))
 
 
 def kept_facts_of(message: BaseMessage) -> Facts:

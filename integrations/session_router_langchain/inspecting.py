@@ -73,14 +73,21 @@ class Inspection:
 
 
 def text_of(message: BaseMessage) -> str | None:
-    """Return all that a model reads of a message as text, one piece a line: content, arguments of calls, a name. Not what is encoded.
+    """Return all that a model reads of a message as text, one piece a line. Not what is encoded.
+
+    That is content, arguments of calls, a name, and what clients send of what stands beside.
 
     `None` for what is too deep to be read.
     """
     calls = (*message.tool_calls, *message.invalid_tool_calls) if isinstance(message, AIMessage) else ()
     try:
         return "\n".join(
-            [*_texts(message.name), *_texts_of_content(message.content), *(text for call in calls for text in _texts(call["args"]))]
+            [
+                *_texts(message.name),
+                *_texts_of_content(message.content),
+                *(text for call in calls for text in _texts(call["args"])),
+                *(text for key in _BESIDE if key in message.additional_kwargs for text in _texts(message.additional_kwargs[key])),
+            ]
         )
     except RecursionError:
         return None
@@ -112,6 +119,9 @@ def _texts(value: object) -> Iterator[str]:
     elif value is not None and not isinstance(value, bool):
         yield str(value)
 
+
+_BESIDE: Final = ("name", "function_call", "tool_calls", "refusal", "reasoning_content")
+"""Keys of `additional_kwargs` of which clients make a part of what they send. Of audio, that is an id."""
 
 _NESTING: Final = frozenset({"content", "output", "source"})
 """Keys of a block under which there are blocks."""

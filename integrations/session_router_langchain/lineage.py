@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langgraph.types import Command, Send
 
 from session_router.core.governance import PUBLIC, Tag, join
+from session_router_langchain.handovers import marked_in
 from session_router_langchain.tagging import AskedFor, label_of, labelled, own_label
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def with_lineage(
     or a `Send`'s, bears what its sender had read as well.
 
     Args:
-        result: A message, or a command with messages in it.
+        result: A message, a command with messages in it, or a list of both.
         lineage: Of the call.
         policy: Knows what nobody labelled.
         tools: The labels of what tools return, by name.
@@ -127,32 +126,16 @@ def with_lineage(
     if lineage.tag is None and lineage.read is None:
         return result
 
-    def marked(message: object) -> object:
+    def marked(message: BaseMessage) -> BaseMessage:
         if isinstance(message, ToolMessage):
             own = label_of(message, policy, tools, asked_for=AskedFor(name, lineage.tag))
             if lineage.read is not None:
                 return labelled(message, join(otherwise if own is None else own, lineage.read))
             # From here on it says so itself, to agents that know nothing of the tool as well.
             return message if own is None else labelled(message, own)
-        if not isinstance(message, BaseMessage) or own_label(message) is not None:
+        if own_label(message) is not None:
             return message
         declared = tools.get(name, policy.sources.get("tool", otherwise))
         return labelled(message, join(declared, lineage.tag or PUBLIC, lineage.read or PUBLIC))
 
-    def filled(update: object) -> object:
-        if isinstance(update, dict):
-            return {key: filled(value) for key, value in cast("dict[Any, object]", update).items()}
-        if isinstance(update, list | tuple) and not hasattr(update, "_fields"):  # pyright: ignore[reportUnknownArgumentType] -- `isinstance` cannot tell
-            return [filled(one) for one in cast("list[object]", update)]
-        return marked(update)  # pyright: ignore[reportUnknownArgumentType] -- as above
-
-    if isinstance(result, Command):
-        return _refilled(result, filled)
-    return filled(result)
-
-
-def _refilled(command: Any, filled: Callable[[object], object]) -> Any:  # noqa: ANN401 -- a command's own types say nothing
-    goto: Any = command.goto
-    going: list[Any] = [*goto] if isinstance(goto, list | tuple) else [goto]
-    refilled = [Send(one.node, filled(one.arg)) if isinstance(one, Send) else one for one in going]
-    return replace(command, update=filled(command.update), goto=refilled)
+    return marked_in(result, marked)

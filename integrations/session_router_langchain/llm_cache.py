@@ -214,6 +214,7 @@ class SessionRouterCache(BaseCache):
             settings=digest(b"", [llm_string, messages is None]),
             principal=names.principal,
             tenant=names.tenant,
+            recent=last.recent,
         )
         question = cache_question(terms, self._rules, tag=None, session=None, specs={}, purpose=None, now=self._clock.now())
         if question is None:

@@ -123,10 +123,14 @@ class MessageReader:
                 asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
                 tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
                 beside = _joined(found.messages.get(id(message)), _borne_before(index, message, changed))
+                if isinstance(message, ToolMessage) and own_label(message) is None and (asked_for is None or not asked_for.is_known):
+                    step = replace(step, unasked=True)
                 steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
             # Some applications put another reminder last at every call: where the last message was not found again,
             # the history before it is remembered as well.
-            spare = transcript.extended(steps[:-1], head=head) if len(messages) > 1 and (entry is None or entry.spare) else None
+            # One that ends with a chunk is not: as the last one, the chunk is partial.
+            is_spared = len(messages) > 1 and (entry is None or entry.spare) and not _is_partial(messages[-2])
+            spare = transcript.extended(steps[:-1], head=head) if is_spared else None
             transcript = transcript.extended(steps, head=head) if spare is None else spare.extended(steps[-1:])
             if found.certain and not steps[-1].partial:
                 facts = NO_FACTS if entry is None else entry.facts
@@ -244,7 +248,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
             asks=asks_of(message),
             author=author,
             agent=stamped_agent(message),
-            partial=last and isinstance(message, AIMessageChunk) and message.chunk_position != "last",
+            partial=last and _is_partial(message),
             bindings=bindings_of(
                 message, author=author, account="" if spec is None else spec.account, dialect="" if spec is None else spec.dialect
             ),
@@ -272,6 +276,10 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
         )
     role = Role.SYSTEM if isinstance(message, SystemMessage) or message.type not in {"human", "user"} else Role.HUMAN
     return Step(role=role, digest=content, tokens=tokens, bindings=bindings)
+
+
+def _is_partial(message: BaseMessage) -> bool:
+    return isinstance(message, AIMessageChunk) and message.chunk_position != "last"
 
 
 def _is_injected(message: HumanMessage, before: Step | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
@@ -22,7 +23,8 @@ from session_router.core.model import Capability, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
-from session_router_langchain.lineage import Lineage, handed_down, inherited, label_of_asker, with_lineage
+from session_router_langchain.last_look import LastLook
+from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, with_lineage
 from session_router_langchain.names import context_label, current_config, names_of, namespace_here
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
@@ -32,7 +34,7 @@ from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from langchain.agents.middleware.types import ToolCallRequest
     from langchain_core.messages import ToolMessage
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
+    from session_router.core.model import ModelName
     from session_router.core.readings import Place
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
@@ -125,8 +128,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
             sent = self._apply(here, decision)
-            here.sealed(sent, probe)
-            with attached(probe):
+            with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
         return self._finish(drive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
@@ -143,8 +145,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         async def attempt(decision: Decision, probe: DeliveryProbe) -> ModelResponse[Any]:
             probes.append(probe)
             sent = self._apply(here, decision)
-            here.sealed(sent, probe)
-            with attached(probe):
+            with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
         return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
@@ -225,7 +226,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             tools=request.tools,
             settings=request.model_settings,
             structured=request.response_format is not None,
-            tag=context_label(request.runtime),
+            tag=context_label(request.runtime, config),
             system=request.system_message,
             found=found.head,
             terms=renew(),
@@ -263,6 +264,24 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             overrides["model_settings"] = {**settings, **partition}
         return request.override(**overrides)
 
+    @contextmanager
+    def _handed_on(self, here: _Pass, decision: Decision, sent: ModelRequest[Any], probe: DeliveryProbe) -> Generator[None]:
+        """Watch what becomes of `sent`; what middleware further inside asks models itself inherits its label."""
+        here.sealed(sent, probe)
+        if decision.tag is None:
+            with attached(probe):
+                yield
+            return
+        messages = sent.messages if sent.system_message is None else [sent.system_message, *sent.messages]
+        look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, asked=self._asked, sent=messages)
+        with handed_down(decision.tag, namespace_here()) as inside, attached(probe, look), look.here():
+            yield
+        brought_back(inside.read)
+
+    def _asked(self, name: ModelName) -> str | None:
+        """Return the provider's id under which the model of a route is asked."""
+        return self.calls.models[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+
     def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
@@ -282,7 +301,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if provider_id is None or asked is None or route_of(provider_id, routes) is not None or route_of(asked, routes) is not None:
             return False
         # An id that fits no route may be what the provider calls the chosen model; then that is who was asked.
-        return asked != self.calls.models[decision.chosen()]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+        return asked != self._asked(decision.chosen())
 
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 TOOL_OPTIONS = "session_router_tool_options"
 """Keyword under which `bind_tools` keeps what is meant for the chosen model's own `bind_tools`."""
 
+_HOOKS = (".before_agent", ".before_model", ".after_model", ".after_agent")
+"""How the nodes of `create_agent` end in which hooks of middleware run: what these ask a model, no human typed."""
+
 _PASSED_ON = "tool_selection"
 """Middleware whose own calls pass on what a human has said, as it is; others write texts of what they were given to read."""
 
@@ -263,7 +266,8 @@ def as_structured(request: Request, *, method: str | None) -> Request:
 
 def _transcript(calls: Calls, messages: Sequence[BaseMessage], config: RunnableConfig, tools: Sequence[Any], found: Found) -> Transcript:
     transcript, metadata = calls.read(messages, tools=tools, found=found), config.get("metadata") or {}
-    if INTERNAL_CALL in metadata and metadata.get("lc_source") != _PASSED_ON:
+    is_internal = INTERNAL_CALL in metadata and metadata.get("lc_source") != _PASSED_ON
+    if is_internal or str(metadata.get("langgraph_node")).endswith(_HOOKS):
         # A summary is asked for with the history in one text of a human, who wrote none of it: it is as good as what models say.
         return replace(transcript, tags=transcript.tags | {calls.router.policy.sources.get("ai")})
     return transcript

@@ -12,6 +12,7 @@ from langchain_core.tools import BaseTool, tool
 
 from session_router.core.governance import Tag, join, join_labels
 from session_router.core.label_row import tag_of, tag_to_plain
+from session_router_langchain.blocks import asks_of
 from session_router_langchain.withholding import WITHHELD
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ RETURNS_KEY: Final = "session_router_returns"
 
 _LOOK_BACK: Final = 256
 """Messages before a result among which its call is looked for."""
+
+_FARTHEST: Final = 4_096
+"""The same, where nothing but other results lies before it: they may answer calls that were made all at once."""
 
 Message = TypeVar("Message", bound="BaseMessage")
 
@@ -138,23 +142,29 @@ class AskedFor(NamedTuple):
         name: Of the tool, as the call says; `None` where the call is not known.
         tag: The label of the message that made it: what its arguments carried.
         returns: What tools were declared to return when they were asked for, by name: they may be on offer no more.
+        is_known: Whether the call was found; if not, this is said by the message that comes closest.
     """
 
     name: str | None
     tag: Tag | None
     returns: Mapping[str, Tag] = MappingProxyType({})
+    is_known: bool = True
 
 
 def asked_for_in(messages: Sequence[BaseMessage], index: int) -> AskedFor | None:
     """Return what the result at `index` was asked for by; where its call is not found, by whatever message comes closest."""
     call_id, closest = getattr(messages[index], "tool_call_id", None), None
-    for message in reversed(messages[max(0, index - _LOOK_BACK) : index]):
+    for back, message in enumerate(reversed(messages[max(0, index - _FARTHEST) : index])):
+        if back >= _LOOK_BACK and closest is not None:
+            break
         if isinstance(message, AIMessage):
             closest = message if closest is None else closest
             for call in (*message.tool_calls, *message.invalid_tool_calls):
                 if call["id"] == call_id:
                     return AskedFor(call["name"], own_label(message), _returns_of(message))
-    return None if closest is None else AskedFor(None, own_label(closest), _returns_of(closest))
+            if any(ask.id == call_id for ask in asks_of(message)):
+                return AskedFor(None, own_label(message), _returns_of(message))
+    return None if closest is None else AskedFor(None, own_label(closest), _returns_of(closest), is_known=False)
 
 
 def _returns_of(message: AIMessage) -> Mapping[str, Tag]:

@@ -11,6 +11,7 @@ from session_router.core.cache_terms import CacheTerms
 from session_router.core.transcript import EMPTY_DIGEST
 from session_router_langchain.cache_markers import MARKER
 from session_router_langchain.exact import Untold, digest
+from session_router_langchain.messages import typed_texts
 from session_router_langchain.set_ups import set_up_of
 from session_router_langchain.vocabulary import is_block
 
@@ -59,6 +60,7 @@ def terms_of(  # noqa: PLR0913 -- each is one thing that must be equal
         return None
     if (text := _question_in(messages, transcript)) is None:
         return None
+    recent = typed_texts(messages, transcript)[:-1]
     try:
         set_up = _set_up(models)
         return CacheTerms(
@@ -69,16 +71,18 @@ def terms_of(  # noqa: PLR0913 -- each is one thing that must be equal
             settings=_of("a setting", lambda: digest(set_up, [dict(settings), dict(bound)])),
             principal=names.principal,
             tenant=names.tenant,
+            recent=recent,
         )
     except Untold as untold:
         return CacheTerms(text=text, before=b"", system=b"", tools=b"", settings=b"", untold=str(untold))
 
 
 class LastQuestion(NamedTuple):
-    """What is asked last: its text, and a digest of everything before it."""
+    """What is asked last: its text, a digest of everything before it, and what was asked in the turns before."""
 
     text: str
     before: bytes
+    recent: tuple[str, ...] = ()
 
 
 def last_question(messages: Sequence[BaseMessage], transcript: Transcript, exact: ExactReader) -> LastQuestion | None:
@@ -91,7 +95,7 @@ def last_question(messages: Sequence[BaseMessage], transcript: Transcript, exact
     """
     text = _question_in(messages, transcript)
     try:
-        return None if text is None else LastQuestion(text, _before_last(messages, exact))
+        return None if text is None else LastQuestion(text, _before_last(messages, exact), typed_texts(messages, transcript)[:-1])
     except Untold:
         return None
 

@@ -158,7 +158,7 @@ async def _nothing() -> None:
 
 
 def _failed(effect: Effect, error: Exception) -> Failed:
-    # What a cache or a rewriter was asked is the user's text, and its error may hold it.
-    said = "" if isinstance(effect, LookUpAnswer | RewriteQuestion) else f": {error}"
+    # What a scorer, a cache or a rewriter was asked is the user's text, and its error may hold it.
+    said = "" if isinstance(effect, ScoreNeed | LookUpAnswer | RewriteQuestion) else f": {error}"
     logger.warning("%s failed, routing goes on without it: %s%s", type(effect).__name__, type(error).__name__, said)
     return Failed(error)

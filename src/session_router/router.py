@@ -320,8 +320,10 @@ class Router:
                 continue
             try:
                 getattr(observer, event)(*facts)
-            except Exception:
-                logger.exception("observer %r failed on %s; it changes nothing", observer, event)
+            except Exception as error:
+                # Only its class: an observer was shown what was asked, and its error may hold it.
+                logger.warning("observer %s failed on %s (%s); it changes nothing", type(observer).__name__, event, type(error).__name__)
+                logger.debug("where it failed", exc_info=error)
 
 
 def _not_kept(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks._cache_peers import ExactCache
+from benchmarks._cache_sets import read_aloud
 from session_router.cache.guards import failing_guard
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.verifier import OTHERS, LexicalVerifier, pair_columns
@@ -52,6 +53,8 @@ class Answers:
         formed: What these two tiers answer.
         methods: By name, what is compared by score. `ours` has guards and a verifier, which knows what neighbours say.
         unlike: Of the neighbours that are not right: cosine, and our score.
+        aloud: How many requests read like a stored one, letter by letter (`read_aloud`), and how many of them have another answer all the
+            same, by the labels of the set: in that share of cases even the same text would be wrong.
         within_reach: Of each request, whether any of the neighbours is right: nothing that looks at them alone can hit more.
     """
 
@@ -60,6 +63,7 @@ class Answers:
     formed: Method
     methods: Mapping[str, Method]
     unlike: NDArray[np.float64]
+    aloud: tuple[int, int]
     within_reach: NDArray[np.bool_]
 
 
@@ -72,6 +76,7 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
     alone = np.array([verifier.score(*pair, cosine=float(cosine)) for pair, cosine in zip(found.pairs, cosines, strict=True)])
     passed = np.array([failing_guard(*pair) is None for pair in found.pairs])
     tier = np.array([_tier(*pair) for pair in found.pairs])
+    alike = np.array([read_aloud(one) == read_aloud(other) for one, other in found.pairs])
 
     def method(score: NDArray[Any]) -> Method:
         return Method(score=score.astype(np.float64), right=right, entry=entry)
@@ -83,6 +88,7 @@ def answers_of_pairs(found: Pairs, embedder: Embedder) -> Answers:
         formed=method(tier < NONE),
         methods={"plain": method(cosines), "verifier": method(alone), "ours": method(ours)},
         unlike=np.stack([cosines, np.maximum(ours, tier < NONE)], axis=1)[~right],
+        aloud=(int(alike.sum()), int((alike & ~right).sum())),
         within_reach=right,
     )
 
@@ -116,10 +122,11 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         same = langchain.look_up(item)
         near = _near(vector, stored, partitions.get(item.partition, []))
         scored = _scored(found, item, near, lines)
+        formed = exact if exact >= 0 else content
         tiers.append(EXACT if exact >= 0 else CONTENT if content >= 0 else NONE)
         for name, (score, number) in {
             "same": (float(same >= 0), same),
-            "formed": (float(max(exact, content) >= 0), exact if exact >= 0 else content),
+            "formed": (float(formed >= 0), formed),
             "plain": (near[0][0], near[0][1]) if near else (-1.0, -1),
             **{name: max(scored[name], default=(0.0, -1)) for name in ("verifier", "alone", "ours")},
         }.items():
@@ -134,8 +141,16 @@ def answers_of_look_ups(found: LookUps, embedder: Embedder, lines: Mapping[int, 
         tier=np.array(tiers),
         methods=methods,
         unlike=np.array(unlike).reshape(-1, 2),
+        aloud=_aloud(found),
         within_reach=np.array(within_reach),
     )
+
+
+def _aloud(found: LookUps) -> tuple[int, int]:
+    stored = {(item.partition, read_aloud(item.text)): item.answer for item in found.stored}
+    pairs = [(item.answer, stored.get((item.partition, read_aloud(item.text)), "")) for item in found.asked]
+    alike = [(one, other) for one, other in pairs if other != ""]
+    return len(alike), sum(one != other for one, other in alike)
 
 
 def _method(rows: Sequence[tuple[float, bool, int]]) -> Method:

@@ -75,9 +75,7 @@ def at_most(wrong: float, method: Method, answers: Answers, *, forms: bool) -> J
     """
     requests = len(method.right)
     halves = np.arange(requests) % 2 == 0
-    formed = (answers.tier < NONE) & forms
-    score = np.where(formed, np.inf, method.score)
-    right = np.where(formed, answers.formed.right, method.right)
+    score, right = _with_forms(method, answers, forms=forms)
     hits, thresholds = np.zeros(requests, dtype=bool), []
     for half in (halves, ~halves):
         threshold = _threshold(score[~half], right[~half], wrong)
@@ -101,10 +99,21 @@ def always(method: Method, answers: Answers, *, threshold: float) -> Judged:
     return _judged(method.score >= threshold, method.right, answers, thresholds=(threshold,), forms=False)
 
 
-def in_hindsight(wrong: float, method: Method, answers: Answers) -> Judged:
-    """Serve at the threshold that is best on the very requests it is judged on: what no one could have chosen beforehand."""
-    threshold = _threshold(method.score, method.right, wrong)
-    return _judged(method.score >= threshold, method.right, answers, thresholds=(round(threshold, 4),), forms=False)
+def in_hindsight(wrong: float, method: Method, answers: Answers, *, forms: bool = False) -> Judged:
+    """Serve at the threshold that is best on the very requests it is judged on: what no one could have chosen beforehand.
+
+    With `forms`, the first two tiers serve whatever is chosen, and the threshold is best for the third by itself.
+    """
+    score, right = _with_forms(method, answers, forms=forms)
+    chosen = np.isfinite(score)
+    threshold = _threshold(score[chosen], right[chosen], wrong)
+    return _judged(score >= threshold, right, answers, thresholds=(round(threshold, 4),), forms=forms)
+
+
+def _with_forms(method: Method, answers: Answers, *, forms: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return scores, infinite where the first two tiers serve whatever is chosen, and whether each candidate is right."""
+    formed = (answers.tier < NONE) & forms
+    return np.where(formed, np.inf, method.score), np.where(formed, answers.formed.right, method.right)
 
 
 def _judged(hits: NDArray[np.bool_], right: NDArray[np.bool_], answers: Answers, *, thresholds: tuple[float, ...], forms: bool) -> Judged:

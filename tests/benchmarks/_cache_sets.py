@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,26 @@ def duplicates(folder: Path, *, limit: int) -> Pairs:
     """Return questions of Quora with what people said of them."""
     rows = _shuffled(list(_rows(folder / "cache_qqp.jsonl.gz")))[:limit]
     return Pairs(name="qqp", pairs=[(row["a"], row["b"]) for row in rows], right=[row["label"] == 1 for row in rows])
+
+
+def read_aloud(text: str) -> str:
+    """Return what texts have in common that are the same to who hears them: all but capitals, blanks, marks at the ends, contractions."""
+    text = _bare(text)
+    for short, full in _SHORT.items():
+        text = re.sub(short, full, text)
+    return text
+
+
+_SHORT = {
+    r"\bcan(?:'t|not)\b": "can not",
+    r"\bwon't\b": "will not",
+    r"n't\b": " not",
+    r"'re\b": " are",
+    r"\bi'm\b": "i am",
+    r"'ve\b": " have",
+    r"'ll\b": " will",
+    r"\b(who|what|where|when|how|why|it|that|there|here)'s\b": r"\1 is",
+}
 
 
 def _bare(text: str) -> str:

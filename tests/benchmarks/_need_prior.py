@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from train_prior.outcomes import Outcomes
-    from train_prior.spread import Coverage
 
     from session_router.ports import Scorer
+    from train_prior.outcomes import Outcomes
+    from train_prior.spread import Coverage
 
 PRIOR: Final = "prior"
 LEXICAL: Final = "lexical scorer"

@@ -18,15 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 import numpy as np
-from fit_verifier import fitted
 
 from benchmarks._cache_answers import NONE, Answers, answers_of_look_ups, answers_of_pairs
 from benchmarks._cache_certificates import print_certificates
 from benchmarks._cache_isolation import attacked
 from benchmarks._cache_judging import DELTA, Judged, always, at_most, certified, in_hindsight
+from benchmarks._cache_needed import told_of_need
 from benchmarks._cache_peers import GPTCACHE_COSINE, GPTCACHE_MISSING, GPTCache
 from benchmarks._cache_sets import SESSIONS, duplicates, intents, mock, sessions
 from benchmarks._figure import SHARED, figure, missing, say
+from fit_verifier import fitted
 from session_router.core.risk import lower_bound, upper_bound
 from session_router.embedders.static import StaticEmbedder
 
@@ -82,11 +83,14 @@ def report(name: str, found: Answers) -> None:
     for limit, wrong in LIMITS.items():
         judged = {one: at_most(wrong, methods[one], found, forms=one != "plain") for one in methods}
         judged["plain, in hindsight"] = in_hindsight(wrong, methods["plain"], found)
+        judged["ours, in hindsight"] = in_hindsight(wrong, methods["ours"], found, forms=True)
         live, wagers = certified(wrong, methods["ours"], found)
         for one, value in {**judged, "certified": live}.items():
             say(f"  at {limit:>6}: {one:<20} {value.told()}; thresholds {value.thresholds}")
         at_one = at_one or judged
         ours, plain = judged["ours"], judged["plain"]
+        need = told_of_need(ours, judged["ours, in hindsight"], limit=wrong, aloud=found.aloud)
+        say(f"  at {limit:>6}: {need}")
         figure(
             f"hit_rate_at_{limit}_{name}",
             round(ours.rate, 4),
@@ -129,7 +133,7 @@ def report(name: str, found: Answers) -> None:
                 "95 % bound of plain": round(plain.bound, 5),
             },
             high=round(ours.bound, 5),
-            note="high: one-sided 95 % bound; the threshold was chosen on the other half",
+            note=f"high: one-sided 95 % bound; the threshold was chosen on the other half; {need}",
         )
     ratio_figure(name, found, at_one)
     hard_figure(name, found, ours=at_one["ours"], plain=at_one["plain"])

@@ -62,8 +62,7 @@ def played(kind: str, place: str, port: int, size: int, *, processes: int, secon
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, str(PROGRAM), kind, place, str(port), str(size), str(seconds)]
     replicas = [
-        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- ours
-        for _ in range(processes)
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
     for replica in replicas:
         assert replica.stdout is not None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_core.caches import BaseCache
 
-    from support.redis_servers import Server
+    from support.redis_servers import Cluster, Server
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,14 @@ class Place:
     processes: list[Server]
 
 
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with standalone(tmp_path_factory.mktemp("redis")) as server:
-        yield Place(RedisServers.from_url(server.url), [server])
+@pytest.fixture
+def one(server: Server) -> Place:
+    return Place(RedisServers.from_url(server.url), [server])
 
 
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with cluster(tmp_path_factory.mktemp("redis")) as servers:
-        yield Place(RedisServers.cluster(servers.addresses), servers.masters)
+@pytest.fixture
+def three(nodes: Cluster) -> Place:
+    return Place(RedisServers.cluster(nodes.addresses), nodes.masters)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +169,7 @@ class ForgetsTombstones(RedisEntryRows):
 class BelievesRows(SemanticCache):
     def __init__(self, rows: RedisEntryRows) -> None:
         super().__init__(rows, key=KEY)
-        self._codec.is_sealed = lambda row: True  # type: ignore[method-assign] # noqa: ARG005
+        self._codec.is_sealed = lambda _: True  # type: ignore[method-assign]
 
 
 @pytest.mark.xdist_group("redis-standalone")

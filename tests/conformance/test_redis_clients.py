@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -15,10 +14,9 @@ from session_router.errors import StoreUnavailable
 from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing.sessions import fresh_session_id, full_session
-from support.redis_servers import HOST, Server, cluster, free_port, standalone
+from support.redis_servers import HOST, Server, cluster, encrypted, standalone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("redis-standalone")
@@ -57,12 +55,6 @@ codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in childre
 commit(1)
 print(codes)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with standalone(tmp_path_factory.mktemp("redis")) as one:
-        yield one
 
 
 def calls(server: Server) -> dict[str, int]:
@@ -128,7 +120,7 @@ def test_a_store_survives_forks(server: Server) -> None:
     session = fresh_session_id()
     # Python warns of any fork beside threads; that this one is sound is the point.
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", FORKING, server.url, session]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 -- ours
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "[0, 0, 0]\n"), done.stderr
     with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
         stored = store.load(session)
@@ -162,18 +154,10 @@ def test_a_node_of_a_cluster_given_alone_says_so(tmp_path: Path) -> None:
         assert refused > 5
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
 def test_connections_are_encrypted_and_certificates_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    made += ["-addext", f"subjectAltName=IP:{HOST}", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)  # noqa: S603 -- ours
-    port = free_port()
-    settings = {"tls_port": str(port), "tls_cert_file": str(certificate), "tls_key_file": str(key)}
-    settings |= {"tls_ca_cert_file": str(certificate), "tls_auth_clients": "no"}
     session = full_session(fresh_session_id())
-    with standalone(tmp_path, **settings):
-        servers = RedisServers.from_url(f"rediss://{HOST}:{port}")
+    with encrypted(tmp_path) as (url, certificate):
+        servers = RedisServers.from_url(url)
         with (
             RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS) as store,
             pytest.raises(StoreUnavailable, match="certificate"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import shutil
-import subprocess
 import warnings
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ import pytest
 
 from session_router.stores.redis import RedisSessionStore
 from session_router.testing.sessions import fresh_session_id, full_session
-from support.redis_servers import HOST, Server, free_port, standalone
+from support.redis_servers import HOST, Server, encrypted, standalone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
@@ -41,19 +39,11 @@ def store(server: Server) -> Iterator[RedisSessionStore]:
 
 
 @pytest.fixture
-def encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSessionStore]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    made += ["-addext", f"subjectAltName=IP:{HOST}", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)  # noqa: S603 -- ours
-    port = free_port()
-    settings = {"tls_port": str(port), "tls_cert_file": str(certificate), "tls_key_file": str(key)}
-    settings |= {"tls_ca_cert_file": str(certificate), "tls_auth_clients": "no"}
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with standalone(tmp_path, **settings), RedisSessionStore(f"rediss://{HOST}:{port}", key=KEY, budget_seconds=PATIENT_SECONDS) as one:
-        yield one
+def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisSessionStore]:
+    with encrypted(tmp_path) as (url, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with RedisSessionStore(url, key=KEY, budget_seconds=PATIENT_SECONDS) as one:
+            yield one
 
 
 @contextmanager
@@ -119,7 +109,7 @@ async def interrupted(store: RedisSessionStore, at: int, *, awaited: bool) -> bo
 
 
 @pytest.mark.parametrize("awaited", [True, False], ids=["cancelled", "loop_ended"])
-@pytest.mark.parametrize("fixture", ["store", "encrypted"])
+@pytest.mark.parametrize("fixture", ["store", "secret"])
 def test_a_call_that_is_given_up_at_any_await_leaves_nothing_open(fixture: str, *, awaited: bool, request: pytest.FixtureRequest) -> None:
     store = request.getfixturevalue(fixture)
     at = 1
@@ -130,7 +120,7 @@ def test_a_call_that_is_given_up_at_any_await_leaves_nothing_open(fixture: str, 
     assert at > 3
 
 
-@pytest.mark.parametrize("fixture", ["store", "encrypted"])
+@pytest.mark.parametrize("fixture", ["store", "secret"])
 def test_a_loop_that_ends_as_soon_as_its_call_does_leaves_nothing_open(fixture: str, request: pytest.FixtureRequest) -> None:
     store = request.getfixturevalue(fixture)
     with nothing_left_open():
@@ -166,7 +156,7 @@ def test_a_store_that_is_dropped_on_a_running_loop_leaves_nothing_open(server: S
         asyncio.run(main())
 
 
-@pytest.mark.parametrize("fixture", ["store", "encrypted"])
+@pytest.mark.parametrize("fixture", ["store", "secret"])
 def test_a_call_that_is_made_while_the_loop_ends_leaves_nothing_open(fixture: str, request: pytest.FixtureRequest) -> None:
     """A stream that its reader dropped is closed by its loop, and tells then what came of it."""
     store = request.getfixturevalue(fixture)

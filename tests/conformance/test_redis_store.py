@@ -12,7 +12,7 @@ from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_rows import COMMIT
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing import SharedSessionStoreSuite
-from support.redis_servers import MASTER, cluster, sentinel_set, standalone
+from support.redis_servers import MASTER, Cluster, Server, sentinel_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,28 +36,16 @@ class RedisSuite(SharedSessionStoreSuite):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServers]:
-    with standalone(tmp_path_factory.mktemp("redis")) as one:
-        yield RedisServers.from_url(one.url)
-
-
-@pytest.fixture(scope="module")
 def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServers]:
     with sentinel_set(tmp_path_factory.mktemp("redis")) as servers:
         yield RedisServers.sentinel(servers.addresses, master=MASTER)
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServers]:
-    with cluster(tmp_path_factory.mktemp("redis")) as servers:
-        yield RedisServers.cluster(servers.addresses)
-
-
 @pytest.mark.xdist_group("redis-standalone")
 class TestStandalone(RedisSuite):
     @pytest.fixture
-    def servers(self, server: RedisServers) -> RedisServers:
-        return server
+    def servers(self, server: Server) -> RedisServers:
+        return RedisServers.from_url(server.url)
 
 
 @pytest.mark.xdist_group("redis-sentinel")
@@ -70,8 +58,8 @@ class TestSentinel(RedisSuite):
 @pytest.mark.xdist_group("redis-cluster")
 class TestCluster(RedisSuite):
     @pytest.fixture
-    def servers(self, nodes: RedisServers) -> RedisServers:
-        return nodes
+    def servers(self, nodes: Cluster) -> RedisServers:
+        return RedisServers.cluster(nodes.addresses)
 
 
 WITHOUT_A_CHECK = COMMIT.replace("elseif head ~= expected then", "elseif head == 'never' then")
@@ -79,9 +67,9 @@ WITHOUT_A_CHECK = COMMIT.replace("elseif head ~= expected then", "elseif head ==
 
 @pytest.mark.xdist_group("redis-standalone")
 @pytest.mark.parametrize("law", ["test_stale_commit_is_refused", "test_threads_race_and_one_wins_each_version"])
-def test_the_suite_fails_for_a_script_that_does_not_compare(server: RedisServers, monkeypatch: pytest.MonkeyPatch, law: str) -> None:
+def test_the_suite_fails_for_a_script_that_does_not_compare(server: Server, monkeypatch: pytest.MonkeyPatch, law: str) -> None:
     assert WITHOUT_A_CHECK != COMMIT
     monkeypatch.setattr(redis_calls, "COMMIT", WITHOUT_A_CHECK)
     monkeypatch.setattr(redis_calls, "COMMIT_DIGEST", hashlib.sha1(WITHOUT_A_CHECK.encode()).hexdigest())  # noqa: S324 -- as Redis does
-    with RedisSessionStore(server, key=KEY, budget_seconds=PATIENT_SECONDS) as store, pytest.raises(AssertionError):
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store, pytest.raises(AssertionError):
         getattr(RedisSuite(), law)(store)

@@ -160,7 +160,7 @@ class LetsEverybodyAsk(SemanticCache):
 class BelievesRows(SemanticCache):
     def __init__(self, rows: EntryRows | None = None, *, key: bytes) -> None:
         super().__init__(rows, key=key)
-        self._codec.is_sealed = lambda row: True  # type: ignore[method-assign] # noqa: ARG005
+        self._codec.is_sealed = lambda _: True  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(

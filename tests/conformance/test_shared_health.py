@@ -11,7 +11,7 @@ from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing import SharedHealthSuite
 from session_router.testing.shared_health_suite import failing
-from support.redis_servers import Server, cluster, standalone
+from support.redis_servers import Cluster, Server
 from support.shared_health import SharedInMemory
 
 if TYPE_CHECKING:
@@ -49,18 +49,6 @@ class RedisSuite(SharedHealthSuite):
     def other(self, servers: RedisServers) -> Iterator[RedisHealth]:
         with RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
             yield store.health
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with standalone(tmp_path_factory.mktemp("redis")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServers]:
-    with cluster(tmp_path_factory.mktemp("redis")) as servers:
-        yield RedisServers.cluster(servers.addresses)
 
 
 @pytest.mark.xdist_group("redis-standalone")
@@ -120,8 +108,8 @@ class TestStandalone(RedisSuite):
 @pytest.mark.xdist_group("redis-cluster")
 class TestCluster(RedisSuite):
     @pytest.fixture
-    def servers(self, nodes: RedisServers) -> RedisServers:
-        return nodes
+    def servers(self, nodes: Cluster) -> RedisServers:
+        return RedisServers.cluster(nodes.addresses)
 
     @pytest.fixture
     def shared(self, servers: RedisServers, request: pytest.FixtureRequest) -> Iterator[RedisHealth]:

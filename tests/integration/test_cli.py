@@ -55,7 +55,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(*arguments: object, before: str = "pass", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 -- our own program
+    return subprocess.run(
         command(*arguments, before=before), capture_output=True, text=True, check=False, env=environment(**variables), timeout=60
     )
 
@@ -461,7 +461,7 @@ def test_without_its_extra_the_command_names_it(package: str) -> None:
 def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
     path, rows = tmp_path / "sessions", tmp_path / "rows.jsonl"
     os.mkfifo(path)
-    process = subprocess.Popen(  # noqa: S603 -- our own program
+    process = subprocess.Popen(
         command("replay", path, "--config", CONFIG, "--json", rows),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -487,7 +487,7 @@ def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [("prices", "--config", CONFIG), ("replay", shared_data(TAU2), "--config", CONFIG, "--limit", 1)])
 def test_a_full_disk_behind_standard_output_is_told_in_one_line(arguments: tuple[object, ...]) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        done = subprocess.run(  # noqa: S603 -- our own program
+        done = subprocess.run(
             command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment(), timeout=60
         )
     assert done.returncode == 2
@@ -503,7 +503,7 @@ def test_colour_on_a_terminal_only(
     path = replayed[1]
     master, terminal = pty.openpty()
     asked = command("explain", path, "--session", rows_of(path)[0]["session_id"], "--turn", 1)
-    with subprocess.Popen(asked, stdout=terminal, stderr=terminal, env=environment(**variables)) as process:  # noqa: S603 -- our own program
+    with subprocess.Popen(asked, stdout=terminal, stderr=terminal, env=environment(**variables)) as process:
         os.close(terminal)
         shown = b""
         try:

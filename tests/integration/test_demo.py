@@ -225,7 +225,7 @@ def _environment() -> dict[str, str]:
 
 
 def test_interrupting_ends_with_130_and_one_line() -> None:
-    with subprocess.Popen(  # noqa: S603 -- our own command
+    with subprocess.Popen(
         _command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, env={**_environment(), "PYTHONUNBUFFERED": "1"}
     ) as process:
         assert process.stdout is not None
@@ -252,9 +252,7 @@ run()
 
 
 def test_interrupting_waits_for_no_thread() -> None:
-    ended = subprocess.run(  # noqa: S603 -- our own command
-        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60, check=False, env=_environment()
-    )
+    ended = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60, check=False, env=_environment())
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "a row\n", "interrupted\n")
 
 

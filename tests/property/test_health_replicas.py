@@ -67,7 +67,7 @@ def test_what_a_provider_asks_of_one_replica_the_others_honour() -> None:
 
 
 @given(st.integers(2, 6), st.floats(0, 14), st.booleans())
-def test_one_tries_it_out_among_replicas_and_its_answer_counts_for_all(replicas: int, later: float, answers: bool) -> None:  # noqa: FBT001
+def test_one_tries_it_out_among_replicas_and_its_answer_counts_for_all(replicas: int, later: float, answers: bool) -> None:
     shared, several = SharedInMemory(), boards(replicas)
     failed(several[0], shared, 100.0, 5)
     for board in several:
@@ -113,7 +113,7 @@ def test_without_an_answer_of_the_others_what_was_seen_here_counts() -> None:
 
 @settings(max_examples=200)
 @given(STEPS, st.booleans())
-def test_whatever_happens_every_exclusion_ends_and_no_two_try_at_once(steps: list, is_shared: bool) -> None:  # noqa: C901, FBT001 -- one branch an event
+def test_whatever_happens_every_exclusion_ends_and_no_two_try_at_once(steps: list, is_shared: bool) -> None:  # noqa: C901 -- one branch an event
     shared, several, now = SharedInMemory(ahead=-50.0), boards(3, shared=is_shared), 1_000.0
     tried: dict[str, float] = {}
     was_away = False

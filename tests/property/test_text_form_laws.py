@@ -9,14 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from session_router.cache import outlines
+from session_router.cache import outlines, readings, wordings
 from session_router.cache import verifier as verifier_module
 from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
 from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
-from session_router.cache.text_forms import READ_CHARACTERS, content_form, exact_form
-from session_router.cache.time_relative import time_relative
+from session_router.cache.text_forms import READ_CHARACTERS, _settled, composed, content_form, exact_form
+from session_router.cache.time_relative import _ANY, _KINDS, time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
 from session_router.cache.verifier import LexicalVerifier, pair_columns
 from support.cache_traps import SAME, SAME_CONTENT, TRAPS
@@ -48,6 +48,12 @@ WORDS = st.sampled_from(
         "ß",
     ]
 )
+ORDINARY = st.sampled_from(
+    """
+    I A a B Is it the The IT who's Who what's tell me please Please, kindly hi Thanks thank you cannot dont rent know find to-do x,
+    """.split()  # noqa: SIM905 -- words are easier to read without quotation marks
+)
+MOMENTS = st.sampled_from([*re.findall(r"\w+", " ".join(_KINDS.values())), "the", "2", "a", "in the", "quand même"])
 SENTENCES = st.lists(WORDS, max_size=9).map(" ".join)
 TEXTS = st.one_of(st.text(max_size=40), SENTENCES, st.sampled_from(NASTY))
 
@@ -59,6 +65,34 @@ TEXTS = st.one_of(st.text(max_size=40), SENTENCES, st.sampled_from(NASTY))
 def test_a_form_is_its_own_form(text: str) -> None:
     assert exact_form(exact_form(text)) == exact_form(text)
     assert content_form(content_form(text)) == content_form(text)
+
+
+@given(st.one_of(TEXTS, st.lists(ORDINARY, min_size=1, max_size=6).map(" ".join)), st.sampled_from(["", "?", ".", ",", "!", " ?"]))
+@example("I", "?")
+@example("A-I", ".")
+@example("Who's IT", "?")
+def test_the_short_ways_lead_to_the_same_forms(text: str, end: str) -> None:
+    whole = text + end
+    assert exact_form(whole) == _settled(whole.strip())
+    form = exact_form(whole)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wordings, "_may_have_manners", lambda _: True)
+        plainly = wordings.without_manners(form)
+    assert wordings.without_manners(form) == plainly
+    assert wordings.written_out(form) == wordings._in_full(form)
+
+
+@given(TEXTS)
+@example("don't can't-do\u3000won't")
+def test_a_text_is_read_as_its_parts_are(text: str) -> None:
+    whole, (tokens, words, content) = reading_of(text), readings._part(composed(text))
+    assert (whole.tokens, whole.words, whole.content) == (tokens, words, content)
+
+
+@given(st.lists(MOMENTS, max_size=5).map(" ".join))
+def test_no_question_slips_past_the_first_look_for_moments(text: str) -> None:
+    kinds = [re.search(rf"(?<!\w)(?:{words})(?!\w)", text) for words in _KINDS.values()]
+    assert (_ANY.search(text) is not None) is any(kinds)
 
 
 @given(TEXTS)
@@ -94,6 +128,21 @@ def test_no_trap_has_one_form_and_those_that_are_the_same_have() -> None:
     assert [pair for pair in SAME if exact_form(pair[0]) != exact_form(pair[1])] == []
     assert [pair for pair in (*SAME, *SAME_CONTENT) if content_form(pair[0]) != content_form(pair[1])] == []
     assert len([trap for trap in TRAPS if bag_of_words(trap.one) == bag_of_words(trap.other)]) > 20
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Can Polish be used on leather?", "Can polish be used on leather?"),
+        ("What does turkey export?", "What does Turkey export?"),
+        ("Which day of the march is the 3rd?", "Which day of the March is the 3rd?"),
+        ("HOW DO I CLEAN CHINA", "how do I clean china"),
+        ("Where does Job live?", "Where does job live?"),
+    ],
+)
+def test_a_capital_that_makes_another_word_says_something(one: str, other: str) -> None:
+    assert exact_form(one) != exact_form(other)
+    assert content_form(one) != content_form(other)
 
 
 def test_guards_stop_most_traps_and_nothing_that_is_the_same() -> None:

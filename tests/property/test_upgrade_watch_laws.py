@@ -219,7 +219,7 @@ def test_a_capped_boundary_takes_the_cheapest_and_its_row_says_why() -> None:
         models: dict[ModelName, ModelSpec],
         said: dict[ModelName, Need],
         turns: int,
-        begins_capped: bool,  # noqa: FBT001 -- drawn
+        begins_capped: bool,
     ) -> None:
         talk = Talk(router(models, said, replace(GATED, reference=None), capped=begins_capped))
         for _ in range(turns):
@@ -260,7 +260,7 @@ def test_sync_is_async(
     models: dict[ModelName, ModelSpec],
     said: dict[ModelName, Need],
     policy: Policy,
-    capped: bool,  # noqa: FBT001 -- drawn
+    capped: bool,
 ) -> None:
     one, other = (router(models, said, policy, capped=capped) for _ in range(2))
     assert one.route(call) == asyncio.run(other.aroute(call))

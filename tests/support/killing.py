@@ -28,7 +28,7 @@ def killed_replicas(server: Server, folder: Path, *, kills: int, broken: bool = 
     for seed in range(PROCESSES):
         command = [sys.executable, "-W", "error", str(PROGRAM), server.url, str(kills // PROCESSES), str(seed)]
         command += ["broken"] if broken else []
-        programs.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True))  # noqa: S603 -- ours
+        programs.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True))
     try:
         while any(program.poll() is None for program in programs):
             time.sleep(CALM_SECONDS)

@@ -15,7 +15,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     """Start Python with `arguments`; input and output are pipes."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-W", "error", *arguments]
-    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 -- ours
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def start_together(programs: Sequence[Sequence[str]]) -> list[subprocess.Popen[str]]:

@@ -103,7 +103,7 @@ class Server:
         # Servers must not outlive tests that were killed.
         bound = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([*bound, *program], stdout=log, stderr=log)  # noqa: S603 -- ours
+            self._process = subprocess.Popen([*bound, *program], stdout=log, stderr=log)
         until(self._answers, f"start of redis-server on port {self.port}")
         return self
 
@@ -150,6 +150,21 @@ def standalone(folder: Path, *, program: str = "redis-server", **settings: str) 
         yield server.start()
     finally:
         server.close()
+
+
+@contextmanager
+def encrypted(folder: Path) -> Iterator[tuple[str, Path]]:
+    """One server that is also spoken to in TLS: the URL for that, and the certificate that clients must trust."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    made += ["-addext", f"subjectAltName=IP:{HOST}", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    port = free_port()
+    settings = {"tls_port": str(port), "tls_cert_file": str(certificate), "tls_key_file": str(key)}
+    with standalone(folder, **settings, tls_ca_cert_file=str(certificate), tls_auth_clients="no"):
+        yield f"rediss://{HOST}:{port}", certificate
 
 
 class SentinelSet:

@@ -1,23 +1,14 @@
-"""What a router with a response cache tells its observers."""
+"""A cache whose audits are shown to observers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from session_router.core.decision import Evidence
 from session_router.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from session_router.core.cached import CacheHit, CacheMiss
     from session_router.core.wager import Stratum, Wager
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedEvidence(Evidence):
-    """Evidence with what a look-up came to."""
-
-    cache: CacheHit | CacheMiss | None = None
 
 
 @dataclass(frozen=True)

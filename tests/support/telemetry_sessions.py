@@ -62,6 +62,21 @@ class Happened:
         """Return what each message says of the decision that it answers."""
         return [message.response_metadata["session_router"] for message in self.messages[session]]
 
+    def decisions(self, session: str) -> list[dict[str, Any]]:
+        """Return what the decisions of a sound session must show, in order."""
+        turns = [turn for turn in range(1, TURNS + 1) for _ in range(2)]
+        locks = ["boundary", "tool_results_unread"] * TURNS
+        return [
+            {
+                "session_router.turn.index": turn,
+                "session_router.lock.state": lock,
+                "session_router.model.selected": stamp["model"],
+                "session_router.decision": stamp["decision"],
+                "session_router.decision_id": stamp["decision_id"],
+            }
+            for turn, lock, stamp in zip(turns, locks, self.stamps(session), strict=True)
+        ]
+
     def counted(self, session: str) -> dict[str, int]:
         """Return the tokens of a session, as its messages count them."""
         usages: list[Any] = [message.usage_metadata for message in self.messages[session]]

@@ -68,6 +68,6 @@ def forgetful(cache: SemanticCache, field: str) -> SemanticCache:
     partitions = Partitions(KEY, embedder=embedder, fields=[one for one in FIELDS if one != field])
     if field == "tenant":
         # Tenants are kept apart twice.
-        partitions._tenant_key = lambda tenant: KEY  # type: ignore[assignment] # noqa: ARG005 -- that is what is broken
+        partitions._tenant_key = lambda _: KEY  # type: ignore[assignment] # that is what is broken
     cache._asking = Asking(KEY, partitions)
     return cache

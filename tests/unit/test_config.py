@@ -45,16 +45,6 @@ prices = {input = 3, output = 15}
 """
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write(text: str, name: str = "router.toml") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def refused(path: Path | None, environment: dict[str, str] | None = None, **overrides: Any) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as caught:
         load_router(path, environment=environment or {}, **overrides)
@@ -218,6 +208,8 @@ def test_a_configuration_without_models_is_refused(write: Any, text: str) -> Non
         ("router.yml", "models:\n  yes: a\n", "line 2"),
         ("router.yaml", "- models\n", "list"),
         ("router.yaml", "a: !!python/object/apply:os.system [ls]\n", "line 1"),
+        ("router.yaml", "models: &models\n  fast: *models\n", "an anchor that holds itself"),
+        ("router.toml", f"[policy]\nstake = {'9' * 5_000}\n", "too many digits"),
     ],
 )
 def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: str, text: str, line: str) -> None:
@@ -225,6 +217,13 @@ def test_syntax_errors_and_duplicate_names_name_file_and_line(write: Any, name: 
     error = refused(path)
     assert error.source == str(path)
     assert line in str(error)
+
+
+@pytest.mark.parametrize(("output", "stake", "key"), [("1e308", "1", "models.fast.prices.output"), ("1", "1e308", "policy.stake")])
+def test_what_is_too_large_for_the_core_names_file_and_setting(write: Any, output: str, stake: str, key: str) -> None:
+    path = write(f"[models.fast]\nmodel = 'a'\nprices = {{input = 1, output = {output}}}\n[policy]\nstake = {stake}\n")
+    error = refused(path)
+    assert (error.key, error.value, error.source) == (key, 1e308, str(path))
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "router.ini", "."])
@@ -356,5 +355,5 @@ def test_yaml_without_pyyaml_names_the_extra(write: Any, monkeypatch: pytest.Mon
 def test_importing_the_package_loads_no_optional_package() -> None:
     heavy = ["typer", "rich", "pydantic", "yaml", "langchain_core", "langgraph", "numpy", "redis"]
     program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -20,13 +20,8 @@ MODEL = '[models.fast]\nmodel = "openai:small"\nprices = {input = 0.25, output =
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], Path]:
-    def write(text: str) -> Path:
-        path = tmp_path / "router.toml"
-        path.write_text(text + MODEL, encoding="utf-8")
-        return path
-
-    return write
+def write(write: Callable[[str], Path]) -> Callable[[str], Path]:
+    return lambda text: write(text + MODEL)
 
 
 @pytest.fixture

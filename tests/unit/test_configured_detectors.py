@@ -30,11 +30,9 @@ CODE, HOST = Tag(level=Level.RESTRICTED, categories=frozenset({"source_code"})),
 
 
 @pytest.fixture
-def configured(tmp_path: Path) -> Callable[..., Any]:
+def configured(write: Callable[[str], Path]) -> Callable[..., Any]:
     def configured(text: str, environment: dict[str, str] | None = None, **settings: Any) -> Any:
-        path = tmp_path / "router.toml"
-        path.write_text(text + MODEL, encoding="utf-8")
-        return load_router(path, environment=environment or {}, **settings)
+        return load_router(write(text + MODEL), environment=environment or {}, **settings)
 
     return configured
 

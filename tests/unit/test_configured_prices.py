@@ -40,14 +40,8 @@ model = "anthropic:careful-2"
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    (tmp_path / "prices.json").write_text(json.dumps(LIST), encoding="utf-8")
-
-    def write(text: str, name: str = "router.toml") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
+def write(write: Callable[..., Path]) -> Callable[..., Path]:
+    write(json.dumps(LIST), "prices.json")
     return write
 
 

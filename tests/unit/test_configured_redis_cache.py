@@ -24,13 +24,8 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[str], Path]:
-    def write(tables: str) -> Path:
-        path = tmp_path / "router.toml"
-        path.write_text(MODELS + tables, encoding="utf-8")
-        return path
-
-    return write
+def written(write: Callable[[str], Path]) -> Callable[[str], Path]:
+    return lambda tables: write(MODELS + tables)
 
 
 def rows_of(path: Path) -> Any:

@@ -13,6 +13,7 @@ from session_router.scorers.lexical import LexicalScorer
 from session_router.scorers.prior import PriorScorer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MODELS = """
@@ -26,22 +27,21 @@ prices = { input = 2.5, output = 20.0 }
 """
 
 
-def written(folder: Path, scorer: str) -> Path:
-    path = folder / "router.toml"
-    path.write_text(f"{MODELS}\n[scorer]\nguard = false\n{scorer}\n", encoding="utf-8")
-    return path
+@pytest.fixture
+def written(write: Callable[[str], Path]) -> Callable[[str], Path]:
+    return lambda scorer: write(f"{MODELS}\n[scorer]\nguard = false\n{scorer}\n")
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("prior", PriorScorer), ("lexical", LexicalScorer)])
-def test_a_scorer_without_a_file_is_chosen_by_name(tmp_path: Path, kind: str, expected: type) -> None:
-    router = load_router(written(tmp_path, f'kind = "{kind}"'), environment={})
+def test_a_scorer_without_a_file_is_chosen_by_name(written: Callable[[str], Path], kind: str, expected: type) -> None:
+    router = load_router(written(f'kind = "{kind}"'), environment={})
     assert type(router.scorer) is expected
     needs = router.scorer.score(Question(text="prove it", turn=1), router.models)
     assert needs[next(iter(router.models))].p_success < needs[list(router.models)[1]].p_success
 
 
-def test_a_variable_chooses_too(tmp_path: Path) -> None:
-    router = load_router(written(tmp_path, ""), environment={"SESSION_ROUTER__SCORER__KIND": "prior"})
+def test_a_variable_chooses_too(written: Callable[[str], Path]) -> None:
+    router = load_router(written(""), environment={"SESSION_ROUTER__SCORER__KIND": "prior"})
     assert isinstance(router.scorer, PriorScorer)
 
 
@@ -54,8 +54,8 @@ def test_a_variable_chooses_too(tmp_path: Path) -> None:
         ('kind = "guess"', "scorer.kind", "'prior'"),
     ],
 )
-def test_what_does_not_go_together_is_named(tmp_path: Path, scorer: str, key: str, words: str) -> None:
-    path = written(tmp_path, scorer)
+def test_what_does_not_go_together_is_named(written: Callable[[str], Path], scorer: str, key: str, words: str) -> None:
+    path = written(scorer)
     with pytest.raises(ConfigurationError, match=key) as caught:
         load_router(path, environment={})
     assert caught.value.key == key

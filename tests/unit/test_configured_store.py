@@ -20,13 +20,8 @@ MODELS = '[models.fast]\nmodel = "openai:small"\nprices = {input = 0.25, output 
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], Path]:
-    def write(store: str) -> Path:
-        path = tmp_path / "router.toml"
-        path.write_text(MODELS + store, encoding="utf-8")
-        return path
-
-    return write
+def write(write: Callable[[str], Path]) -> Callable[[str], Path]:
+    return lambda store: write(MODELS + store)
 
 
 def servers_of(path: Path, **environment: str) -> RedisServers:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.need import Question
 from session_router.core.pricing import Prices
-from session_router.scorers.lexical import SCANNED_CHARACTERS, LexicalScorer, has_code, lexical_difficulty, skills_of
+from session_router.scorers.lexical import SCANNED_CHARACTERS, LexicalScorer, has_code, lexical_difficulty, marks_of_work, skills_of
 
 CHEAP, MIDDLE, DEAR = ModelName("cheap"), ModelName("middle"), ModelName("dear")
 MODELS = {
@@ -29,6 +31,13 @@ def test_code_is_recognised(code: str) -> None:
 @pytest.mark.parametrize("text", ["", "default (of) it", "subclass it", "classes", "SELECTED", "undef x(", "one; two", "a = > b"])
 def test_words_that_look_like_code_are_none(text: str) -> None:
     assert not has_code(text)
+
+
+@given(st.lists(st.sampled_from(["Why", "plan", "first", "then", "step", "so"]) | st.text(st.characters(max_codepoint=127), max_size=2)))
+def test_words_are_found_alike_whatever_else_is_written(parts: list[str]) -> None:
+    text = "".join(parts)
+    # One letter that is not ASCII, by itself: words are then found in another way.
+    assert marks_of_work(text) == marks_of_work(f"{text} \u00e9")
 
 
 def test_only_the_beginning_of_a_long_text_is_read() -> None:

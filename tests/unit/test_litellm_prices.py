@@ -260,7 +260,7 @@ READ_KEYS = (
     good=st.booleans(),
     model=st.sampled_from(["small-1", "openai:small-1", "x:small-1"]),
 )
-def test_a_list_with_anything_in_it_gives_prices_or_one_error(entry: dict[str, Any], good: bool, model: str) -> None:  # noqa: FBT001 -- Hypothesis calls it so
+def test_a_list_with_anything_in_it_gives_prices_or_one_error(entry: dict[str, Any], good: bool, model: str) -> None:
     prices = PriceList(source="prices.json", entries={"small-1": {**table(), **entry} if good else entry})
     try:
         found = prices.prices_of(prices.id_of(model, key="model"), wanted_by="model")

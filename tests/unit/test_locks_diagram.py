@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import pytest
 
+import draw_locks
 from session_router.core.boundary import TRANSITIONS, Event, Phase, Position, find_lock
 from session_router.core.step import Ask, AskKind, Role, Step
 from session_router.core.transcript import Transcript
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-ROOT = Path(__file__).resolve().parents[2]
 HISTORIES: dict[Phase, tuple[Step, ...]] = {}
 
 
@@ -36,30 +29,20 @@ HISTORIES |= {
 }
 
 
-@pytest.fixture(scope="module")
-def draw_locks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("draw_locks", ROOT / "tools" / "draw_locks.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_page_shows_the_table_of_the_code(draw_locks: ModuleType) -> None:
+def test_page_shows_the_table_of_the_code() -> None:
     text = draw_locks.PAGE.read_text(encoding="utf-8")
     assert text.count("<!-- drawn: ") == 2
     assert draw_locks.redrawn(text) == text, "run tools/draw_locks.py"
 
 
-def test_page_of_another_table_differs(draw_locks: ModuleType) -> None:
+def test_page_of_another_table_differs() -> None:
     text = draw_locks.PAGE.read_text(encoding="utf-8")
     other = {phase: dict(row) for phase, row in TRANSITIONS.items()}
     other[Phase.ASKED][Event.HUMAN] = Phase.ASKED
     assert draw_locks.redrawn(text, other) != text
 
 
-def test_diagram_draws_every_change(draw_locks: ModuleType) -> None:
+def test_diagram_draws_every_change() -> None:
     lines = draw_locks.mermaid(TRANSITIONS).splitlines()
     drawn: dict[tuple[str, str], str] = {}
     for line in lines:
@@ -74,7 +57,7 @@ def test_diagram_draws_every_change(draw_locks: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("phase", Phase)
-def test_thick_borders_are_locks(draw_locks: ModuleType, phase: Phase) -> None:
+def test_thick_borders_are_locks(phase: Phase) -> None:
     history = Transcript().extended(HISTORIES[phase])
     position: Position = history.position
     assert position.phase is phase

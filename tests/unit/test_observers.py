@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.core.need import Question
 from session_router.identity import SessionNames, name_thread, thread_of
 from values import SESSION, answered, call_of, human, router
 
@@ -52,6 +54,46 @@ class Late:
 
     def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
         """Nothing to do."""
+
+
+class Telling:
+    """A scorer that fails, and says what it was asked."""
+
+    def score(self, question: Any, models: object) -> Any:
+        del models
+        raise ValueError(question.text)
+
+    async def ascore(self, question: Any, models: object) -> Any:
+        return self.score(question, models)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_what_was_asked_is_in_no_log_when_a_scorer_fails(caplog: pytest.LogCaptureFixture, way: str) -> None:
+    one = router(scorer=Telling())
+    call = replace(call_of(human("a")), question=Question(text="CANARY-7", turn=1))
+    with caplog.at_level("INFO"):
+        decision = one.route(call) if way == "sync" else await one.aroute(call)
+    assert not decision.refused
+    assert "ScoreNeed failed" in caplog.text
+    assert "CANARY-7" not in caplog.text
+
+
+class TellingObserver(Watch):
+    """An observer that fails, and says what it was shown."""
+
+    def on_call(self, call: Call) -> None:
+        raise ValueError(call.question.text)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_what_was_asked_is_in_no_log_when_an_observer_fails(caplog: pytest.LogCaptureFixture, way: str) -> None:
+    one = router(observers=[TellingObserver()])
+    call = replace(call_of(human("a")), question=Question(text="CANARY-7", turn=1))
+    with caplog.at_level("INFO"):
+        decision = one.route(call) if way == "sync" else await one.aroute(call)
+    assert not decision.refused
+    assert "observer TellingObserver failed on on_call (ValueError)" in caplog.text
+    assert "CANARY-7" not in caplog.text
 
 
 async def test_a_call_is_seen_before_its_decision() -> None:

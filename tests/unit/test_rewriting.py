@@ -53,7 +53,7 @@ async def ask(way: str, rewriter: Any) -> Rewritten | None:
 
 @pytest.mark.parametrize("way", ["sync", "async"])
 async def test_what_it_says_comes_back_with_its_version(way: str) -> None:
-    rewriter = Rewrites(lambda said: ALONE)  # noqa: ARG005
+    rewriter = Rewrites(lambda _: ALONE)
     assert await ask(way, rewriter) == Rewritten(text=ALONE, version="1")
     assert rewriter.asked == [SAID]
 
@@ -217,7 +217,7 @@ WAYS = ("sync", "async")
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_conversations_that_become_one_question_share_its_answer(way: str) -> None:
-    subject = router(policy=POLICY, cache=SemanticCache(), rewriter=Rewrites(lambda said: ALONE))  # noqa: ARG005
+    subject = router(policy=POLICY, cache=SemanticCache(), rewriter=Rewrites(lambda _: ALONE))
     first, second = [await decided(way, subject, terms(before)) for before in ("Rome", "Paris")]
     assert first.asked is not None
     assert first.asked.text == ALONE
@@ -245,7 +245,7 @@ def fails(said: Any) -> Any:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("rewriter", [Rewrites(lambda said: None), Rewrites(fails), Hanging], ids=["none", "raises", "late"])  # noqa: ARG005
+@pytest.mark.parametrize("rewriter", [Rewrites(lambda _: None), Rewrites(fails), Hanging], ids=["none", "raises", "late"])
 async def test_a_broken_one_costs_nothing(way: str, rewriter: Any, caplog: pytest.LogCaptureFixture) -> None:
     rewriter = rewriter() if isinstance(rewriter, type) else rewriter
     subject = router(policy=POLICY, cache=SemanticCache(), rewriter=rewriter)
@@ -275,7 +275,7 @@ async def test_a_broken_one_costs_nothing(way: str, rewriter: Any, caplog: pytes
 )
 @pytest.mark.parametrize("order", [1, -1])
 async def test_what_must_be_equal_besides_must_be_equal_still(other: CacheTerms, order: int) -> None:
-    subject = router(policy=POLICY, cache=SemanticCache(), rewriter=Rewrites(lambda said: ALONE))  # noqa: ARG005
+    subject = router(policy=POLICY, cache=SemanticCache(), rewriter=Rewrites(lambda _: ALONE))
     for one in (terms("Rome"), other)[::order]:
         assert (await decided("sync", subject, one)).hit is None
 
@@ -283,7 +283,7 @@ async def test_what_must_be_equal_besides_must_be_equal_still(other: CacheTerms,
 async def test_another_version_finds_nothing() -> None:
     cache = SemanticCache()
     for version in ("1", "2"):
-        subject = router(policy=POLICY, cache=cache, rewriter=Rewrites(lambda said: ALONE, version=version))  # noqa: ARG005
+        subject = router(policy=POLICY, cache=cache, rewriter=Rewrites(lambda _: ALONE, version=version))
         assert (await decided("sync", subject, terms("Rome"))).hit is None
 
 

@@ -348,7 +348,7 @@ if os.geteuid() == 0:
 path, key, ID = Path("sessions.db"), b"k" * 32, SessionId("ab" * 32)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(  # noqa: S603 -- ours
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", prelude + script, str(directory)],
         env=environment,
         capture_output=True,

@@ -7,6 +7,7 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from session_router.cache.keyed import Keyed
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.core.cached import CacheMiss, MissReason
@@ -46,7 +47,7 @@ class Asking:
     """
 
     def __init__(self, key: bytes, partitions: Partitions) -> None:
-        self._key = hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256)
+        self._under = Keyed(hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256))
         self._partitions = partitions
 
     def asked(self, question: CacheQuestion) -> Asked | CacheMiss:
@@ -59,8 +60,10 @@ class Asking:
         exact = exact_form(question.text)
         if not exact:
             return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail="there is no text")
-        if reason := time_relative(question.text):
-            return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
+        # "And in Paris?" goes on with what was asked before, and stays true no longer than the answer to that.
+        for text in (question.text, *question.recent):
+            if reason := time_relative(text):
+                return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
         return Asked(
             question=question,
             partition=partition,
@@ -72,4 +75,4 @@ class Asking:
         return self._keyed(b"content", asked.partition, content_form(asked.question.text))
 
     def _keyed(self, kind: bytes, partition: str, form: str) -> bytes:
-        return hmac.digest(self._key, kind + partition.encode("ascii") + form.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        return self._under.digest(kind + partition.encode("ascii") + form.encode("utf-8", "surrogatepass"))

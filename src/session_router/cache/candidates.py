@@ -63,6 +63,7 @@ def seen(
         StoreError: The rows gave no answer.
     """
     question, reason = asked.question, MissReason.NOTHING
+    now = question.now
     candidates: list[Candidate] = []
     visible: dict[int, bool] = {}
     for number, cosine, facts in near:
@@ -70,11 +71,12 @@ def seen(
         if row is None:
             continue
         # Written as `now < over`, so that a clock that is no number serves nothing.
-        if facts.hold(row.seal) and question.now < facts.over:
+        if facts.hold(row.seal) and now < facts.over:
             label = facts.label
-            if label not in visible:
-                visible[label] = permits(labels[label], question.reader, now=question.now, purpose=question.purpose)
-            if visible[label]:
+            may = visible.get(label)
+            if may is None:
+                may = visible[label] = permits(labels[label], question.reader, now=now, purpose=question.purpose)
+            if may:
                 candidates.append(Candidate(row=row, cosine=cosine, said=Said(facts.said, facts.closed), outline=facts.outline))
             else:
                 reason = closer(reason, MissReason.NOT_PERMITTED)
@@ -89,6 +91,8 @@ def seen(
 
 def closer(one: MissReason, other: MissReason) -> MissReason:
     """Return the reason of the one that came closer to a hit; of two alike, the first."""
+    if one is MissReason.NOTHING:
+        return other
     return max(one, other, key=_closeness)
 
 

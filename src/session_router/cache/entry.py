@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from session_router.cache.keyed import Keyed
 from session_router.cache.plain_answers import answer_from_plain, answer_to_plain, finite
 from session_router.errors import ConfigurationError, StoreCorrupt, UnreadableLabel
 from session_router.identity import checked_key
@@ -99,7 +100,7 @@ class EntryCodec:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256)
+        self._under = Keyed(hmac.digest(checked_key(key), _PURPOSE, hashlib.sha256))
 
     def encode(self, entry: Entry, *, number: int = 0) -> SealedEntry:
         """Return `entry` as a sealed row.
@@ -161,7 +162,7 @@ class EntryCodec:
     def seal(self, payload: bytes, beside: bytes = b"") -> bytes:
         """Return the seal of a payload and what lies beside it; 32 bytes."""
         # The length comes first, so that no byte can move between the two.
-        return hmac.digest(self._key, b"%d:" % len(payload) + payload + beside, hashlib.sha256)
+        return self._under.digest(b"%d:" % len(payload) + payload + beside)
 
     @staticmethod
     def same(one: bytes, other: bytes) -> bool:

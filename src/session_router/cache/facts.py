@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from struct import Struct
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -32,12 +33,14 @@ LABELS: Final = 65_536
 
 _SHORT_ANSWERS: Final = 4_096
 
+_SEAL_BYTES: Final = 8
+
 
 class Facts(NamedTuple):
     """What was found in an entry when its seal was checked. Holds as long as the row bears that seal.
 
     Attributes:
-        seal: First eight bytes of the seal.
+        seal: Its first eight bytes.
         said: Of its answer; two that say the same have the same number, in this process.
         closed: Whether the answer is closed.
         over: POSIX seconds at which it is over.
@@ -45,7 +48,7 @@ class Facts(NamedTuple):
         outline: Of its question, for a `BoundedVerifier`; empty where there is none. Zeros at its end may be missing.
     """
 
-    seal: int
+    seal: bytes
     said: int
     closed: bool
     over: float
@@ -54,7 +57,7 @@ class Facts(NamedTuple):
 
     def hold(self, seal: bytes) -> bool:
         """Whether they are about a row with this seal."""
-        return self.label != UNKNOWN and self.seal == _beginning(seal)
+        return self.label != UNKNOWN and seal.startswith(self.seal)
 
 
 class Labels:
@@ -70,7 +73,7 @@ class Labels:
         said = said_by(entry.answer)
         over = inf if entry.expires_at is None else entry.expires_at
         label = self._number(entry.answer.tag)
-        return Facts(seal=_beginning(seal), said=said.digest, closed=said.closed, over=over, label=label, outline=outline)
+        return Facts(seal=seal[:_SEAL_BYTES], said=said.digest, closed=said.closed, over=over, label=label, outline=outline)
 
     def __getitem__(self, number: int) -> Tag:
         """Return the label with this number; it says nothing of whom an entry is about."""
@@ -91,33 +94,34 @@ class Labels:
 
 
 class Columns:
-    """Numbers of entries and facts about them, by place. Keeps 82 bytes an entry, and no objects."""
+    """Numbers of entries and facts about them, by place. Keeps 90 bytes an entry, and no objects."""
 
     def __init__(self) -> None:
-        self._use({name: np.zeros(0, dtype=kind) for name, kind in _KINDS.items()})
+        self._numbers = np.zeros(0, dtype=np.int64)
+        # One row an entry: of few entries all is asked for, and each then lies in one place of memory.
+        self._use(np.zeros(0, dtype=_ROW))
         self.count = self.live = 0
 
     def append(self, numbers: Sequence[int], facts: Sequence[Facts]) -> None:
         """Add entries behind the others; their numbers are ascending, and above all that are there."""
-        new = dict(zip(_KINDS, (numbers, [True] * len(numbers), *zip(*facts, strict=True)), strict=True))
         end = self.count + len(numbers)
         if end > len(self._numbers):
             spare = end + end // 4 - len(self._numbers)
-            self._use({name: np.append(old, np.zeros(spare, dtype=old.dtype)) for name, old in self._columns.items()})
-        for name, column in self._columns.items():
-            column[self.count : end] = new[name]
+            self._numbers = np.append(self._numbers, np.zeros(spare, dtype=np.int64))
+            self._use(np.append(self._rows, np.zeros(spare, dtype=_ROW)))
+        self._numbers[self.count : end] = numbers
+        self._rows[self.count : end] = [(number, True, *known) for number, known in zip(numbers, facts, strict=True)]
         self.live += len(numbers)
         self.count = end
 
-    def at(self, place: int) -> tuple[int, Facts] | None:
-        """Return number and facts of the entry at a place; `None` if it is gone."""
-        if not self._there.item(place):
-            return None
-        return self._numbers.item(place), Facts._make([column.item(place) for column in self._facts])
+    def at(self, place: int) -> Sequence[tuple[int, Facts]]:
+        """Return number and facts of the entry at a place, or nothing if it is gone."""
+        number, there, seal, said, closed, over, label, outline = _UNPACKED(self._packed, place * _ROW_BYTES)
+        return ((number, Facts(seal, said, closed, over, label, outline.rstrip(b"\0"))),) if there else ()
 
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of those that are not gone."""
-        there: NDArray[np.int64] = self._numbers[: self.count][self._there[: self.count]]
+        there: NDArray[np.int64] = self._numbers[: self.count][self._there()]
         return there
 
     def bury(self, numbers: Iterable[int]) -> None:
@@ -126,37 +130,46 @@ class Columns:
         places = np.searchsorted(self._numbers[: self.count], gone)
         known = places < self.count
         places = places[known]
-        places = places[(self._numbers[places] == gone[known]) & self._there[places]]
-        self._there[places] = False
+        places = places[(self._numbers[places] == gone[known]) & self._there()[places]]
+        self._there()[places] = False
         self.live -= len(places)
 
     def dead(self) -> NDArray[np.int64]:
         """Return the places of those that are gone, ascending."""
-        return np.flatnonzero(~self._there[: self.count])
+        return np.flatnonzero(~self._there())
 
     def close_up(self) -> None:
         """Let those that are not gone move up."""
-        kept = self._there[: self.count]
-        self._use({name: old[: self.count][kept] for name, old in self._columns.items()})
+        kept = self._there()
+        self._numbers = self._numbers[: self.count][kept]
+        self._use(self._rows[: self.count][kept])
         self.count = self.live
 
-    def _use(self, columns: dict[str, NDArray[Any]]) -> None:
-        self._columns = columns
-        self._numbers, self._there, *self._facts = columns.values()
+    def _use(self, rows: NDArray[np.void]) -> None:
+        self._rows, self._packed = rows, rows.view(np.uint8).data
+
+    def _there(self) -> NDArray[np.bool_]:
+        there: NDArray[np.bool_] = self._rows["there"][: self.count]
+        return there
 
 
-_KINDS: Final[dict[str, np.dtype[Any]]] = {
-    "number": np.dtype("i8"),
-    "there": np.dtype("?"),
-    "seal": np.dtype("i8"),
-    "said": np.dtype("i8"),
-    "closed": np.dtype("?"),
-    "over": np.dtype("f8"),
-    "label": np.dtype("i4"),
-    "outline": np.dtype(f"S{OUTLINE_BYTES}"),
-}
+_ROW: Final = np.dtype(
+    [
+        ("number", "<i8"),
+        ("there", "?"),
+        ("seal", f"V{_SEAL_BYTES}"),
+        ("said", "<i8"),
+        ("closed", "?"),
+        ("over", "<f8"),
+        ("label", "<i4"),
+        ("outline", f"S{OUTLINE_BYTES}"),
+    ]
+)
+_ROW_BYTES: Final = _ROW.itemsize
+_UNPACKED: Final = Struct(f"<q?{_SEAL_BYTES}sq?di{OUTLINE_BYTES}s").unpack_from
+"""Reads the fields of a row, in their order: in half the time that numpy takes for a few."""
 
-NOTHING_KNOWN: Final = Facts(seal=0, said=0, closed=False, over=inf, label=UNKNOWN, outline=b"")
+NOTHING_KNOWN: Final = Facts(seal=bytes(_SEAL_BYTES), said=0, closed=False, over=inf, label=UNKNOWN, outline=b"")
 
 
 def said_by(answer: CachedAnswer) -> Said:
@@ -169,7 +182,3 @@ def said_by(answer: CachedAnswer) -> Said:
 @remembered(_SHORT_ANSWERS)
 def _form(text: str) -> str:
     return exact_form(text)
-
-
-def _beginning(seal: bytes) -> int:
-    return int.from_bytes(seal[:8], "little", signed=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,5 +27,9 @@ def agreement(answers: Sequence[Said]) -> list[tuple[int, int]]:
     differ: two of them agree if they are the same text, and otherwise count as neither. The work grows with the number of answers
     only, not with that of pairs.
     """
-    alike, short_ones = Counter(answers), sum(said.closed for said in answers)
-    return [(alike[said] - 1, short_ones - alike[said] if said.closed else 0) for said in answers]
+    alike: dict[int, int] = {}
+    short_ones = 0
+    for digest, closed in answers:
+        alike[digest] = alike.get(digest, 0) + 1
+        short_ones += closed
+    return [(alike[digest] - 1, short_ones - alike[digest] if closed else 0) for digest, closed in answers]

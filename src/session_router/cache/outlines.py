@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from math import log, log1p
 from typing import TYPE_CHECKING, Final
 
-from session_router.cache.readings import FUNCTION_WORDS, reading_of
+from session_router.cache.readings import reading_of
 from session_router.cache.remembering import remembered
 
 if TYPE_CHECKING:
@@ -26,20 +25,26 @@ _REMEMBERED: Final = 4_096
 _RECENT: Final = 16
 """Questions: each is asked about once for every neighbour."""
 
-_RUN = re.compile(r"[a-z0-9]+")
-_MARKS: Final = ".,:;?!()"
+_LENGTHS: Final = tuple(log1p(words) / log(READ_WORDS) for words in range(READ_WORDS + 1))
 
 
 @remembered(_REMEMBERED)
-def sets_of(reading: Reading) -> tuple[frozenset[str], frozenset[str]]:
-    """Return content words and trigrams."""
+def content_of(reading: Reading) -> frozenset[str]:
+    """Return content words."""
+    return frozenset(reading.content)
+
+
+@remembered(_REMEMBERED)
+def trigrams_of(reading: Reading) -> frozenset[str]:
+    """Return trigrams of the words with a blank between, before and behind them."""
+    # Looked up word by word they would take longer, as soon as the processor's caches hold other things.
     text = f" {' '.join(reading.words[:READ_WORDS])} "
-    return frozenset(reading.content), frozenset([text[place : place + 3] for place in range(len(text) - 2)])
+    return frozenset([text[place : place + 3] for place in range(len(text) - 2)])
 
 
 def length_of(words: int) -> float:
     """Return a number of words on a logarithmic scale, in [0, 1]."""
-    return log1p(min(words, READ_WORDS)) / log(READ_WORDS)
+    return _LENGTHS[min(words, READ_WORDS)]
 
 
 def outline_of(reading: Reading) -> bytes:
@@ -47,7 +52,7 @@ def outline_of(reading: Reading) -> bytes:
 
     Counts that two bytes do not hold are of texts about which nothing is said: the outline is empty.
     """
-    words, trigrams = sets_of(reading)
+    words, trigrams = content_of(reading), trigrams_of(reading)
     if max(len(words), len(trigrams)) > _MOST:
         return b""
     counts = len(words) | len(trigrams) << 16
@@ -55,44 +60,49 @@ def outline_of(reading: Reading) -> bytes:
     return (counts | bits << 32).to_bytes(OUTLINE_BYTES, "little")
 
 
-def most_in_common(asked: str, outline: bytes) -> tuple[float, float, float]:
-    """Return upper bounds of what a text and one with this outline have in common.
+def most_words_in_common(asked: str, outline: bytes) -> tuple[float, float]:
+    """Return an upper bound of the share of content words that a text and one with this outline have in common.
 
     Returns:
-        Shares of content words and of trigrams, and `length_of` the shorter text.
+        The bound, and `length_of` the shorter text.
     """
-    words, trigrams, word_bits, trigram_bits = _bits_of(asked)
+    words, bits = _words_of(asked)
     # Zeros at the end may be lost.
-    whole = int.from_bytes(outline, "little")
-    other_words, other_trigrams, bits = whole & _MOST, whole >> 16 & _MOST, whole >> 32
-    shared = _most_shared(words, word_bits, other_words, bits & (1 << _WORD_BITS) - 1)
-    shared_trigrams = _most_shared(trigrams, trigram_bits, other_trigrams, bits >> _WORD_BITS)
+    other_words, other_bits = int.from_bytes(outline[:2], "little"), int.from_bytes(outline[4:12], "little")
+    shared = _most_shared(words, bits, other_words, other_bits)
     either = words + other_words - shared
-    return (
-        shared / either if either else 0.0,
-        2 * shared_trigrams / max(1, trigrams + other_trigrams),
-        length_of(min(words, other_words)),
-    )
+    return shared / either if either else 0.0, length_of(min(words, other_words))
+
+
+def most_trigrams_in_common(asked: str, outline: bytes) -> float:
+    """Return an upper bound of the share of trigrams that a text and one with this outline have in common."""
+    trigrams, bits = _trigrams_of(asked)
+    other_trigrams, other_bits = int.from_bytes(outline[2:4], "little"), int.from_bytes(outline[12:], "little")
+    return 2 * _most_shared(trigrams, bits, other_trigrams, other_bits) / max(1, trigrams + other_trigrams)
 
 
 @remembered(_RECENT)
 def most_length(asked: str) -> float:
-    """Return `length_of` as many content words as a reading of `asked` has at most, without reading it."""
-    if not asked.isascii():
-        # One character may become several words.
-        return length_of(READ_WORDS)
-    return length_of(sum(0 if word.strip(_MARKS) in FUNCTION_WORDS else len(_RUN.findall(word)) for word in asked.lower().split()))
+    """Return `length_of` the shorter of a text and any other at most: that of as many content words as the text has."""
+    return length_of(_words_of(asked)[0])
 
 
 def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
-    # Of what has a bit that the other lacks, at least one thing is missing there.
-    return max(0, min(one - (bits & ~other_bits).bit_count(), other - (other_bits & ~bits).bit_count()))
+    # Of what has a bit that the other lacks, at least one thing is missing there. There are as many things as bits, or more.
+    both = (bits & other_bits).bit_count()
+    return min(one - bits.bit_count() + both, other - other_bits.bit_count() + both)
 
 
 @remembered(_RECENT)
-def _bits_of(text: str) -> tuple[int, int, int, int]:
-    words, trigrams = sets_of(reading_of(text))
-    return len(words), len(trigrams), _bits(words, _WORD_BITS), _bits(trigrams, _TRIGRAM_BITS)
+def _words_of(text: str) -> tuple[int, int]:
+    words = content_of(reading_of(text))
+    return len(words), _bits(words, _WORD_BITS)
+
+
+@remembered(_RECENT)
+def _trigrams_of(text: str) -> tuple[int, int]:
+    trigrams = trigrams_of(reading_of(text))
+    return len(trigrams), _bits(trigrams, _TRIGRAM_BITS)
 
 
 def _bits(things: Iterable[str], count: int) -> int:

@@ -7,6 +7,7 @@ import hmac
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from session_router.cache.keyed import Keyed
 from session_router.core.cached import is_confined
 from session_router.identity import checked_key
 
@@ -36,6 +37,9 @@ FIELDS: Final = (
 CONVERSATION: Final = frozenset({"session", "before"})
 """Fields that differ from one conversation to the next."""
 
+_DERIVED: Final = frozenset({"session", "tag_class", "embedder"})
+"""Fields that are not of a question as they stand there."""
+
 LEAST_DIGEST_BYTES: Final = 16
 _PURPOSE: Final = b"session_router.cache.partition 1"
 _TENANTS: Final = 1_024
@@ -59,6 +63,7 @@ class Partitions:
         self._fields = tuple(fields)
         self._family_fields = tuple(field for field in fields if field not in CONVERSATION)
         self._tenant_key = lru_cache(maxsize=_TENANTS)(self._derived_key)
+        self._under = lru_cache(maxsize=_TENANTS)(Keyed)
 
     def partition(self, question: CacheQuestion) -> str | None:
         """Return 64 hex digits, or `None` when something that must be equal is not known: then there is no look-up."""
@@ -69,8 +74,9 @@ class Partitions:
         return None if _lacks(question) else self._digest(b"family", question, self._family_fields)
 
     def _digest(self, kind: bytes, question: CacheQuestion, fields: Sequence[str]) -> str:
-        encoded = kind + b"".join([_encoded(self._value(field, question)) for field in fields])
-        return hmac.digest(self._tenant_key(question.tenant), encoded, hashlib.sha256).hex()
+        values = [self._value(field, question) if field in _DERIVED else getattr(question, field) for field in fields]
+        message = kind + b"".join(map(_encoded, values))
+        return self._under(self._tenant_key(question.tenant)).digest(message).hex()
 
     def _value(self, field: str, question: CacheQuestion) -> str | bytes | None:
         if field == "embedder":

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from session_router.core.cached import CachedAnswer, portable, unreplayable
 from session_router.core.label_row import tag_from_plain, tag_to_plain
 from session_router.core.model import ModelName
+from session_router.core.plain import text_in
 from session_router.core.pricing import USD, Usage
 
 _COUNTS: Final = ("input", "cached", "written", "output")
@@ -38,24 +39,18 @@ def answer_from_plain(plain: dict[str, Any]) -> CachedAnswer:
     content, reason, expires = plain["content"], plain["finish_reason"], plain["expires_at"]
     answer = CachedAnswer(
         content=content if isinstance(content, str) else tuple(content),
-        model=ModelName(_text(plain["model"])),
+        model=ModelName(text_in(plain["model"])),
         at=finite(plain["at"]),
         tag=tag_from_plain(plain["tag"]),
         usage=Usage(**{name: int(count) for name, count in zip(_COUNTS, plain["usage"], strict=True)}),
         cost=USD(finite(plain["cost"])),
         seconds=finite(plain["seconds"]),
-        finish_reason=None if reason is None else _text(reason),
+        finish_reason=None if reason is None else text_in(reason),
         expires_at=None if expires is None else finite(expires),
     )
     if unreplayable(answer) is not None:
         raise ValueError
     return answer
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
 
 
 def finite(value: object) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from session_router.cache.guard_words import ASKING, HOW
-from session_router.cache.remembering import remembered
+from session_router.cache.remembering import Words, remembered
 from session_router.cache.text_forms import composed
 from session_router.cache.wordings import written_out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TOKEN = re.compile(
     r"""
@@ -61,10 +64,26 @@ class Reading:
 def reading_of(text: str) -> Reading:
     """Take a text apart. Contractions are written out."""
     whole = composed(text)
-    tokens = tuple(_TOKEN.findall(whole))
-    words = tuple(_TOKEN.findall(written_out(" ".join(token for token in tokens if token[0].isalnum() or len(token) > 1).lower())))
-    content = tuple(stem(word) for word in words if word not in FUNCTION_WORDS)
-    return Reading(text=whole, tokens=tokens, words=words, content=content)
+    tokens: list[str] = []
+    words: list[str] = []
+    content: list[str] = []
+    # No token, no word and no contraction reaches over white space, or looks beyond it.
+    for part in whole.split():
+        its_tokens, its_words, its_content = _parts[part]
+        tokens += its_tokens
+        words += its_words
+        content += its_content
+    return Reading(text=whole, tokens=tuple(tokens), words=tuple(words), content=tuple(content))
+
+
+def _part(part: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Return tokens, words and content of a text without white space."""
+    tokens = tuple(_TOKEN.findall(part))
+    words = tuple(_TOKEN.findall(written_out(" ".join([token for token in tokens if token[0].isalnum() or len(token) > 1]).lower())))
+    return tokens, words, tuple([stem(word) for word in words if word not in FUNCTION_WORDS])
+
+
+_parts = Words(_part)
 
 
 @remembered(2 * _REMEMBERED)

@@ -40,6 +40,9 @@ NEIGHBOURS_VERSION: Final = "neighbours 1"
 """Changes whenever a verifier may be told something else of the same neighbours."""
 
 
+_FLOAT: Final = np.dtype("<f4")
+
+
 class _Fell(NamedTuple):
     candidate: Candidate
     reason: MissReason
@@ -47,7 +50,7 @@ class _Fell(NamedTuple):
 
 def unit_vector(rows: object, dimension: int) -> NDArray[np.float32] | None:
     """Return the one row of an embedder's answer, or `None` where there is none of length 1: of such a text it knows nothing."""
-    found = np.asarray(rows, dtype="<f4")
+    found = np.asarray(rows, dtype=_FLOAT)
     if found.shape != (1, dimension):
         return None
     row: NDArray[np.float32] = np.ascontiguousarray(found[0])
@@ -107,10 +110,11 @@ class SimilarTier:
         """Return the neighbour that the verifier likes best, among those that nothing speaks against."""
         started = time.monotonic()
         rows = {row.number: row for row in self._rows.by_numbers(asked.partition, [one.number for one in near])}
-        for one in near:
-            if one.number not in rows:
-                self._indexes.discard(asked.partition, one.number)
-        near = [_measured(one, rows, vector) for one in near]
+        if len(rows) < len(near):
+            for one in near:
+                if one.number not in rows:
+                    self._indexes.discard(asked.partition, one.number)
+        near = [_measured(one, rows, vector) if one.facts is NOTHING_KNOWN else one for one in near]
         candidates, reason = seen(asked, near, rows, checks=self._checks, labels=self._indexes.labels)
         while True:
             judged = self._best_of(asked, candidates, started)
@@ -191,7 +195,7 @@ class SimilarTier:
 def _measured(near: Neighbour, rows: Mapping[int, SealedEntry], vector: NDArray[np.float32]) -> Neighbour:
     """Return a neighbour with the cosine of its own vector: what others than an index of this process say is about right, if at all."""
     row = rows.get(near.number)
-    if near.facts is not NOTHING_KNOWN or row is None:
+    if row is None:
         return near
     # The vector lies under the same seal as the text, which is checked before either counts.
     cosine = float(np.frombuffer(row.vector, dtype="<f4") @ vector) if len(row.vector) == vector.nbytes else -1.0

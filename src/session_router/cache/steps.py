@@ -48,14 +48,13 @@ def drive(logic: Generator[Step, Any, Result], *, flights: Flights, embedder: Em
         except StopIteration as stop:
             result: Result = stop.value
             return result
-        match step:
-            case Work(function):
-                answer = function()
-            case Embed(text):
-                answer = _embedded(embedder, text)
-            case WaitFor(flight):
-                flights.wait(flight)
-                answer = None
+        if isinstance(step, Work):
+            answer = step.function()
+        elif isinstance(step, Embed):
+            answer = _embedded(embedder, step.text)
+        else:
+            flights.wait(step.flight)
+            answer = None
 
 
 async def adrive(logic: Generator[Step, Any, Result], *, flights: Flights, embedder: Embedder | None, threads: bool) -> Result:
@@ -68,14 +67,13 @@ async def adrive(logic: Generator[Step, Any, Result], *, flights: Flights, embed
             except StopIteration as stop:
                 result: Result = stop.value
                 return result
-            match step:
-                case Work(function):
-                    answer = await asyncio.to_thread(function) if threads else function()
-                case Embed(text):
-                    answer = await _aembedded(embedder, text)
-                case WaitFor(flight):
-                    await flights.await_(flight)
-                    answer = None
+            if isinstance(step, Work):
+                answer = await asyncio.to_thread(step.function) if threads else step.function()
+            elif isinstance(step, Embed):
+                answer = await _aembedded(embedder, step.text)
+            else:
+                await flights.await_(step.flight)
+                answer = None
     finally:
         # A caller that is cancelled lets the logic put things back.
         logic.close()

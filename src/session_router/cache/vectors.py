@@ -95,7 +95,8 @@ class VectorIndex:
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        return self._dead > max(MOST_DEAD, MOST_DEAD_SHARE * self._columns.live)
+        dead = self._dead
+        return dead > MOST_DEAD and dead > MOST_DEAD_SHARE * self._columns.live
 
     @property
     def kind(self) -> str:
@@ -127,9 +128,9 @@ class VectorIndex:
             wanted = min(count + min(self._dead, SPARE), self._columns.count) or 1
             cosines, places = self._index.search(vector.reshape(1, -1), wanted)
             # What is not there has the place -1.
-            found = [(place >= 0 and self._columns.at(place)) or None for place in places[0].tolist()]
-        near = zip(found, cosines[0].tolist(), strict=True)
-        return [Neighbour(one[0], cosine, one[1]) for one, cosine in near if one is not None][:count]
+            near = zip(places[0].tolist(), cosines[0].tolist(), strict=True)
+            found = [Neighbour(number, cosine, facts) for place, cosine in near if place >= 0 for number, facts in self._columns.at(place)]
+        return found[:count]
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Let `numbers` be found no more. Flat vectors are removed in batches, those of a graph when it is built anew."""
@@ -164,10 +165,19 @@ class VectorIndex:
 
 
 class _Access:
-    """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers."""
+    """Many readers or one writer: FAISS promises nothing for searches during a write. A waiting writer goes before new readers.
+
+    Attributes:
+        lock: Of the other attributes; that of `changed`, taken without its detour.
+        changed: Tells who waits.
+        readers: Who read now.
+        writers: Who wait to write.
+        writes: Whether somebody writes now.
+    """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
         self.readers = 0
         self.writers = 0
         self.writes = False
@@ -181,14 +191,14 @@ class _Reading:
 
     def __enter__(self) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             while access.writes or access.writers:
                 access.changed.wait()
             access.readers += 1
 
     def __exit__(self, *error: object) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.readers -= 1
             if not access.readers and access.writers:
                 access.changed.notify_all()
@@ -200,7 +210,7 @@ class _Writing:
 
     def __enter__(self) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.writers += 1
             while access.writes or access.readers:
                 access.changed.wait()
@@ -209,6 +219,6 @@ class _Writing:
 
     def __exit__(self, *error: object) -> None:
         access = self._access
-        with access.changed:
+        with access.lock:
             access.writes = False
             access.changed.notify_all()

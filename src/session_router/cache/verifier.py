@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from math import exp
-from operator import mul
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from session_router.cache.outlines import READ_WORDS, length_of, most_in_common, most_length, outline_of, sets_of
+from session_router.cache.outlines import (
+    READ_WORDS,
+    content_of,
+    length_of,
+    most_length,
+    most_trigrams_in_common,
+    most_words_in_common,
+    outline_of,
+    trigrams_of,
+)
 from session_router.cache.readings import asking_of, reading_of
+from session_router.core.wager import SCORE_EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +82,7 @@ class LexicalVerifier:
         """Return the chance, in [0, 1], that the stored answer to `stored` answers `asked`."""
         columns = pair_columns(asked, stored, cosine=cosine)
         if agreeing or differing:
-            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
+            columns += [_share(agreeing), _share(differing)]
         weights, intercept = _WEIGHTS[len(columns)]
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
         return _chance(logit)
@@ -83,21 +92,29 @@ class LexicalVerifier:
         return outline_of(reading_of(stored))
 
     def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
-        """Return a number that `score` does not exceed; without an outline, the score if all words were the same."""
-        columns = [cosine, *(most_in_common(asked, outline) if outline else (1.0, 1.0, most_length(asked)))]
-        heard = bool(agreeing or differing)
-        if heard:
-            columns += [min(1.0, agreeing / OTHERS), min(1.0, differing / OTHERS)]
-        weights, intercept = _BOUNDS[heard]
+        """Return a number that `score` does not exceed; without an outline, the score if all words were the same.
+
+        Trigrams, which take longest, are compared only where the bound would otherwise reach a bin.
+        """
+        words, length = most_words_in_common(asked, outline) if outline else (1.0, most_length(asked))
+        if agreeing or differing:
+            weights, most = _BOUNDS[True]
+            most += weights[4] * _share(agreeing) + weights[5] * _share(differing)
+        else:
+            weights, most = _BOUNDS[False]
         # What is added up in another order is rounded in another way.
-        return _chance(intercept + sum(map(mul, weights, columns)) + _ROUNDING)
+        most += weights[0] * cosine + weights[1] * words + weights[3] * length + _ROUNDING
+        at_most = _chance(most + weights[2])
+        if not outline or at_most < SCORE_EDGES[0]:
+            return at_most
+        return _chance(most + weights[2] * most_trigrams_in_common(asked, outline))
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
     """Describe a pair by numbers, in the order of `COLUMNS`. The order of the two texts does not matter."""
     one, other = reading_of(asked), reading_of(stored)
-    first, letters = sets_of(one)
-    second, others = sets_of(other)
+    first, letters = content_of(one), trigrams_of(one)
+    second, others = content_of(other), trigrams_of(other)
     shared = len(first & second)
     either = len(first) + len(second) - shared
     return [
@@ -112,7 +129,12 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
 
 
 def _chance(logit: float) -> float:
-    return 1 / (1 + exp(-min(500.0, max(-500.0, logit))))
+    # Columns are small, and no logit is anywhere near what `exp` cannot take.
+    return 1 / (1 + exp(-logit))
+
+
+def _share(others: int) -> float:
+    return others / OTHERS if others < OTHERS else 1.0
 
 
 COLUMNS: Final = (

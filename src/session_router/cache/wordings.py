@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Final
+
+from session_router.cache.remembering import Words
 
 _ASKING = (
     # English; a statement or a command may begin with "do", "have" and "will", but not before these words.
@@ -45,6 +48,17 @@ _GREETING = (
     r"hi|hello|hey|good (?:morning|afternoon|evening)|hallo|guten (?:tag|morgen|abend)|bonjour|bonsoir|salut|hola|buenos días|ciao|"
     r"buongiorno|olá|bom dia|goedendag"
 )
+_NEEDED_FOR_MANNERS = frozenset(
+    """
+    hi hello hey good hallo guten bonjour bonsoir salut hola buenos ciao buongiorno bom goedendag
+    please kindly bitte s plait svp por per alsjeblieft alstublieft
+    thanks thank thx danke vielen merci gracias grazie obrigado obrigada bedankt dank
+    let explain know tell
+    """.split()  # noqa: SIM905 -- words are easier to read without quotation marks
+)
+"""A text in ASCII has no manners without one of these words."""
+
+_MARKS_AS_BLANKS: Final = {code: " " for code in range(128) if not chr(code).isalnum() and chr(code) != "_"}
 _MANNERS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -74,6 +88,11 @@ def written_out(form: str) -> str:
     """Return `form` with English contractions written out; "who's" and its like always as "who is"."""
     if "'" not in form and "nt" not in form and "cannot" not in form:
         return form
+    # A contraction ends where a blank is.
+    return " ".join([_words_in_full[word] for word in form.split(" ")])
+
+
+def _in_full(form: str) -> str:
     form = _NOT.sub(lambda found: f"{found[1]} not" if found[1] else next(_NOT_OF[part] for part in found.groups()[1:] if part), form)
 
     def in_full(found: re.Match[str]) -> str:
@@ -83,15 +102,25 @@ def written_out(form: str) -> str:
     return _VERB.sub(in_full, form)
 
 
+_words_in_full = Words(_in_full)
+
+
 def without_manners(form: str) -> str:
     """Return `form` without greetings, thanks, "please", "could you tell me", and English "the" where it says nothing.
 
     "The" says something in "what is the matter" and "in the charge of": only that before a superlative, or before "... of ...", after
     a verb goes, as in "what is the capital of ...".
     """
-    shorter = _TELL_ME.sub("", form)
+    mannered, articled = _may_have_manners(form), " the " in form
+    if not (mannered or articled):
+        return form
+    shorter = _TELL_ME.sub("", form) if mannered else form
     if _ABOUT_WORDS.search(shorter) is not None:
         return form
-    for pattern in _MANNERS:
+    for pattern in _MANNERS if mannered else ():
         shorter = pattern.sub("", shorter)
-    return shorter if _PLACES.search(shorter.replace(" the ", " ", 1)) else _ARTICLE.sub(r"\1 ", shorter)
+    return shorter if not articled or _PLACES.search(shorter.replace(" the ", " ", 1)) else _ARTICLE.sub(r"\1 ", shorter)
+
+
+def _may_have_manners(form: str) -> bool:
+    return not (form.isascii() and _NEEDED_FOR_MANNERS.isdisjoint(form.translate(_MARKS_AS_BLANKS).split()))

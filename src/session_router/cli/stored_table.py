@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from session_router.cli.terminal import escaped
+from session_router.cli.words import share
 from session_router.core.cached import Tier
 from session_router.core.wager import SCORE_EDGES
 
@@ -41,14 +42,14 @@ def print_stored(console: Console, stored: StoredAnswers, *, counted: bool = Fal
     table.add_column("count", justify="right")
     table.add_column("share", justify="right")
     table.add_row("calls at which it would be asked", f"{counts.calls:,}", "")
-    table.add_row("of these, hits", f"{counts.all_hits:,}", _share(counts.all_hits, counts.calls))
+    table.add_row("of these, hits", f"{counts.all_hits:,}", share(counts.all_hits, counts.calls))
     for tier, words in TIERS.items():
         if hits := counts.hits[tier.value]:
-            table.add_row(f"  {words}", f"{hits:,}", _share(hits, counts.calls))
+            table.add_row(f"  {words}", f"{hits:,}", share(hits, counts.calls))
     judged = counts.right + counts.wrong
-    table.add_row("of the hits, wrong", f"{counts.wrong:,}", _share(counts.wrong, judged))
-    table.add_row("of the hits, right", f"{counts.right:,}", _share(counts.right, judged))
-    table.add_row("of the hits, not judged", f"{counts.all_hits - judged:,}", _share(counts.all_hits - judged, counts.all_hits))
+    table.add_row("of the hits, wrong", f"{counts.wrong:,}", share(counts.wrong, judged))
+    table.add_row("of the hits, right", f"{counts.right:,}", share(counts.right, judged))
+    table.add_row("of the hits, not judged", f"{counts.all_hits - judged:,}", share(counts.all_hits - judged, counts.all_hits))
     table.add_row("US dollars of the hits, estimated", f"{counts.saved:,.4f}", "")
     console.print(table)
     strata = stored.cache.strata()
@@ -77,7 +78,3 @@ def certificates(strata: Mapping[Stratum, Wager]) -> Table:
             escaped(stratum.category), f"{SCORE_EDGES[stratum.score_bin]:.3f}", *numbers, f"{exp(min(wager.needed, 99.0)):,.3g}", state
         )
     return table
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else ""

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from session_router.cli.closing import print_left_out
 from session_router.cli.terminal import escaped
+from session_router.cli.words import share
 from session_router.core.decision import Action
 from session_router.regret.routings import ROUTER
 
@@ -46,25 +47,25 @@ def _counts(summary: Summary) -> Table:
     calls = summary.calls
     table.add_row("sessions", f"{summary.sessions:,}", "")
     table.add_row("calls", f"{calls:,}", "")
-    table.add_row("locked calls", f"{summary.locked:,}", _share(summary.locked, calls))
+    table.add_row("locked calls", f"{summary.locked:,}", share(summary.locked, calls))
     for title, counts in (("lock", summary.locks), ("decision", summary.actions), ("reason", summary.reasons), ("model", summary.chosen)):
         table.add_section()
         for name, count in counts.most_common():
-            table.add_row(f"{title}: {escaped(name)}", f"{count:,}", _share(count, calls))
+            table.add_row(f"{title}: {escaped(name)}", f"{count:,}", share(count, calls))
     table.add_section()
-    table.add_row("switches", f"{summary.switches:,}", _share(summary.switches, calls))
+    table.add_row("switches", f"{summary.switches:,}", share(summary.switches, calls))
     refusals = summary.actions[Action.REFUSE.value]
-    table.add_row("refusals", f"{refusals:,}", _share(refusals, calls))
+    table.add_row("refusals", f"{refusals:,}", share(refusals, calls))
     if priced := summary.trusted + summary.untrusted:
-        table.add_row("choices by dollars", f"{priced:,}", _share(priced, calls))
+        table.add_row("choices by dollars", f"{priced:,}", share(priced, calls))
         table.add_row("of these, predictions trusted", f"{summary.trusted:,}", "")
     if summary.alarms:
-        table.add_row("alarms: part of a text spoke for all", f"{summary.alarms:,}", _share(summary.alarms, priced))
+        table.add_row("alarms: part of a text spoke for all", f"{summary.alarms:,}", share(summary.alarms, priced))
     if summary.upgrades:
-        table.add_row("upgrades asked for", f"{summary.upgrades:,}", _share(summary.upgrades, priced))
+        table.add_row("upgrades asked for", f"{summary.upgrades:,}", share(summary.upgrades, priced))
         table.add_row("of these, capped", f"{summary.capped:,}", "")
     for name, count in summary.degraded.most_common():
-        table.add_row(f"without {escaped(name)}", f"{count:,}", _share(count, calls))
+        table.add_row(f"without {escaped(name)}", f"{count:,}", share(count, calls))
     return table
 
 
@@ -93,7 +94,3 @@ def _assumptions(summary: Summary, pace: Pace) -> list[str]:
         "Single turn takes the model with the least dollars and risk of the coming call, at every call; where a lock holds, it is unsafe.",
         "Locks only does the same at boundaries, sticky once a session.",
     ]
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}"

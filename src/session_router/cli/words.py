@@ -73,6 +73,11 @@ def in_words(value: str, words: Mapping[Words, str]) -> str:
     return known.get(value) or f"{value.replace('_', ' ')} (not known to this release)"
 
 
+def share(part: int, whole: int) -> str:
+    """Return the part in percent, `12.5%`; nothing where there is no whole."""
+    return f"{part / whole:.1%}" if whole else ""
+
+
 def plural(count: int, what: str) -> str:
     """Return `count` things: `1 session`, `2,000 switches`, `3 entries`."""
     several = what[:-1] + "ies" if what.endswith("ry") else what + ("es" if what.endswith("ch") else "s")

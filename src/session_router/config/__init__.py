@@ -250,7 +250,11 @@ def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str])
     where = environment.get(PATH_VARIABLE) if path is None else path
     if not where:
         raise ConfigurationError(key=PATH_VARIABLE, value=None, rule="name a configuration file in this variable, or give its path.")
-    return layered(read_table(Path(where)), environment, source=str(where))
+    try:
+        return layered(read_table(Path(where)), environment, source=str(where))
+    except RecursionError:
+        rule = "write out what it stands for; no setting is deeper than four tables."
+        raise ConfigurationError(key="syntax", value="an anchor that holds itself", rule=rule, source=str(where)) from None
 
 
 def _settings(layers: Layers) -> Settings:

@@ -9,7 +9,7 @@ from session_router.config.cache import build_cache_rules
 from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.prices import build_prices
-from session_router.config.problems import did_you_mean, raised
+from session_router.config.problems import did_you_mean, raised, stated_at
 from session_router.core.breaker import BreakerSettings
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Clearance, Tag
@@ -44,33 +44,34 @@ def build_policy(settings: Settings, layers: Layers, *, experienced: bool = True
     if section.explore and not section.explore_dollars:
         rule = "give `policy.explore_dollars` as well, what one session may spend on it: without a budget nothing is explored."
         raise _problem(layers, ("policy", "explore"), section.explore, rule)
-    return Policy(
-        default=section.default,
-        stake=section.stake,
-        margin=section.margin,
-        cooldown=section.cooldown,
-        patience=section.patience,
-        reference=section.reference,
-        alpha=section.alpha,
-        delta=section.delta,
-        explore=section.explore,
-        explore_dollars=section.explore_dollars,
-        upgrades=None if section.upgrades is None else _watch(section.upgrades, layers),
-        cap=section.cap,
-        handoff=section.handoff,
-        output_tokens=section.output_tokens,
-        on_unportable=section.on_unportable,
-        cache=build_cache_rules(settings.cache),
-        on_denied=section.on_denied,
-        rules=None if section.rules is None else _rules(section.rules, layers),
-        recorded_from=section.recorded_from,
-        tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
-        sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
-        experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
-        unlabelled=TOP if section.unlabelled is None else Tag(**section.unlabelled.model_dump()),
-        undetected=TOP if section.undetected is None else Tag(**section.undetected.model_dump()),
-        detector_seconds=section.detector_seconds,
-    )
+    with stated_at(("policy",), layers):
+        return Policy(
+            default=section.default,
+            stake=section.stake,
+            margin=section.margin,
+            cooldown=section.cooldown,
+            patience=section.patience,
+            reference=section.reference,
+            alpha=section.alpha,
+            delta=section.delta,
+            explore=section.explore,
+            explore_dollars=section.explore_dollars,
+            upgrades=None if section.upgrades is None else _watch(section.upgrades, layers),
+            cap=section.cap,
+            handoff=section.handoff,
+            output_tokens=section.output_tokens,
+            on_unportable=section.on_unportable,
+            cache=build_cache_rules(settings.cache),
+            on_denied=section.on_denied,
+            rules=None if section.rules is None else _rules(section.rules, layers),
+            recorded_from=section.recorded_from,
+            tools={name: Tag(**one.model_dump()) for name, one in section.tools.items()},
+            sources={name: Tag(**one.model_dump()) for name, one in section.sources.items()},
+            experience=None if section.experience is None or not experienced else _experience(section.experience, layers),
+            unlabelled=TOP if section.unlabelled is None else Tag(**section.unlabelled.model_dump()),
+            undetected=TOP if section.undetected is None else Tag(**section.undetected.model_dump()),
+            detector_seconds=section.detector_seconds,
+        )
 
 
 def _watch(section: UpgradesSection, layers: Layers) -> UpgradeWatch:
@@ -177,20 +178,21 @@ def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> Configu
 
 
 def _spec(section: ModelSection, priced: Priced, name: str, replacements: Mapping[str, Any], layers: Layers) -> ModelSpec:
-    return ModelSpec(
-        model=replacements.get(name, section.model),
-        prices=priced.prices,
-        context_window=section.context_window,
-        capabilities=section.capabilities,
-        clearance=_clearance(section),
-        provider_ids=section.provider_ids,
-        dialect=section.dialect,
-        account=section.account,
-        skill=section.skill,
-        settings=section.settings,
-        prompt_cache=priced.prompt_cache,
-        source=layers.source_of(("models", name, "model")) or "",
-    )
+    with stated_at(("models", name), layers):
+        return ModelSpec(
+            model=replacements.get(name, section.model),
+            prices=priced.prices,
+            context_window=section.context_window,
+            capabilities=section.capabilities,
+            clearance=_clearance(section),
+            provider_ids=section.provider_ids,
+            dialect=section.dialect,
+            account=section.account,
+            skill=section.skill,
+            settings=section.settings,
+            prompt_cache=priced.prompt_cache,
+            source=layers.source_of(("models", name, "model")) or "",
+        )
 
 
 def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers) -> bytes | None:

@@ -26,6 +26,8 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(text) if suffix in TOML else _yaml(text, path)
     except tomllib.TOMLDecodeError as error:
         raise _syntax(path, str(error), "correct the TOML syntax; a name may be stated only once.") from None
+    except ValueError:
+        raise _syntax(path, "a number of too many digits", "no setting is that large.") from None
     except RecursionError:
         raise _syntax(path, "nested too deeply", "no setting is deeper than four tables.") from None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from session_router.config.environment import dotted
 from session_router.config.files import beside
 from session_router.config.litellm_prices import PriceList
-from session_router.config.problems import HIDDEN, did_you_mean, shown
+from session_router.config.problems import HIDDEN, did_you_mean, shown, stated_at
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
@@ -100,7 +100,9 @@ def _priced(settings: Settings, name: str, cache: PromptCache, price_list: Price
         if section.priced_as is not None:
             rule = f"[{dotted(path)}] states the prices too; keep one of the two."
             raise _problem(layers, ("models", name, "priced_as"), section.priced_as, rule)
-        return Priced(prices=Prices(**own.model_dump()), prompt_cache=cache, source=layers.source_of(path) or "")
+        with stated_at(path, layers):
+            prices = Prices(**own.model_dump())
+        return Priced(prices=prices, prompt_cache=cache, source=layers.source_of(path) or "")
     if price_list is None:
         rule = f"give [models.{name}.prices] with `input` and `output`, US dollars per 1,000,000 tokens, or name a `price_file`."
         raise _problem(layers, ("models", name, "prices"), None, rule)

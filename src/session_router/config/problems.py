@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
 from session_router.config.environment import dotted
 from session_router.config.schema import Settings
-from session_router.errors import ConfigurationError, ConfigurationErrors
+from session_router.errors import ConfigurationError, ConfigurationErrors, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -58,6 +59,31 @@ def raised(errors: Sequence[ConfigurationError]) -> ConfigurationError:
 def problems_of(error: ValidationError, layers: Layers) -> list[ConfigurationError]:
     """Translate every finding."""
     return [_problem(one, layers) for one in error.errors(include_url=False)]
+
+
+@contextmanager
+def stated_at(path: Path, layers: Layers) -> Generator[None]:
+    """Let what the core finds wrong be told as the setting that states it: the core knows its own names, and no file.
+
+    Args:
+        path: Of the section of which a value is made; what the core calls it comes first in its own names.
+        layers: Where it came from.
+
+    Raises:
+        ConfigurationError: Of the setting, in place of one that has no source.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        if error.source is not None or isinstance(error, ConfigurationErrors | MissingExtra):
+            raise
+        wrong = (*path, *(error.key.split(".")[1:] or [error.key]))
+        found = ConfigurationError(
+            key=dotted(wrong), value=shown(wrong, error.value, layers), rule=error.rule, source=layers.source_of(wrong)
+        )
+    else:
+        return
+    raise found
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -87,6 +87,7 @@ class CacheTerms:
         tenant: Whose deployment; `None` when there is one.
         conversation: What may be shown to a rewriter; `None` when the question stands alone as it is, or nobody may rewrite it.
         untold: What of the rest cannot be told, so that its digest is missing; empty when all is told.
+        recent: What was asked in the turns before, oldest first.
     """
 
     text: str
@@ -98,6 +99,7 @@ class CacheTerms:
     tenant: str | None = None
     conversation: Conversation | None = None
     untold: str = ""
+    recent: tuple[str, ...] = ()
 
 
 def cache_question(
@@ -143,6 +145,7 @@ def cache_question(
         purpose=purpose,
         category=rules.category,
         untold=terms.untold,
+        recent=terms.recent,
     )
 
 

@@ -93,6 +93,7 @@ class CacheQuestion:
         purpose: What the call is for; `None` satisfies no restriction to purposes.
         category: Kind of question; has a time to live and strata of its own.
         untold: What of all this cannot be told, so that a digest is missing: a name or a kind, no value. Empty when all is told.
+        recent: What was asked in the turns before, oldest first: a question may go on with it. Empty for one that stands alone.
     """
 
     text: str
@@ -113,6 +114,7 @@ class CacheQuestion:
     purpose: str | None = None
     category: str = GENERAL
     untold: str = ""
+    recent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from session_router.core.governance import TOP, Clearance, Integrity, Level, Tag
+from session_router.core.plain import text_in
 from session_router.errors import ConfigurationError, UnreadableLabel
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def tag_from_plain(plain: object) -> Tag:
     table = _table(plain, _TAG, "tag")
     try:
         return Tag(
-            level=Level[_text(table["level"]).upper()],
+            level=Level[text_in(table["level"]).upper()],
             categories=_names(table["categories"]),
             regions=_names_or_none(table["regions"]),
             purposes=_names_or_none(table["purposes"]),
@@ -89,7 +90,7 @@ def tag_from_plain(plain: object) -> Tag:
             expires_at=_seconds(table["expires_at"]),
             no_train=table["no_train"],
             zero_retention=table["zero_retention"],
-            integrity=Integrity(_text(table["integrity"])),
+            integrity=Integrity(text_in(table["integrity"])),
         )
     except (KeyError, TypeError, ValueError, ConfigurationError) as error:
         raise UnreadableLabel(kind="tag", why=type(error).__name__) from error
@@ -131,16 +132,16 @@ def clearance_from_plain(plain: object) -> Clearance:
     table = _table(plain, _CLEARANCE, "clearance")
     try:
         return Clearance(
-            max_level=Level[_text(table["max_level"]).upper()],
+            max_level=Level[text_in(table["max_level"]).upper()],
             categories=_names(table["categories"]),
             processing_regions=_names(table["processing_regions"]),
             purposes=_names_or_none(table["purposes"]),
             tenants=_names_or_none(table["tenants"]),
             trains=table["trains"],
             retention_seconds=_seconds(table["retention_seconds"]),
-            endpoint=_text(table["endpoint"]),
+            endpoint=text_in(table["endpoint"]),
             attested_until=_seconds(table["attested_until"]),
-            version=_text(table["version"]),
+            version=text_in(table["version"]),
         )
     except (KeyError, TypeError, ValueError, ConfigurationError) as error:
         raise UnreadableLabel(kind="clearance", why=type(error).__name__) from error
@@ -176,17 +177,11 @@ def _list(names: frozenset[str] | None) -> list[str] | None:
 def _names(value: object) -> frozenset[str]:
     if not isinstance(value, list):
         raise TypeError
-    return frozenset(map(_text, cast("list[object]", value)))
+    return frozenset(map(text_in, cast("list[object]", value)))
 
 
 def _names_or_none(value: object) -> frozenset[str] | None:
     return None if value is None else _names(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
 
 
 def _moment(seconds: float | None) -> float | str | None:

@@ -49,4 +49,4 @@ def standing_alone(question: CacheQuestion, conversation: Conversation, rewritte
     version = rewritten.version.encode("utf-8", "surrogatepass")
     encoded = b"%d:" % len(version) + version + conversation.standing
     before = hashlib.blake2b(_PURPOSE + encoded, digest_size=DIGEST_BYTES).digest()
-    return replace(question, text=rewritten.text, before=before)
+    return replace(question, text=rewritten.text, before=before, recent=())

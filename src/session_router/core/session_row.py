@@ -15,6 +15,7 @@ from session_router.core.exposure import MOST_EXPOSURES, MOST_IDS, Exposure
 from session_router.core.label_row import tag_of, tag_to_plain
 from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
+from session_router.core.plain import text_in
 from session_router.core.pricing import USD
 from session_router.core.readings import MOST_READINGS
 from session_router.core.segment import Habits, Segment
@@ -80,16 +81,16 @@ def _read(plain: Mapping[str, Any]) -> Session:
     return Session(
         id=_session_id(plain["id"]),
         version=_count(plain["version"]),
-        current=None if plain["current"] is None else ModelName(_text(plain["current"])),
+        current=None if plain["current"] is None else ModelName(text_in(plain["current"])),
         lock=None
         if lock is None
         else Lock(
-            kind=LockKind(_text(lock["kind"])),
-            model=None if lock["model"] is None else _text(lock["model"]),
-            waiting_for=tuple(map(_text, lock["waiting_for"])),
+            kind=LockKind(text_in(lock["kind"])),
+            model=None if lock["model"] is None else text_in(lock["model"]),
+            waiting_for=tuple(map(text_in, lock["waiting_for"])),
         ),
         closed=None if plain["closed"] is None else bytes.fromhex(plain["closed"]),
-        visits={ModelName(_text(name)): _visit(visit) for name, visit in plain["visits"].items()},
+        visits={ModelName(text_in(name)): _visit(visit) for name, visit in plain["visits"].items()},
         turn=_count(plain["turn"]),
         call=_count(plain["call"]),
         switches=_count(plain["switches"]),
@@ -111,7 +112,7 @@ def _readings(plain: Sequence[Any]) -> tuple[Reading, ...]:
 
 
 def _reading(tag: object, at: object, *digests: object) -> Reading:
-    reader, step, task = map(_text, digests)
+    reader, step, task = map(text_in, digests)
     if not all(one == "" or _MARK.fullmatch(one) for one in (reader, step, task)):
         msg = "a reading's digests have 16 hex digits"
         raise ValueError(msg)
@@ -126,11 +127,11 @@ def _exposures(plain: Sequence[Any]) -> tuple[Exposure, ...]:
 
 
 def _exposure(model: object, tag: object, until: object, ids: Sequence[object]) -> Exposure:
-    names = tuple(map(_text, ids))
+    names = tuple(map(text_in, ids))
     if len(names) > MOST_IDS or not all(_MARK.fullmatch(name) for name in names):
         msg = "ids of what a provider keeps have 16 hex digits, and are not many"
         raise ValueError(msg)
-    return Exposure(model=ModelName(_text(model)), tag=tag_of(tag), until=None if until is None else _number(until), ids=names)
+    return Exposure(model=ModelName(text_in(model)), tag=tag_of(tag), until=None if until is None else _number(until), ids=names)
 
 
 def _before_to_plain(before: Before) -> dict[str, Any]:
@@ -147,10 +148,10 @@ def _before_to_plain(before: Before) -> dict[str, Any]:
 def _before(plain: Mapping[str, Any]) -> Before:
     return Before(
         account=_account(plain["account"]),
-        current=None if plain["current"] is None else ModelName(_text(plain["current"])),
+        current=None if plain["current"] is None else ModelName(text_in(plain["current"])),
         switches=_count(plain["switches"]),
         switched_at=None if plain["switched_at"] is None else _count(plain["switched_at"]),
-        model=ModelName(_text(plain["model"])),
+        model=ModelName(text_in(plain["model"])),
         visit=None if plain["visit"] is None else _visit(plain["visit"]),
     )
 
@@ -233,7 +234,7 @@ def _account(plain: Mapping[str, Any]) -> Account:
         raise ValueError(msg)
     drift = Drift(
         weight=weight,
-        last={ModelName(_text(name)): _number(deviation, low=-1.0, high=1.0) for name, deviation in last.items()},
+        last={ModelName(text_in(name)): _number(deviation, low=-1.0, high=1.0) for name, deviation in last.items()},
         variance=variance,
         covariance=_number(covariance),
         chances=_amounts_by_model(chances, high=1.0),
@@ -247,7 +248,7 @@ def _account(plain: Mapping[str, Any]) -> Account:
         work=cast("dict[ModelName, USD]", _amounts_by_model(plain["work"])),
         quiet=_count(plain["quiet"]),
         explored=USD(_number(plain["explored"], low=0.0)),
-        beliefs={ModelName(_text(name)): _belief(belief) for name, belief in plain["beliefs"].items()},
+        beliefs={ModelName(text_in(name)): _belief(belief) for name, belief in plain["beliefs"].items()},
         marks=_marks(plain["marks"]),
         upgrades=_upgrades(plain["upgrades"]),
     )
@@ -264,7 +265,7 @@ def _belief(plain: Sequence[object]) -> Belief:
 
 
 def _marks(plain: Sequence[object]) -> tuple[str, ...]:
-    marks = tuple(map(_text, plain))
+    marks = tuple(map(text_in, plain))
     if len(marks) > REMEMBERED_MARKS or not all(_MARK.fullmatch(mark) for mark in marks):
         msg = "marks of feedback have 16 hex digits, and are not many"
         raise ValueError(msg)
@@ -281,8 +282,8 @@ def _segment(plain: Sequence[object]) -> Segment:
     start, opening, model, first, last, calls, output, counted, predicted, p_success = plain
     return Segment(
         start=_count(start),
-        opening=bytes.fromhex(_text(opening)),
-        model=None if model is None else ModelName(_text(model)),
+        opening=bytes.fromhex(text_in(opening)),
+        model=None if model is None else ModelName(text_in(model)),
         first_tokens=_count(first),
         last_tokens=_count(last),
         calls=_positive(calls),
@@ -294,18 +295,11 @@ def _segment(plain: Sequence[object]) -> Segment:
 
 
 def _session_id(value: object) -> SessionId:
-    text = _text(value)
+    text = text_in(value)
     if not _SESSION_ID.fullmatch(text):
         msg = "a session's id has 64 hex digits"
         raise ValueError(msg)
     return SessionId(text)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        msg = f"found {type(value).__name__} where text belongs"
-        raise TypeError(msg)
-    return value
 
 
 def _count(value: object) -> int:
@@ -345,4 +339,4 @@ def _amounts(values: Iterable[object], *, high: float = LARGEST_COUNT) -> list[f
 
 
 def _amounts_by_model(plain: Mapping[object, object], *, high: float = LARGEST_COUNT) -> dict[ModelName, float]:
-    return {ModelName(_text(name)): amount for name, amount in zip(plain, _amounts(plain.values(), high=high), strict=True)}
+    return {ModelName(text_in(name)): amount for name, amount in zip(plain, _amounts(plain.values(), high=high), strict=True)}

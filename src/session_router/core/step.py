@@ -62,6 +62,8 @@ class Step:
         tag: Governance label; `None` when nobody labelled it.
         found: What raises that label, joined with it: what detectors found, and what the message bore before it was changed in place;
             `None` for nothing.
+        unasked: A tool's result whose call is not in the history, and that bears no label of its own: nobody can tell what its
+            arguments carried.
     """
 
     role: Role
@@ -78,6 +80,7 @@ class Step:
     bindings: tuple[Binding, ...] = ()
     tag: Tag | None = None
     found: Tag | None = None
+    unasked: bool = False
 
     def label(self, *, unlabelled: Tag) -> Tag:
         """Return its label, raised by what was found.

@@ -66,8 +66,8 @@ class Transcript:
         broken: Whether no provider would take it as it is: asks that nobody answered before somebody spoke, or results that
             nothing asked for. It must be repaired for the request.
         tags: Governance labels of all steps, and what was found beside them; `None` stands for "somebody did not label a step".
-        derived: Whether there is an unlabelled step that says what others said: a model's answer, a summary. It is none of those
-            that `None` stands for.
+        derived: Whether there is a step that says what others said, and no label tells: a model's answer, a summary, which are none of
+            those that `None` stands for, or the result of a call that is gone.
     """
 
     head: Prefix = NO_HEAD
@@ -121,6 +121,7 @@ class Transcript:
                 derived = True
             else:
                 tags.add(step.tag)
+                derived = derived or step.unasked
         return Transcript(
             head=head,
             steps=self.steps.extended(new),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
+from functools import lru_cache
+from math import exp, log, log2
 from typing import TYPE_CHECKING
 
 from session_router.core.need import Need
@@ -18,6 +19,9 @@ SCANNED_CHARACTERS = 65_536
 """Longer texts are scored by their beginning: bounded work for any input."""
 
 _WORD = re.compile(r"[a-z]+")
+_SPACED = "".join(chr(code) if chr(code).islower() else " " for code in range(128))
+"""By code of an ASCII character, in lower case: letters as they are, and spaces for all others."""
+
 _HARD_WORDS = frozenset(
     {
         "analyse",
@@ -75,7 +79,7 @@ def lexical_difficulty(text: str) -> float:
     """Return a guess in [0, 1]: 0.1 for an empty text, growing with length, hard words, code and listed steps."""
     text = text[:SCANNED_CHARACTERS]
     hard_marks, step_words = marks_of_work(text)
-    length = min(0.3, 0.06 * math.log2(1 + len(text) / 40))
+    length = min(0.3, 0.06 * log2(1 + len(text) / 40))
     hard = min(0.4, 0.2 * hard_marks)
     code = 0.15 if has_code(text) else 0.0
     steps = min(0.1, 0.03 * step_words)
@@ -85,7 +89,8 @@ def lexical_difficulty(text: str) -> float:
 def marks_of_work(text: str) -> tuple[int, int]:
     """Count the different words and phrases of hard work in `text`, and all its words for steps."""
     lowered = text.lower()
-    words = _WORD.findall(lowered)
+    # The same words, found in half the time.
+    words = lowered.translate(_SPACED).split() if lowered.isascii() else _WORD.findall(lowered)
     found = _MARKING_WORDS.intersection(words)
     hard = len(found & _HARD_WORDS) + sum(map(lowered.__contains__, _HARD_PHRASES))
     return hard, sum(map(words.count, found & _STEP_WORDS))
@@ -103,23 +108,26 @@ def has_code(text: str) -> bool:
 
 def skills_of(models: Mapping[ModelName, ModelSpec]) -> dict[ModelName, float]:
     """Return each model's stated skill, or its place by price on a logarithmic scale."""
-    dear = {
-        name: math.log(dollars)
-        for name, spec in models.items()
-        if spec.prices is not None and (dollars := spec.prices.input + spec.prices.output) > 0
-    }
-    low, high = (min(dear.values()), max(dear.values())) if dear else (0.0, 0.0)
-    skills: dict[ModelName, float] = {}
-    for name, spec in models.items():
-        if spec.skill is not None:
-            skills[name] = spec.skill
-        elif name in dear and high > low:
-            skills[name] = 0.35 + 0.6 * (dear[name] - low) / (high - low)
+    known = tuple([(spec.skill, None if spec.prices is None else spec.prices.input + spec.prices.output) for spec in models.values()])
+    return dict(zip(models, _skills(known), strict=True))
+
+
+@lru_cache(maxsize=256)
+def _skills(known: tuple[tuple[float | None, float | None], ...]) -> tuple[float, ...]:
+    """Return the skills of models, given the stated skill of each, and its dollars for reading and writing a token."""
+    dear = [log(dollars) for _, dollars in known if dollars]
+    low, high = (min(dear), max(dear)) if dear else (0.0, 0.0)
+    skills: list[float] = []
+    for skill, dollars in known:
+        if skill is not None:
+            skills.append(skill)
+        elif dollars and high > low:
+            skills.append(0.35 + 0.6 * (log(dollars) - low) / (high - low))
         else:
-            skills[name] = 0.65
-    return skills
+            skills.append(0.65)
+    return tuple(skills)
 
 
 def _need(advantage: float) -> Need:
-    p_success = 1 / (1 + math.exp(-(6 * advantage + 2)))
+    p_success = 1 / (1 + exp(-(6 * advantage + 2)))
     return Need(p_success=p_success, low=max(0.0, p_success - _UNCERTAINTY), high=min(1.0, p_success + _UNCERTAINTY))

@@ -73,20 +73,20 @@ def time_left(deadline: float) -> float:
 
 
 def _with_deadline(kind: Any) -> Any:  # noqa: ANN401 -- redis-py states few types here
-    class DeadlineConnection(kind):  # type: ignore[misc]  # likewise
+    class DeadlineConnection(kind):  # type: ignore[misc] # which base is known when it runs
         deadline: float = 0.0
 
         def _connect(self) -> DeadlineSocket:
             # Also what a TLS handshake may take, piece by piece.
             self.socket_timeout = self.socket_connect_timeout = time_left(self.deadline)
-            connected: Any = super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            connected: Any = super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- of that base
             return DeadlineSocket(connected, self)
 
     return DeadlineConnection
 
 
 def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
-    class AbruptConnection(kind):  # type: ignore[misc]  # likewise
+    class AbruptConnection(kind):  # type: ignore[misc] # as above
         """Closes at once, from wherever, whatever is still to be sent.
 
         redis-py says goodbye: what was not sent, and TLS, wait for the other end then, and an event loop that ends meanwhile leaves
@@ -94,7 +94,7 @@ def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
         """
 
         def abort(self) -> None:
-            writer: Any = self._writer  # type: ignore[has-type]  # likewise
+            writer: Any = self._writer  # type: ignore[has-type] # of the base, which no checker knows
             if writer is None:
                 return
             self._reader = self._writer = None
@@ -116,7 +116,7 @@ DeadlineConnection, DeadlineSSLConnection = _with_deadline(Connection), _with_de
 AbruptConnection = _without_goodbye(AsyncConnection)
 
 
-class AbruptSSLConnection(_without_goodbye(AsyncSSLConnection)):  # type: ignore[misc]  # likewise
+class AbruptSSLConnection(_without_goodbye(AsyncSSLConnection)):  # type: ignore[misc] # as above
     """Connects first and encrypts then: whoever gives up in between has something to close.
 
     asyncio's own way, all at once, leaves a connection open that is given up before its handshake has begun.

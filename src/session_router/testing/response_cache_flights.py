@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 THREADS: Final = 8
 ROUNDS: Final = 25
 
+MODEL_SECONDS: Final = 0.001
+"""That the model takes."""
+
 
 class AtTheSameTime:
     """A part of `ResponseCacheSuite`."""
 
     def test_threads_that_ask_the_same_ask_one_model(self, cache: ResponseCache) -> None:
-        """One is told to ask; the others get its answer."""
+        """One is told to ask; the others get its answer, when the model has taken its time."""
         for number in range(ROUNDS):
             asks = [0]
             start = threading.Barrier(THREADS)
@@ -36,6 +40,8 @@ class AtTheSameTime:
                 if isinstance(found, CacheHit):
                     return found.answer.content
                 asks[0] += 1
+                # Without it a quick cache has the answer before another thread has its turn, and nobody sees who else would have asked.
+                time.sleep(MODEL_SECONDS)
                 assert cache.store(question, an_answer(question.text)) is None
                 return question.text
 

@@ -126,7 +126,7 @@ async def test_every_decision_is_followed_by_what_came_of_it(astage: Stage, conf
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_fallback_leaves_both_outcomes(astage: Stage, configured: Any, streamed: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_a_fallback_leaves_both_outcomes(astage: Stage, configured: Any, streamed: bool) -> None:
     router = configured(astage, scorer=RestlessScorer(start=0))
     astage.providers.faults.next(Fault.overloaded(), model="sim-chat")
     model = SessionRouterChatModel(router=router, principal="ada")
@@ -140,7 +140,7 @@ async def test_a_fallback_leaves_both_outcomes(astage: Stage, configured: Any, s
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_stored_answer_leaves_an_outcome(astage: Stage, configured: Any, streamed: bool) -> None:  # noqa: FBT001 -- as above
+async def test_a_stored_answer_leaves_an_outcome(astage: Stage, configured: Any, streamed: bool) -> None:
     from session_router import CacheRules, Clearance, Policy, Tag
 
     rules = CacheRules(reader=Clearance(trains=False))
@@ -197,7 +197,7 @@ async def test_the_loop_goes_on_while_the_disk_is_slow_and_the_send_waits(
     configured: Any,
     tmp_path: Path,
     level: str,
-    full: bool,  # noqa: FBT001 -- as above
+    full: bool,
 ) -> None:
     with AuditFile(tmp_path / "slow.jsonl") as log:
         disk = SlowDisk(log, full=full)

@@ -179,6 +179,26 @@ async def test_what_stands_in_arguments_of_calls_and_in_blocks_is_looked_at(asta
     assert len(astage.witness.prompts) == 6
 
 
+BESIDE: dict[str, Any] = {
+    "a call of before there were several": {"function_call": {"name": "look_up", "arguments": f'{{"who": "{PROJECT}"}}'}},
+    "calls as the provider writes them": {
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": f'{{"who": "{PROJECT}"}}'}}]
+    },
+    "a name": {"name": PROJECT},
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+async def test_what_clients_send_of_what_stands_beside_a_message_is_looked_at(astage: Stage, configured: Any, beside: str) -> None:
+    """Clients of OpenAI's send these keys of `additional_kwargs`, whoever put them there."""
+    asked = labelled(AIMessage("well"), PUBLIC)
+    asked.additional_kwargs.update(BESIDE[beside])
+    model = SessionRouterChatModel(router=configured(astage), principal="ada")
+    for number in range(3):
+        await model.ainvoke([HumanMessage(f"hi {number}"), asked, HumanMessage("well")])
+    assert {prompt.model for prompt in astage.witness.prompts} == {"sim-claude"}
+
+
 async def test_the_system_prompt_and_the_tools_are_looked_at(astage: Stage, configured: Any) -> None:
     @tool
     def plans() -> str:

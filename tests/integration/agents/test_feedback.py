@@ -131,7 +131,7 @@ def test_facts_on_messages_name_no_session(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_answer_of_the_chat_model_says_what_feedback_is_about(stage: Stage, streamed: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_an_answer_of_the_chat_model_says_what_feedback_is_about(stage: Stage, streamed: bool) -> None:
     store = MemorySessionStore()
     model = SessionRouterChatModel(router=router_of(stage, store), principal="ada")
     answer: Any = model.invoke("go")

@@ -109,7 +109,7 @@ def test_it_is_denied_when_clearance_is_lost() -> None:
     kept = Kept()
     answer = kept.model.invoke([kept.secret()], THREAD)
     specs = kept.model.router.models
-    kept.model.router.describe({name: spec if name != "kept" else specs["kept-2"] for name, spec in specs.items()})  # type: ignore[index, misc] # names are texts
+    kept.model.router.describe({name: spec if name != "kept" else specs["kept-2"] for name, spec in specs.items()})  # type: ignore[index] # names are texts
     with pytest.raises(NoClearedModel):
         kept.model.invoke("And?", THREAD, previous_response_id=id_of(answer))
     assert len(kept.asked) == 1
@@ -156,7 +156,7 @@ def _conversation(kept: Kept) -> Any:
 
 
 @pytest.mark.parametrize("redacted", [False, True])
-def test_an_id_from_the_history_is_dropped_where_the_history_was_redacted(redacted: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_an_id_from_the_history_is_dropped_where_the_history_was_redacted(redacted: bool) -> None:
     """The client refers to the history by the last answer's id. What was redacted since is still in the provider's copy."""
     kept = Kept(use_previous_response_id=True)
     question = kept.secret()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -182,6 +183,60 @@ async def test_what_a_handoff_says_bears_what_its_sender_has_read(world: World, 
         assert own_label(result["messages"][-1]) == PII
     assert canaries.leaks == ()
     assert asked_of(world, {"eu", "own"})
+
+
+FORMS: dict[str, Any] = {
+    "dictionary": lambda text: {"role": "user", "content": text},
+    "typed dictionary": lambda text: {"type": "human", "content": text},
+    "pair": lambda text: ("user", text),
+    "text": str,
+}
+"""In which LangGraph takes a message, besides a message itself."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("way", ["command", "command of pairs", "send", "send of a dataclass"])
+async def test_a_handoff_s_message_bears_it_in_whichever_form_it_is_given(world: World, canaries: Canaries, way: str, form: str) -> None:
+    @dataclass
+    class Task:
+        messages: Any
+
+    def second(state: Any) -> Any:
+        return other.invoke({"messages": state.messages if isinstance(state, Task) else state["messages"]})
+
+    @tagged_tool(tag=LABELS["public"])
+    @tool
+    def hand_over(note: str) -> Any:
+        """Hand over."""
+        update = {"messages": [FORMS[form](f"Go on with {note}")]}
+        if way.startswith("send"):
+            return Command(goto=Send("second", update if way == "send" else Task(**update)), graph=Command.PARENT)
+        return Command(goto="second", graph=Command.PARENT, update=update if way == "command" else (*update.items(),))
+
+    other = agent(world)
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", agent(world, [hand_over]), destinations=("second",))
+    graph.add_node("second", second)
+    graph.add_edge(START, "first")
+    graph.add_edge("second", END)
+    subject = graph.compile()
+    for _ in range(4):
+        result = await subject.ainvoke({"messages": [world.said(["hand_over"], label="pii")]})
+        assert own_label(result["messages"][-1]) == PII
+    assert canaries.leaks == ()
+    assert asked_of(world, {"eu", "own"})
+
+
+async def test_a_list_of_commands_is_looked_into(world: World) -> None:
+    @tagged_tool(tag=LABELS["public"])
+    @tool
+    def note_down(note: str, runtime: ToolRuntime) -> Any:
+        """Note down."""
+        done = ToolMessage("done", tool_call_id=runtime.tool_call_id, name="note_down")
+        return [Command(update={"messages": [HumanMessage(f"Remember {note}")]}), done]
+
+    result = await agent(world, [note_down]).ainvoke({"messages": [world.said(["note_down"], label="pii")]})
+    assert [own_label(one) for one in result["messages"] if isinstance(one, HumanMessage | ToolMessage)] == [PII, PII, PII]
 
 
 def test_outside_of_tools_nothing_is_inherited(world: World) -> None:

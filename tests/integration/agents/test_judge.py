@@ -24,7 +24,7 @@ KEY = "Would the older answer have been right"
 
 def judge(stage: Stage, name: str, *replies: Reply | str) -> ChatModelJudge:
     stage.witness.script = {KEY: replies}
-    models: dict[str, BaseChatModel] = stage.routes()  # type: ignore[assignment]
+    models: dict[str, BaseChatModel] = stage.routes()
     return ChatModelJudge(models[name], prices=Prices(input=1.0, output=4.0))
 
 

@@ -148,7 +148,7 @@ async def test_two_sessions_on_one_middleware_do_not_mix_labels(astage: Stage) -
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_an_answer_of_the_chat_model_bears_the_label_of_what_it_has_read(astage: Stage, streamed: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_an_answer_of_the_chat_model_bears_the_label_of_what_it_has_read(astage: Stage, streamed: bool) -> None:
     model = SessionRouterChatModel(router=governed(astage), principal="ada")
     question = labelled(HumanMessage(f"What does this say? {MARK}"), SECRET)
     if streamed:

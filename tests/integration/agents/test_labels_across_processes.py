@@ -41,7 +41,7 @@ def copied(memory: InMemorySaver) -> InMemorySaver:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_a_result_keeps_the_label_of_a_tool_that_is_gone(astage: Stage, kept: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_a_result_keeps_the_label_of_a_tool_that_is_gone(astage: Stage, kept: bool) -> None:
     astage.witness.script = SAYS
     first = InMemorySaver()
     await agent(astage, first, tools=[read_patient, opening_hours]).ainvoke({"messages": [HumanMessage("the file please")]}, CONFIG)

@@ -197,7 +197,7 @@ def said(world: World, graph: Graph) -> Any:
 
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("graph", GRAPHS)
-async def test_what_a_graph_copies_reaches_cleared_models_only(world: World, canaries: Canaries, graph: Graph, kept: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_what_a_graph_copies_reaches_cleared_models_only(world: World, canaries: Canaries, graph: Graph, kept: bool) -> None:
     subject = graph(world).compile(checkpointer=InMemorySaver() if kept else None)
     await subject.ainvoke(said(world, graph), THREAD if kept else None)
     assert canaries.leaks == ()
@@ -339,7 +339,7 @@ async def test_a_tool_that_copies_from_one_helper_to_another(world: World, canar
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_what_an_agent_below_said_counts_for_the_router_node(world: World, canaries: Canaries, kept: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_what_an_agent_below_said_counts_for_the_router_node(world: World, canaries: Canaries, kept: bool) -> None:
     """The graph's own session has read nothing of what it now sends."""
     names = list(world.router.models)
     bound = {name: world.router.models[name].model for name in names}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import SummarizationMiddleware
+from langchain.agents.middleware import AgentMiddleware, SummarizationMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
@@ -79,6 +79,45 @@ async def test_what_a_tool_gives_back_of_its_arguments_is_withheld_as_they_are(a
     assert len(astage.witness.prompts) == 1
 
 
+@pytest.mark.parametrize("results", [1, 300])
+@pytest.mark.parametrize("left", ["nothing", "another answer"])
+async def test_a_result_whose_call_was_trimmed_away_is_as_secret_as_its_session(astage: Stage, left: str, results: int) -> None:
+    """Nobody can tell any more what its arguments carried."""
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=0))
+    model = SessionRouterChatModel(router=router, principal="ada")
+    ids = [f"c{number}" for number in range(results)]
+    asked = AIMessage(MARK, tool_calls=[{"name": "echo", "args": {"text": MARK}, "id": id_} for id_ in ids])
+    answered = [ToolMessage(MARK, tool_call_id=id_, name="echo") for id_ in ids]
+    await model.ainvoke([HumanMessage("hello"), labelled(asked, SECRET), *answered], CONFIG)
+    before = [] if left == "nothing" else [labelled(AIMessage("hi"), Tag())]
+    for number in range(3):
+        await model.ainvoke([HumanMessage("hello"), *before, answered[-1], HumanMessage(f"go on, {number}")], CONFIG)
+    assert leaks(astage) == 0
+    # A result that says itself what it is may be believed.
+    await model.ainvoke([HumanMessage("hello"), labelled(ToolMessage("noon", tool_call_id="c9"), Tag()), HumanMessage("go on")], CONFIG)
+    await model.ainvoke([HumanMessage("hello"), labelled(ToolMessage("noon", tool_call_id="c9"), Tag()), HumanMessage("so?")], CONFIG)
+    assert {prompt.model for prompt in astage.witness.prompts[-2:]} == {"sim-chat", "sim-claude"}
+
+
+HOOKS = ["before_agent", "before_model", "after_model", "after_agent"]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+async def test_what_a_hook_of_a_middleware_asks_is_unlabelled_though_it_stands_in_a_text_of_a_human(astage: Stage, hook: str) -> None:
+    router = governed(astage, sources=TOOLS_ARE_PUBLIC)
+
+    async def judged(_: Any, state: Any, runtime: Any) -> None:
+        del runtime
+        await SessionRouterChatModel(router=router).ainvoke(f"Is this harmless? {state['messages'][-1].text}")
+
+    inside = type("Judging", (AgentMiddleware,), {f"a{hook}": judged})()
+    middleware = [SessionRouterMiddleware(router, principal="ada"), inside]
+    subject = create_agent(astage.chat(), tools=[], middleware=middleware, checkpointer=InMemorySaver())
+    with pytest.raises(NoClearedModel):
+        await subject.ainvoke({"messages": [labelled(HumanMessage(MARK), SECRET)]}, CONFIG)
+    assert leaks(astage) == 0
+
+
 async def test_a_stored_answer_raises_the_label_of_its_reader_s_session(astage: Stage) -> None:
     """It is in the history now: a summary of that is as secret as the answer."""
     cache = SemanticCache(settings=CacheSettings(clearance=CLEARED))
@@ -149,7 +188,7 @@ async def test_what_is_to_be_summed_up_has_the_label_that_its_call_is_given(asta
 
 
 @pytest.mark.parametrize("changed", [True, False])
-async def test_a_result_that_loses_its_label_in_place_still_reaches_cleared_models_only(astage: Stage, changed: bool) -> None:  # noqa: FBT001 -- a parameter
+async def test_a_result_that_loses_its_label_in_place_still_reaches_cleared_models_only(astage: Stage, changed: bool) -> None:
     """Somebody tidies up what stands beside messages, on the very objects that were read."""
     router = governed(astage, sources=TOOLS_ARE_PUBLIC, scorer=RestlessScorer(start=1))
     model = SessionRouterChatModel(router=router, principal="ada")

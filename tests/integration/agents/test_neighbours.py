@@ -156,7 +156,7 @@ def test_under_a_lock_the_error_goes_up_and_the_loop_can_be_taken_up_again(stage
 
 
 @pytest.mark.parametrize("outside", [True, False])
-def test_retries_outside_and_inside_keep_the_asker(stage: Stage, outside: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_retries_outside_and_inside_keep_the_asker(stage: Stage, outside: bool) -> None:
     stage.witness.script = LOOP
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0.0, jitter=False, on_failure="error")
     router = SessionRouterMiddleware(stage.router())

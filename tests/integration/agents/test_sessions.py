@@ -101,7 +101,7 @@ def test_a_principal_without_a_thread_finds_its_session_again(stage: Stage) -> N
 
 @pytest.mark.parametrize("messages", [[], [SystemMessage("Be brief.")], [AIMessage("Hello, I am the assistant.")]])
 @pytest.mark.parametrize("checkpointer", [True, False])
-def test_nobody_has_said_anything(stage: Stage, messages: list[Any], checkpointer: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_nobody_has_said_anything(stage: Stage, messages: list[Any], checkpointer: bool) -> None:
     router = SessionRouterMiddleware(stage.router(policy=Policy(default=CHAT, stake=1.0, margin=0.0)), principal="ada")
     agent = agent_of(stage, router=router, checkpointer=InMemorySaver() if checkpointer else None, system_prompt="Begin.")
     result = agent.invoke({"messages": messages}, THREAD)["messages"]

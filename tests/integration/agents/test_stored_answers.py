@@ -96,6 +96,23 @@ async def test_a_hit_asks_nobody_and_is_a_new_message(astage: Stage, way: str) -
     assert cache.saved == pytest.approx(facts["cache"]["saved"])
 
 
+@pytest.mark.parametrize("door", ["agent", "chat model"])
+async def test_what_goes_on_with_a_question_of_the_day_is_asked_anew(astage: Stage, door: str) -> None:
+    """The conversation before it may be word for word the same, an hour later."""
+    cache = SemanticCache()
+    router = router_of(astage, cache, routes={CHAT: astage.chat()})
+    subject = agent(astage, router, tools=()) if door == "agent" else SessionRouterChatModel(router=router, principal="ada")
+    for name in ("a", "b"):
+        if door == "agent":
+            await turn(subject, "What is the weather in London right now?", thread(name), "async")
+            (*_, last) = await turn(subject, "And in Paris?", thread(name), "async")
+        else:
+            asked = [HumanMessage("What is the weather in London right now?"), AIMessage("Sunny."), HumanMessage("And in Paris?")]
+            last = await subject.ainvoke(asked)
+        assert last.response_metadata["session_router"]["model"] == CHAT
+    assert cache.count() == 0
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_hit_in_a_thread_replaces_no_earlier_message(astage: Stage, way: str) -> None:
     """The same opening in two threads; in the second, the conversation goes on with a real model after the hit."""

@@ -67,7 +67,7 @@ def asking(name: str, model: Any) -> Callable[[State], dict[str, Any]]:
 
 @pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
 @pytest.mark.parametrize("checkpointer", [True, False])
-def test_loops_come_back_to_the_node_of_their_model(stage: Stage, start: int, checkpointer: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_loops_come_back_to_the_node_of_their_model(stage: Stage, start: int, checkpointer: bool) -> None:
     stage.witness.script, stage.witness.in_order = {"go": LOOP}, True
     graph = graph_of(stage, stage.router(scorer=RestlessScorer(start=start)), checkpointer=InMemorySaver() if checkpointer else None)
     history: list[Any] = []

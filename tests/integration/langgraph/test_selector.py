@@ -42,7 +42,7 @@ def test_loops_stay_with_their_asker(stage: Stage, start: int) -> None:
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_loops_stay_with_their_asker_async(astage: Stage, is_async: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+async def test_loops_stay_with_their_asker_async(astage: Stage, is_async: bool) -> None:
     astage.witness.script = {"go": LOOP}
     agent = agent_of(astage, is_async=is_async)
     for _ in range(4):

@@ -6,11 +6,9 @@ import json
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -19,25 +17,22 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import start_http_server
 
+from make_dashboards.console import console
+from make_dashboards.grafana import grafana
+from make_dashboards.questions import PANELS
 from session_router import Policy
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.call import Outcome
-from session_router.core.decision import Action, Decision
+from session_router.core.decision import Action, Decision, Evidence
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
 from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel import instrument, uninstrument
 from support.telemetry import schema
-from support.telemetry_cache import CachedEvidence, Strata
+from support.telemetry_cache import Strata
 from values import FAST, STRONG, Prefers, ai, call_of, failed, human, router, spec, tool
 
-TOOLS: Final = Path(__file__).parents[3] / "tools"
 DASHBOARDS: Final = files("session_router_otel") / "dashboards"
-
-sys.path.append(str(TOOLS))
-from make_dashboards.console import console  # noqa: E402 -- a tool of the project, no package
-from make_dashboards.grafana import grafana  # noqa: E402
-from make_dashboards.questions import PANELS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +77,7 @@ def served(one: Router) -> None:
     answer = CachedAnswer(content="x", model=FAST, at=1.0, cost=USD(0.01))
     hit = CacheHit(entry="e", tier=Tier.EXACT, answer=answer, age_seconds=1.0)
     for found, changes in ((CacheMiss(reason=MissReason.NOTHING), {}), (hit, {"action": Action.CACHE_HIT, "model": None})):
-        decision: Decision = replace(first, evidence=CachedEvidence(cache=found), **changes)  # type: ignore[arg-type]
+        decision: Decision = replace(first, evidence=Evidence(cache=found), **changes)  # type: ignore[arg-type]
         one._tell("on_decision", decision)
 
 
@@ -104,7 +99,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
     cleared = {FAST: spec(clearance=Clearance()), STRONG: spec(10.0, clearance=Clearance())}
     one = router(cleared, scorer=Prefers(FAST), policy=Policy(stake=1.0, unlabelled=Tag()))
     stratum = Stratum(category="general", verifier="v", score_bin=0)
-    one.cache = Strata({stratum: Wager(target=Target(wrong=0.01, strata=1), certified=True)})  # type: ignore[attr-defined]
+    one.cache = Strata({stratum: Wager(target=Target(wrong=0.01, strata=1), certified=True)})  # type: ignore[assignment]
     instrument(one, meter_provider=meters, agent_spans=False)
     served(one)
     server, thread = start_http_server(0, addr="127.0.0.1")
@@ -128,7 +123,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Clien
         f"--web.console.templates={consoles}",
         "--log.level=error",
     ]
-    process = subprocess.Popen(command)  # noqa: S603 -- the system's own
+    process = subprocess.Popen(command)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{own}") as client:
             _scraped(client, at_least=1)

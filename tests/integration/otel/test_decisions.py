@@ -10,13 +10,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.call import Outcome
-from session_router.core.decision import Action
+from session_router.core.decision import Action, Evidence
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.pricing import USD, Usage
 from session_router.core.wager import Stratum, Target, Wager
 from session_router_otel.attributes import attributes_of
 from support.telemetry import Exported, assert_conforms, facts
-from support.telemetry_cache import CachedEvidence, Strata
+from support.telemetry_cache import Strata
 from values import FAST, SESSION, STRONG, Answers, FlakyStore, Prefers, ai, answered, call_of, failed, human, router, spec, tool
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def test_what_was_unavailable_is_told(exported: Exported) -> None:
 
 
 def looked_up(decision: Decision, found: CacheHit | CacheMiss, **changes: Any) -> dict[str, Any]:
-    return dict(attributes_of(replace(decision, evidence=CachedEvidence(cache=found), **changes)))
+    return dict(attributes_of(replace(decision, evidence=Evidence(cache=found), **changes)))
 
 
 def test_a_hit_says_what_it_saved() -> None:
@@ -176,7 +176,7 @@ def test_certificates_of_a_cache_are_read_with_the_metrics(exported: Exported) -
         Stratum(category="faq", verifier="v", score_bin=2): Wager(target=target),
         Stratum(category="faq", verifier="v", score_bin=3): Wager(target=target, certified=True, closed=True),
     }
-    one.cache, two.cache = Strata(shown), Strata(None)  # type: ignore[attr-defined]
+    one.cache, two.cache = Strata(shown), Strata(None)  # type: ignore[assignment]
     with exported.of(one, two, three):
         points = exported.points()
         exported.check()

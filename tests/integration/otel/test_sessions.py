@@ -129,7 +129,7 @@ def kept(sampler: SessionSampler, *, remote: bool, sampled: bool, name: str | No
 
 
 @pytest.mark.parametrize("sampled", [True, False])
-def test_whom_a_sampler_follows(sampled: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_whom_a_sampler_follows(sampled: bool) -> None:
     sampler, opposite = SessionSampler(0.0 if sampled else 1.0), not sampled
     assert kept(sampler, remote=False, sampled=sampled, name="S") is sampled
     assert kept(sampler, remote=True, sampled=sampled, name="S") is opposite
@@ -244,7 +244,7 @@ try:
 except MissingExtra as error:
     print(error)
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})  # noqa: S603 -- ours
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert "pip install 'session-router[otel]'" in ran.stdout
 
 
@@ -258,7 +258,7 @@ one = router()
 instrument(one, agent_spans=False)
 print(one.route(call_of(human("a"))).action.value, "langgraph" in sys.modules)
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})  # noqa: S603 -- ours
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
     assert ran.stdout.split() == ["keep", "False"]
 
 

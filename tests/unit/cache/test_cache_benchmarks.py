@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from benchmarks._cache_answers import CONTENT, EXACT, NONE, Answers, Method
 from benchmarks._cache_certificates import ONE, certified_after, drawn
 from benchmarks._cache_judging import always, at_most, certified, in_hindsight
+from benchmarks._cache_needed import hits_needed, told_of_need
 from benchmarks._cache_peers import ExactCache
-from benchmarks._cache_sets import Item, LookUps
+from benchmarks._cache_sets import Item, LookUps, read_aloud
+from session_router.core.risk import upper_bound
 from session_router.core.wager import Audit, Wager
 
 ENTRIES = 800
@@ -50,6 +52,7 @@ def answers(score: list[float], right: list[bool], tier: list[int] | None = None
         formed=formed,
         methods={"plain": method, "ours": method},
         unlike=np.zeros((0, 2)),
+        aloud=(0, 0),
         within_reach=np.ones(len(score), dtype=bool),
     )
 
@@ -88,6 +91,43 @@ def test_requests_in_order_earn_a_certificate() -> None:
     assert judged.hits == count - wagers[-1].entries
     judged, _ = certified(0.01, (found := answers([0.999] * count, [number % 20 > 0 for number in range(count)])).methods["ours"], found)
     assert judged.hits == 0
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.1])
+@pytest.mark.parametrize("wrong", [0, 1, 7])
+def test_so_many_hits_show_a_bound_and_one_fewer_does_not(wrong: int, limit: float) -> None:
+    needed = hits_needed(wrong, limit=limit)
+    assert upper_bound(wrong, needed, delta=0.05) <= limit < upper_bound(wrong, needed - 1, delta=0.05)
+
+
+def test_what_is_needed_is_told() -> None:
+    def told(score: list[float], right: list[bool], tier: list[int] | None = None) -> str:
+        found = answers(score, right, tier)
+        ours, best = (judge(0.01, found.methods["ours"], found, forms=True) for judge in (at_most, in_hindsight))
+        return told_of_need(ours, best, limit=0.01, aloud=(9, 2))
+
+    assert told([0.9] * 400, [True] * 400) == "the bound is shown"
+    assert told([0.9] * 100, [True] * 100).endswith("there are 100; none is wrong: 199 more such hits would do")
+    forms = told([0.1] * 4, [False, True, True, True], [CONTENT, EXACT, EXACT, EXACT])
+    assert "wrong in 1 of 4; by the labels of this set, 2 of 9 requests that read like a stored one" in forms
+    # The half that is right down to 0.5 lets the other be served down to there as well.
+    similar = told([0.95, 0.95, 0.6, 0.6, 0.55, 0.5], [True, True, True, False, True, False])
+    assert "the third tier is wrong in 1 of 3" in similar
+    assert "in hindsight one threshold keeps 2 hits of it with 0 wrong" in similar
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Why aren't you here?", "why are not you  here", True),
+        ("Who's there?", "Who is there", True),
+        ("I can't.", "I cannot", True),
+        ("Is it 2?", "Is it 3?", False),
+        ("Anna's there", "Anna is there", False),
+    ],
+)
+def test_what_reads_the_same(one: str, other: str, *, same: bool) -> None:
+    assert (read_aloud(one) == read_aloud(other)) is same
 
 
 def test_what_is_right() -> None:

@@ -159,7 +159,7 @@ class TestStorage:
 def started(path: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(STORING), str(path), KEY.hex()]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603 -- ours
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def told(process: subprocess.Popen[str], least: int) -> int:

@@ -115,7 +115,10 @@ def test_what_is_gone_is_not_found(*, graph: bool) -> None:
 def test_facts_stay_beside_their_vectors(*, graph: bool) -> None:
     index, many = VectorIndex(DIMENSION, graph=graph), vectors(400)
     numbers = range(3, 1_203, 3)  # as where other partitions have numbers between
-    facts = [NOTHING_KNOWN._replace(seal=-number, said=number << 40, over=number / 2, label=number, outline=b"a\0b") for number in numbers]
+    facts = [
+        NOTHING_KNOWN._replace(seal=number.to_bytes(8, "big"), said=number << 40, over=number / 2, label=number, outline=b"a\0b")
+        for number in numbers
+    ]
     for start in range(0, 400, 50):
         index.add(numbers[start : start + 50], many[start : start + 50], facts[start : start + 50])
     gone = {number for number in numbers if number % 4 == 0}

@@ -304,7 +304,7 @@ class TestMisses:
     def test_an_embedder_that_fails_is_a_miss(self) -> None:
         cache = a_cache()
         cache.store(a_question(STORED), an_answer())
-        cache._embedder = type("Fails", (), {"dimension": 48, "embed": lambda *_: 1 / 0})()  # type: ignore[assignment]
+        cache._embedder = type("Fails", (), {"dimension": 48, "embed": lambda *_: 1 / 0})()
         assert isinstance(cache.look_up(a_question(STORED)), CacheHit)
         found = cache.look_up(a_question(ASKED))
         assert isinstance(found, CacheMiss)

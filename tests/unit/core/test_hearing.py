@@ -141,7 +141,7 @@ class TestWhatItIsAbout:
             def on_decision(self, decision: Decision) -> None:
                 made.append(decision)
 
-        subject.observers = (Watching(),)  # type: ignore[assignment] # an observer that only watches decisions
+        subject.observers = (Watching(),)  # an observer that only watches decisions
         Talk(subject).turn(loop=[10, 10])
         assert [decision.lock is None for decision in made] == [True, False, False]
         return made

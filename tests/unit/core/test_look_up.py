@@ -267,7 +267,7 @@ when { resource.categories.contains("phi") && !(context has purpose && context.p
         ('permit (principal, action == Action::"see", resource) when { principal.categories.contains("phi") };', None, True),
     ],
 )
-def test_rules_are_asked_whether_a_stored_answer_may_be_read(rules: str, purpose: str | None, given: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_rules_are_asked_whether_a_stored_answer_may_be_read(rules: str, purpose: str | None, given: bool) -> None:
     """The question itself is public; what was stored for it is not."""
     hit = replace(HIT, answer=replace(HIT.answer, tag=PHI))
     policy = Policy(cache=CacheRules(reader=MEDICAL), rules=CedarRules(rules))

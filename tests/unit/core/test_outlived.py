@@ -42,7 +42,7 @@ class OfficeHours:
         (HOURS, Clearance(), 0.0, False),  # a clock that was set back
     ],
 )
-def test_what_has_ended(tag: Tag, clearance: Clearance, now: float, ended: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_what_has_ended(tag: Tag, clearance: Clearance, now: float, ended: bool) -> None:
     subject = router({FAST: spec(clearance=clearance)})
     decision = subject.route(call_of(human(tag=tag), now=AT))
     assert decision.model == FAST

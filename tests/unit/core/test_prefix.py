@@ -184,7 +184,7 @@ def test_what_is_cached_is_whole_blocks_of_what_was_read(case: Case) -> None:
 
 
 @given(case=cases, at=st.integers(0, 5), trimmed=st.booleans())
-def test_a_rewritten_history_is_cold(case: Case, at: int, trimmed: bool) -> None:  # noqa: FBT001 -- Hypothesis calls it so
+def test_a_rewritten_history_is_cold(case: Case, at: int, trimmed: bool) -> None:
     def rewritten(case: Case, at: int) -> Transcript:
         tokens = [*case.read, *case.new]
         return transcript(*(human(f"other {place}" if place == at else f"step {place}", tokens=one) for place, one in enumerate(tokens)))

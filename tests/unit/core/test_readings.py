@@ -53,7 +53,7 @@ def left(*places: Place, tag: Tag = SECRET) -> tuple[Reading, ...]:
         (at("1", "x", "me", anew=True), False),
     ],
 )
-def test_who_is_reached(place: Place, reached: bool) -> None:  # noqa: FBT001 -- a parameter
+def test_who_is_reached(place: Place, reached: bool) -> None:
     assert taken_up(left(at()), place) == (SECRET if reached else PUBLIC)
 
 
@@ -89,7 +89,7 @@ FEW_TAGS = st.sampled_from([SECRET, Tag(level=Level.INTERNAL), Tag(no_train=True
 
 
 @given(st.lists(st.tuples(PLACES, FEW_TAGS), max_size=2 * MOST_READINGS), PLACES, st.booleans())
-def test_nothing_is_lost_and_the_rest_is_bounded(told: list[tuple[Place, Tag]], listener: Place, later: bool) -> None:  # noqa: FBT001 -- drawn
+def test_nothing_is_lost_and_the_rest_is_bounded(told: list[tuple[Place, Tag]], listener: Place, later: bool) -> None:
     """Whoever must take something up takes it up, however much came after it. The steps of a graph only go on."""
     told.sort(key=lambda one: one[0].step)
     listener = replace(listener, step="4" if later or not told else told[-1][0].step)

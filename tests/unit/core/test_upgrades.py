@@ -83,7 +83,7 @@ def test_the_evidence_is_that_of_the_most_suspicious_recent_stretch(watch: Upgra
 
 
 @pytest.mark.parametrize(("watch_of", "found"), [(UpgradeWatch, True), (NeverAlarms, False)])
-def test_an_attack_is_found_and_a_broken_watch_finds_none(watch_of: type[UpgradeWatch], found: bool) -> None:  # noqa: FBT001 -- a case
+def test_an_attack_is_found_and_a_broken_watch_finds_none(watch_of: type[UpgradeWatch], found: bool) -> None:
     watch = watch_of(expected=0.2, excessive=0.5, between_false_alarms=1000.0, capped_boundaries=5)
     noise = random.Random(1)
     attacks = [boundaries_to_alarm(watch, lambda: noise.random() < 0.6, most=500) for _ in range(100)]
@@ -97,7 +97,7 @@ def test_who_asks_every_time_is_found_after_the_number_of_boundaries_that_the_fo
 
 
 @pytest.mark.parametrize(("watch_of", "kept"), [(UpgradeWatch, True), (AlarmsTooSoon, False)])
-def test_honest_use_is_left_alone_for_as_long_as_was_said(watch_of: type[UpgradeWatch], kept: bool) -> None:  # noqa: FBT001 -- a case
+def test_honest_use_is_left_alone_for_as_long_as_was_said(watch_of: type[UpgradeWatch], kept: bool) -> None:
     watch = watch_of(expected=0.2, excessive=0.5, between_false_alarms=100.0, capped_boundaries=5)
     noise = random.Random(2)
     runs = [boundaries_to_alarm(watch, lambda: noise.random() < 0.2, most=20_000) for _ in range(400)]
@@ -150,7 +150,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 @given(COSTS, st.booleans())
-def test_a_cap_always_leaves_a_candidate_and_invents_none(costs: dict[ModelName, float], allowed: bool) -> None:  # noqa: FBT001 -- drawn
+def test_a_cap_always_leaves_a_candidate_and_invents_none(costs: dict[ModelName, float], allowed: bool) -> None:
     left = within_cap(costs, allowed=allowed)
     assert left
     assert set(left) <= set(costs)
@@ -191,7 +191,7 @@ def test_one_of_the_two_is_enough_for_a_cap_and_only_upgrades_are_capped(
     session: Upgrades,
     principal: Upgrades | None,
     asked_for: ModelName,
-    capped: bool,  # noqa: FBT001 -- a case
+    capped: bool,
 ) -> None:
     watched = Watched(asked_for=asked_for, costs={FAST: 1.0, STRONG: 10.0, OTHER: 1.0}, session=session, principal=principal)
     assert watched.capped == capped

@@ -151,7 +151,7 @@ def test_quantising_loses_half_a_step_at_most(tool: SimpleNamespace) -> None:
         ("...", True),
     ],
 )
-def test_pairs_that_hold_an_evaluation_text_are_removed(tool: SimpleNamespace, side: str, kept: bool) -> None:  # noqa: FBT001 -- a case
+def test_pairs_that_hold_an_evaluation_text_are_removed(tool: SimpleNamespace, side: str, kept: bool) -> None:
     evaluation = ["Where is my card?", "How does one build a bridge?", "?"]
     for pair in ((side, "something"), ("something", side)):
         assert tool.pairs.without([pair], evaluation) == [pair] * kept

@@ -189,7 +189,7 @@ class TestAnswers:
             ({"type": "tool_search_output", "execution": "client", "call_id": "call_9", "tools": []}, "call_9"),
         ],
     )
-    def test_client_blocks_answered_by_a_human(self, block: dict[str, Any], answered: str, wrapped: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    def test_client_blocks_answered_by_a_human(self, block: dict[str, Any], answered: str, wrapped: bool) -> None:
         content: list[Any] = [{"type": "non_standard", "value": block} if wrapped else block]
         assert answers_of(HumanMessage(content)) == (answered,)
 

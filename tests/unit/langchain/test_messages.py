@@ -287,7 +287,7 @@ class TestInjectedMessages:
             (AIMessage("Yes."), HumanMessage([IMAGE]), False),
         ],
     )
-    def test_what_nobody_typed(self, before: BaseMessage | None, message: HumanMessage, injected: bool) -> None:  # noqa: FBT001
+    def test_what_nobody_typed(self, before: BaseMessage | None, message: HumanMessage, injected: bool) -> None:
         step = None if before is None else step_of(before, SPECS)
         assert step_of(message, SPECS, before=step).injected is injected
 
@@ -362,6 +362,16 @@ def test_content_set_in_place_to_what_is_none_is_read_all_the_same(
     assert digests[0] != digests[1]
 
 
+def test_a_chunk_that_is_not_the_last_one_is_partial_whatever_was_read_before() -> None:
+    """With something behind it the same chunk is whole: the history without that is another one."""
+    one, chunk = reader(), AIMessageChunk("It is", response_metadata={"model_name": "gpt-5-mini"})
+    history = [HumanMessage("What time is it?"), chunk, HumanMessage("Well?")]
+    afresh = [reader().read(history[:length]) for length in (2, 3)]
+    assert [transcript.position.phase for transcript in afresh] == [Phase.PARTIAL, Phase.OPEN]
+    for length in (3, 2, 3, 2):
+        assert one.read(history[:length]) == afresh[length - 2]
+
+
 class TestChangedInPlace:
     """Where models have clearances, a message that somebody changes in place is read again, and keeps the label that it bore."""
 
@@ -371,7 +381,7 @@ class TestChangedInPlace:
     def test_what_a_message_says_is_kept_once_and_only_where_somebody_is_cleared(
         self,
         monkeypatch: pytest.MonkeyPatch,
-        governed: bool,  # noqa: FBT001 -- a parameter
+        governed: bool,
     ) -> None:
         kept: list[BaseMessage] = []
 
@@ -394,7 +404,10 @@ class TestChangedInPlace:
         asked = AIMessage(
             [{"type": "text", "text": "let me see"}], tool_calls=[{"name": "read", "args": {"number": {"of": 7}}, "id": "c1"}]
         )
-        said = [HumanMessage("hi"), asked, labelled(ToolMessage("the file", tool_call_id="c1"), self.SECRET), AIMessage("there")]
+        said = [HumanMessage("hi"), asked, labelled(ToolMessage("the file", tool_call_id="c1"), self.SECRET)]
+        said.append(
+            AIMessage("there", invalid_tool_calls=[{"name": "read", "args": "{", "id": "c3", "error": None, "type": "invalid_tool_call"}])
+        )
         return [*said, HumanMessage("thanks")]
 
     def test_a_label_that_is_taken_away_stays(self) -> None:
@@ -425,6 +438,9 @@ class TestChangedInPlace:
             lambda history: history[1].content[0].update(text="let us see"),
             lambda history: history[1].tool_calls[0]["args"]["number"].update(of=8),
             lambda history: setattr(history[-1], "name", "ann"),
+            lambda history: history[3].invalid_tool_calls[0].update(args="{later"),
+            lambda history: setattr(history[2], "tool_call_id", "c2"),
+            lambda history: setattr(history[2], "status", "error"),
         ],
     )
     def test_what_says_something_else_is_read_again(self, change: Any, reads: list[BaseMessage]) -> None:

@@ -102,7 +102,7 @@ def test_a_stamp_stands_beside_the_providers_facts_and_leaves_the_message_alone(
         (ValueError(), False),
     ],
 )
-def test_control_flow_is_no_failure_of_a_model(error: BaseException, control: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+def test_control_flow_is_no_failure_of_a_model(error: BaseException, control: bool) -> None:
     assert is_control_flow(error) is control
 
 

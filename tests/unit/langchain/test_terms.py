@@ -170,7 +170,7 @@ def of_everything() -> bytes:
 def test_the_key_is_the_same_in_every_process() -> None:
     for seed in ("1", "2"):
         script = _ELSEWHERE.format(paths=sys.path)
-        done = subprocess.run(  # noqa: S603 -- our own interpreter and script
+        done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
         )
         assert done.stdout.strip() == of_everything().hex()

@@ -22,7 +22,7 @@ PUNCTUATION = 8  # tokens: what stands around arguments
 
 
 def asked(content: Any) -> AIMessage:
-    return AIMessage(content, tool_calls=[dict(call) for call in CALLS])  # type: ignore[misc] -- a tool call is a dictionary
+    return AIMessage(content, tool_calls=[dict(call) for call in CALLS])  # type: ignore[misc] # a tool call is a dictionary
 
 
 def tokens(message: Any) -> int:

@@ -92,7 +92,7 @@ class TestGuard:
 
     @pytest.mark.parametrize(("limits", "led"), [(LIMITS, False), (OPEN, True)])
     @pytest.mark.parametrize("place", ["{block} {text}", "{text} {block}"])
-    def test_a_block_forces_nothing_where_the_guard_works(self, limits: GuardLimits, led: bool, place: str) -> None:  # noqa: FBT001 -- a case
+    def test_a_block_forces_nothing_where_the_guard_works(self, limits: GuardLimits, led: bool, place: str) -> None:
         text = " ".join(FILLER * 4)
         attacked = place.format(block="hard " * 6, text=text).strip()
         seen = GuardedScorer(CountsHardWords(), limits=limits).score(Question(text=attacked), MODELS)
@@ -131,7 +131,7 @@ class TestGuard:
         assert {name: need.certificate for name, need in needs.items()} == {FAST: CERTIFICATE if certified else None, STRONG: None}
 
     @pytest.mark.parametrize(("limits", "certified"), [(LIMITS, True), (OPEN, False)])
-    def test_a_block_takes_no_certificate_away(self, limits: GuardLimits, certified: bool) -> None:  # noqa: FBT001 -- a case
+    def test_a_block_takes_no_certificate_away(self, limits: GuardLimits, certified: bool) -> None:
         # Else whoever writes it would have the reference answer by the gate.
         attacked = "hard " * 6 + " ".join(FILLER * 4)
         needs = GuardedScorer(CountsHardWords(), limits=limits).score(Question(text=attacked), MODELS)

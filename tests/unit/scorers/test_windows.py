@@ -60,7 +60,7 @@ class TestRests:
         self,
         words: list[str],
         share: float,
-        before: bool,  # noqa: FBT001 -- drawn
+        before: bool,
     ) -> None:
         own = long_question(words)
         put = "# " * round(share * len(own) / 2)

@@ -73,7 +73,7 @@ def test_without_redis_py_the_extra_is_named() -> None:
         "try:\n    RedisSessionStore('redis://h', key=b'k' * 32)\n"
         "except Exception as error:\n    print(type(error).__name__, error)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)  # noqa: S603 -- our own program
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(MissingExtra.__name__)
     assert "session-router[redis]" in done.stdout
 
