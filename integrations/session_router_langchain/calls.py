@@ -28,6 +28,7 @@ from session_router_langchain.lineage import inherited
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.partitioning import salt_for
+from session_router_langchain.places import is_unsaid, listening, places_of
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
@@ -40,11 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
 
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
+    from session_router.core.readings import Place
     from session_router.core.session import Session, SessionId
     from session_router.core.transcript import Transcript
 
@@ -137,6 +140,15 @@ class Calls:
         """Derive the id of what is known of the principal over all sessions; `None` when nobody is named, or nobody asks."""
         return None if self.router.policy.upgrades is None else principal_id(self.router.key, names)
 
+    def places(
+        self, names: SessionNames, config: RunnableConfig, *, session: SessionId | None = None, within: bool = False, own: bool = False
+    ) -> tuple[Place, ...]:
+        """Return where a call stands in the graphs around its session (`places_of`); none where nobody is cleared for anything."""
+        router = self.router
+        if router.policy.rules is None and all(spec.clearance is None for spec in router.models.values()):
+            return ()
+        return places_of(router.key, names, config, session=session, within=within, own=own)
+
     def terms(
         self,
         messages: Sequence[BaseMessage],
@@ -188,6 +200,7 @@ class Calls:
         internal: bool = False,
         terms: CacheTerms | None = None,
         principal: SessionId | None = None,
+        places: tuple[Place, ...] = (),
     ) -> Call:
         """Build the call; `settings` are those that the chosen model will get with it, `found` what is in what goes before the messages."""
         bindings = self._state.bindings(settings, messages, transcript, carried)
@@ -210,7 +223,8 @@ class Calls:
             bindings=bindings,
             held=self._state.held(settings, bindings),
             tag=tag,
-            inherited=inherited(),
+            inherited=inherited(lambda: is_unsaid(messages, system)),
+            places=listening(places, messages, system),
             system=None if system is None else own_label(system),
             found=found,
             offered=self._offered(tools),

@@ -18,7 +18,7 @@ from session_router_langchain.handovers import marked_in
 from session_router_langchain.tagging import AskedFor, label_of, labelled, own_label
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.core.policy import Policy
 
@@ -30,10 +30,12 @@ class Lineage:
 
     Args:
         tag: Label of what its caller has read; `None` while governance is not in use.
+        task: Checkpoint namespace of the call; empty where there is none.
     """
 
-    def __init__(self, tag: Tag | None) -> None:
+    def __init__(self, tag: Tag | None, task: str = "") -> None:
         self.tag = tag
+        self.task = task
         self._guard = Lock()
         self._read: Tag | None = None
 
@@ -49,9 +51,9 @@ class Lineage:
 
 
 @contextmanager
-def handed_down(tag: Tag | None) -> Generator[Lineage]:
-    """Let every call that is routed in this context inherit `tag`."""
-    lineage = Lineage(tag)
+def handed_down(tag: Tag | None, task: str = "") -> Generator[Lineage]:
+    """Let every call that is routed in this context inherit `tag`; `task` is the checkpoint namespace of what makes them."""
+    lineage = Lineage(tag, task)
     token = _here.set(lineage)
     try:
         yield lineage
@@ -59,10 +61,22 @@ def handed_down(tag: Tag | None) -> Generator[Lineage]:
         _here.reset(token)
 
 
-def inherited() -> Tag | None:
-    """Return the label that a call inherits here; `None` for none."""
+def inherited(is_unsaid: Callable[[], bool] = lambda: False) -> Tag | None:
+    """Return the label that a call inherits here; `None` for none.
+
+    Args:
+        is_unsaid: Whether it has words that say nothing of themselves: the tool may have taken them from what was read below it.
+    """
     lineage = _here.get()
-    return None if lineage is None else lineage.tag
+    if lineage is None or lineage.read is None or not is_unsaid():
+        return None if lineage is None else lineage.tag
+    return join(lineage.read, lineage.tag or PUBLIC)
+
+
+def called_from() -> str | None:
+    """Return the checkpoint namespace of the tool's call that calls are made in here; `None` outside of one."""
+    lineage = _here.get()
+    return None if lineage is None else lineage.task
 
 
 def brought_back(tag: Tag | None) -> None:

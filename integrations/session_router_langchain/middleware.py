@@ -25,12 +25,13 @@ from session_router_langchain.calls import Calls
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.last_look import LastLook
 from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, with_lineage
-from session_router_langchain.names import context_label, current_config, names_of
+from session_router_langchain.names import context_label, current_config, names_of, namespace_here
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
+from session_router_langchain.tagging import label_of_unread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.model import ModelName
+    from session_router.core.readings import Place
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
     from session_router.router import Router
@@ -148,8 +150,23 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
         return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
 
-    def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:  # noqa: ARG002 -- signature of the base
+    def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
+        if (unread := label_of_unread(state["messages"])) is not None:
+            self.router.hand_on(self._places(runtime), unread)
+        return self._ended(state)
+
+    async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Do what `after_agent` does without blocking the event loop."""
+        if (unread := label_of_unread(state["messages"])) is not None:
+            await self.router.ahand_on(self._places(runtime), unread)
+        return self._ended(state)
+
+    def _places(self, runtime: Runtime[Any]) -> tuple[Place, ...]:
+        config = current_config()
+        return self.calls.places(names_of(config, runtime, tenant=self._tenant, principal=self._principal), config)
+
+    def _ended(self, state: SessionRouterState) -> dict[str, Any] | None:
         session = self.calls.sessions.read(state)
         messages = state["messages"]
         if session is None or not messages:
@@ -160,22 +177,18 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         ending = transcript.steps[-1].digest
         return self.calls.sessions.written(replace(session, closed=ending, lock=None).committed())
 
-    async def aafter_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Do what `after_agent` does; there is nothing to wait for."""
-        return self.after_agent(state, runtime)
-
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Let models that the tool asks inherit what this agent has read, and label the result with what they have read."""
-        with handed_down(self._asker(request)) as lineage:
+        with handed_down(self._asker(request), namespace_here()) as lineage:
             return self._labelled(handler(request), request, lineage)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Do what `wrap_tool_call` does without blocking the event loop."""
-        with handed_down(self._asker(request)) as lineage:
+        with handed_down(self._asker(request), namespace_here()) as lineage:
             return self._labelled(await handler(request), request, lineage)
 
     def _asker(self, request: ToolCallRequest) -> Tag | None:
@@ -219,6 +232,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             terms=renew(),
             requires=_needed_for(request.response_format),
             principal=self.calls.principal(names),
+            places=self.calls.places(names, config),
         )
         return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), renew)
 
@@ -260,7 +274,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             return
         messages = sent.messages if sent.system_message is None else [sent.system_message, *sent.messages]
         look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, asked=self._asked, sent=messages)
-        with handed_down(decision.tag) as inside, attached(probe, look), look.here():
+        with handed_down(decision.tag, namespace_here()) as inside, attached(probe, look), look.here():
             yield
         brought_back(inside.read)
 

@@ -25,6 +25,11 @@ def current_config() -> RunnableConfig:
         return {}
 
 
+def namespace_here() -> str:
+    """Return the checkpoint namespace of the run that is going on in this context; empty outside of one."""
+    return _first((current_config().get("metadata") or {}).get("langgraph_checkpoint_ns")) or ""
+
+
 def names_of(
     config: RunnableConfig,
     runtime: Any = None,  # noqa: ANN401 -- LangGraph's runtime; absent outside of graphs, partial in unit tests of users

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import ToolMessage
 
-from session_router.core.governance import PUBLIC
+from session_router.core.governance import PUBLIC, join
 from session_router.core.policy import OnDenied
 from session_router_langchain.inspecting import Found
 from session_router_langchain.tagging import labelled, returned_by
@@ -46,20 +46,21 @@ class Narrowing:
         self._whole, self._first = messages, call
         self.messages, self.call = messages, call
 
-    def tries(self, refused: Decision) -> Iterator[Call]:
+    def tries(self, refused: Decision, call: Call) -> Iterator[Call]:
         """Yield smaller calls, by the policy's order and then by that of the models, the session's own first.
 
         Args:
-            refused: The decision on the whole one.
+            refused: The decision on the call.
+            call: The call as it was routed: it may be another attempt, at a later time and after failures.
         """
         router = self._calls.router
         names = sorted(router.models, key=lambda name: name != refused.previous)
         for way in router.policy.on_denied:
             for name in names:
                 clearance = router.models[name].clearance
-                smaller = None if clearance is None else self._narrowed(way, name, clearance)
+                smaller = None if clearance is None else self._narrowed(way, name, clearance, call)
                 if smaller is not None and smaller is not self._whole:
-                    self.messages, self.call = smaller, self._call_of(smaller, way, refused.tag)
+                    self.messages, self.call = smaller, self._call_of(smaller, way, refused.tag, call)
                     yield self.call
         self.messages, self.call = self._whole, self._first
 
@@ -67,10 +68,10 @@ class Narrowing:
         """Return what `answer` is to say of the tools that it asks for."""
         return returned_by(answer, self._calls.tool_labels(self._tools)) or {}
 
-    def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance) -> Sequence[BaseMessage] | None:
-        call, policy = self._first, self._calls.router.policy
+    def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance, call: Call) -> Sequence[BaseMessage] | None:
+        policy = self._calls.router.policy
         unlabelled = policy.unlabelled if call.tag is None else call.tag
-        labels = [step.label(unlabelled=unlabelled) for step in call.transcript.steps]
+        labels = [step.label(unlabelled=unlabelled) for step in self._first.transcript.steps]
 
         def may_see(tag: Tag) -> bool:
             return policy.failing_rule(tag, clearance, model=name, now=call.now, purpose=call.purpose) is None
@@ -81,13 +82,15 @@ class Narrowing:
         given = {id(message) for message in self._whole}
         return [message if id(message) in given else _notice(message) for message in smaller]
 
-    def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied, refused: Tag | None) -> Call:
+    def _call_of(self, messages: Sequence[BaseMessage], way: OnDenied, refused: Tag | None, call: Call) -> Call:
         whole = zip(self._whole, self._first.transcript.steps, strict=True)
         found = Found({id(message): step.found for message, step in whole if step.found is not None}, certain=False)
         labels = self._calls.tool_labels(self._tools)
         transcript = self._calls.reader.read(messages, head=self._first.transcript.head, labels=labels, found=found)
         question = replace(self._first.question, recent=(), turn=transcript.turn)
-        return replace(self._first, transcript=transcript, question=question, narrowed=way, withheld=refused, terms=None)
+        # What is withheld already stays so.
+        withheld = call.withheld if refused is None else refused if call.withheld is None else join(refused, call.withheld)
+        return replace(call, transcript=transcript, question=question, narrowed=way, withheld=withheld, terms=None)
 
 
 def _notice(message: BaseMessage) -> BaseMessage:

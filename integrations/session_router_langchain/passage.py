@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
+from session_router.core.outlived import is_outlived
 from session_router.errors import InternalError
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.lineage import brought_back
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from session_router_langchain.narrowing import Narrowing
 
 NOT_ASKED = "NotAsked"
-"""What came of a decision whose model was not asked, because the retry budget was spent."""
+"""What came of a decision whose model was not asked: the retry budget was spent, or what was permitted ended before it was sent."""
 
 Response = TypeVar("Response")
 Item = TypeVar("Item")
@@ -125,11 +126,26 @@ def _routed(call: Call, narrowing: Narrowing | None) -> Generator[Effect, Any, t
     """Route `call`; where no model may see it, route smaller ones until a model may see one of them."""
     decision: Decision = yield Route(call)
     if narrowing is not None and decision.reason is Reason.NOT_CLEARED:
-        for smaller in narrowing.tries(decision):
+        for smaller in narrowing.tries(decision, call):
             tried: Decision = yield Route(smaller)
             if not tried.refused:
                 return tried, smaller
     return decision, call
+
+
+def _decided(router: Router, call: Call, missed: _Missed, narrowing: Narrowing | None) -> Generator[Effect, Any, tuple[Decision, Call]]:
+    """Route `call` until what is decided still holds when it is to be done: what was permitted may have ended meanwhile."""
+    while True:
+        decision, call = yield from _routed(call, narrowing)
+        at = router.clock.now()
+        if not is_outlived(decision, router.models, router.policy, now=at, purpose=call.purpose):
+            return decision, call
+        # Nobody has read the request, and nobody may wait for an answer to it.
+        missed.note(decision)
+        missed.abandon()
+        session: Session | None = yield Observe(decision, Outcome(at=at, model=None, error=NOT_ASKED))
+        carried = session if call.carried is not None and session is not None else call.carried
+        call = replace(call, now=max(at, call.now), waited=decision.evidence.waited, carried=carried)
 
 
 def _risen(call: Call, decision: Decision) -> Session | None:
@@ -143,7 +159,7 @@ def _passage(
 ) -> Generator[Effect, Any, Passed[Any]]:
     failures, is_paid = Failures(None if router.health is None else router.health.rules), False
     while True:
-        decision, call = yield from _routed(call, narrowing)
+        decision, call = yield from _decided(router, call, missed, narrowing)
         if decision.refused and failures.first is not None:
             call = yield from _later(failures, failures.again(call, decision))
             is_paid = True

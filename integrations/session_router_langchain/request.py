@@ -218,10 +218,11 @@ def read_request(
             return None
         return calls.terms(messages, transcript, names, tools=tools, settings=given, bound=tool_options or NOTHING_BOUND)
 
+    session = calls.identify(names, transcript)
     call = calls.call(
         messages,
         transcript,
-        session=calls.identify(names, transcript),
+        session=session,
         agent=names.agent,
         tools=tools,
         settings=settings,
@@ -233,6 +234,7 @@ def read_request(
         found=found.head,
         terms=renew(),
         principal=calls.principal(names),
+        places=calls.places(names, complete, session=session, within=True),
     )
     return Request(
         calls=calls,

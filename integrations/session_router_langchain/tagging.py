@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast, overload
@@ -125,6 +126,13 @@ def label_fields(tag: Tag | None) -> dict[str, Any] | None:
 def own_label(message: BaseMessage) -> Tag | None:
     """Return the label that a message bears; `None` for none, and top for one that cannot be read."""
     return tag_of(message.additional_kwargs[TAG_KEY]) if TAG_KEY in message.additional_kwargs else None
+
+
+def label_of_unread(messages: Sequence[BaseMessage]) -> Tag | None:
+    """Return the label of the tools' results that a history ends with; `None` for none, or none that bears one."""
+    results = itertools.takewhile(lambda one: isinstance(one, ToolMessage), reversed(messages))
+    labels = [label for one in results if (label := own_label(one)) is not None]
+    return join(*labels) if labels else None
 
 
 class AskedFor(NamedTuple):

@@ -102,7 +102,8 @@ class _RouterNode:
             runtime: Any = get_runtime()
         except RuntimeError:
             runtime = None
-        names = names_of(current_config(), runtime, tenant=self._tenant, principal=self._principal)
+        config = current_config()
+        names = names_of(config, runtime, tenant=self._tenant, principal=self._principal)
         session, carried = find_session(self._calls, values, runtime, transcript, names)
         principal = self._calls.principal(names)
         return self._calls.call(
@@ -115,6 +116,7 @@ class _RouterNode:
             tag=context_label(runtime),
             found=found.head,
             principal=principal,
+            places=self._calls.places(names, config, session=session, own=True),
         )
 
     def _messages(self, values: Mapping[str, Any]) -> Sequence[BaseMessage]:

@@ -10,7 +10,7 @@ import importlib
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from session_router.core.governance import failing_rule
+from session_router.core.governance import READER, failing_rule
 from session_router.errors import ConfigurationError, MissingExtra
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ACTION: Final = 'Action::"see"'
 PRINCIPAL, RESOURCE = "Model", "Data"
+READERS: Final = ("Reader", "cache")
+"""Those who read stored answers."""
 _PAYLOAD: Final = "payload"
 _LARGEST: Final = 2**63 - 1
 _FINGERPRINT_BYTES: Final = 16
@@ -26,7 +28,8 @@ _FINGERPRINT_BYTES: Final = 16
 class CedarRules:
     """Asks Cedar as well, wherever `permits` is asked.
 
-    The principal is `Model::"NAME"`, with the attributes of its clearance; the resource is `Data::"payload"`, with those of the tag;
+    The principal is `Model::"NAME"`, with the attributes of its clearance, or `Reader::"cache"`, with those of `policy.cache.reader`, for
+    a stored answer; the resource is `Data::"payload"`, with those of the tag;
     the action is `Action::"see"`; `context` holds `purpose`, if there is one, and `now` in whole seconds. What is not known is not
     there: a policy that reads it without asking (`principal has retention_seconds`) errs, and then nothing is permitted. Cedar
     itself would leave out a `forbid` that errs, and allow.
@@ -67,7 +70,7 @@ class CedarRules:
         Args:
             tag: The join over the exact payload.
             clearance: The model's; `None` is an unknown model, which is cleared for nothing.
-            model: Its name.
+            model: Its name; `READER` for those who read a stored answer.
             now: POSIX seconds.
             purpose: What the call is for.
         """
@@ -76,14 +79,15 @@ class CedarRules:
             return rule
         if not isfinite(now):
             return "the clock gives no time"
+        principal = (PRINCIPAL, model) if model != READER else READERS
         request = {
-            "principal": _entity(PRINCIPAL, model),
+            "principal": _entity(*principal),
             "action": ACTION,
             "resource": _entity(RESOURCE, _PAYLOAD),
             "context": _known({"now": int(now), "purpose": purpose}),
         }
         entities: list[dict[str, Any]] = [
-            {"uid": {"type": PRINCIPAL, "id": model}, "attrs": _clearance(clearance), "parents": []},
+            {"uid": {"type": principal[0], "id": principal[1]}, "attrs": _clearance(clearance), "parents": []},
             {"uid": {"type": RESOURCE, "id": _PAYLOAD}, "attrs": _tag(tag), "parents": []},
         ]
         try:

@@ -6,6 +6,7 @@ SessionRouterError
 │   └── MissingExtra            an optional package is not installed; names the extra
 ├── GovernanceError
 │   ├── NoClearedModel          nothing may see this payload
+│   ├── NotHandedOn             other sessions of the graph could not be told a label, so nothing was sent
 │   ├── UnreadableLabel         a tag or a clearance at rest is not of a known schema
 │   └── UnregisteredAct         a label was to be lowered by nobody who may
 ├── NoCapableModel              nothing cleared can serve this call (window, capability, all failed)
@@ -101,6 +102,21 @@ class NoClearedModel(GovernanceError):
         self.tag, self.tried = tag, dict(tried)
         story = "; ".join(f"`{name}`: {rule}" for name, rule in self.tried.items()) or "there are no candidates"
         super().__init__(f"no model is cleared for {tag} ({story}). Clear a model for it, or remove a label.")
+
+
+class NotHandedOn(GovernanceError):
+    """The store could not take the label of what was about to be sent, which other sessions of the same graph need; nothing was sent.
+
+    Args:
+        tag: The label, in words.
+    """
+
+    def __init__(self, *, tag: str) -> None:
+        self.tag = tag
+        super().__init__(
+            f"the session store could not be told that {tag} is read in this graph, and other agents of the graph would not know; "
+            "nothing was sent. Make the store available."
+        )
 
 
 class UnreadableLabel(GovernanceError):

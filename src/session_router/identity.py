@@ -75,6 +75,25 @@ def session_id(key: bytes, names: SessionNames, transcript: Transcript) -> Sessi
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
 
 
+def graph_id(key: bytes, names: SessionNames, path: str, *, run: str | None = None) -> SessionId | None:
+    """Derive the id under which a store keeps what was read in one graph of a thread, or of a run without one.
+
+    Args:
+        key: The router's.
+        names: Of any session in it.
+        path: The graph's checkpoint namespace, with its task ids.
+        run: Stands for the run where there is no thread.
+
+    Returns:
+        64 hex digits, or `None` when neither is known.
+    """
+    whose = f"thread:{names.thread}" if names.thread is not None else None if run is None else f"run:{run}"
+    if whose is None:
+        return None
+    encoded = b"graph" + b"".join(_field(value) for value in (names.tenant, names.principal, whose, path))
+    return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
+
+
 def name_thread(session: SessionId | None, names: SessionNames) -> None:
     """Let observers of the call that is made in this context know what the application calls its session."""
     _named.set(None if session is None or names.thread is None else (session, names.thread))

@@ -23,10 +23,11 @@ from session_router.core.health import HealthRules
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
+from session_router.core.readings import leave
 from session_router.core.routes import specs_of
 from session_router.detectors.detecting import Detecting
 from session_router.driver import Driver
-from session_router.errors import ConfigurationError, MissingExtra
+from session_router.errors import ConfigurationError, MissingExtra, NotHandedOn
 from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
 from session_router.recent import RecentDecisions
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
     from session_router.core.cached import CachedAnswer, CacheHit
     from session_router.core.call import Call
+    from session_router.core.governance import Tag
     from session_router.core.pricing import Prices
+    from session_router.core.readings import Place
     from session_router.core.session import Session
     from session_router.ports import (
         AuditLog,
@@ -203,6 +206,20 @@ class Router:
             return self.health.retried()
         self.health.called()
         return True
+
+    def hand_on(self, places: Sequence[Place], tag: Tag) -> None:
+        """Tell the graphs around a session the label of what came into it, and no model has read.
+
+        Raises:
+            NotHandedOn: The store did not take it.
+        """
+        if places and not self._driver.drive(leave(places, tag, now=self.clock.now())):
+            raise NotHandedOn(tag=tag.describe())
+
+    async def ahand_on(self, places: Sequence[Place], tag: Tag) -> None:
+        """Do what `hand_on` does without blocking the event loop."""
+        if places and not await self._driver.adrive(leave(places, tag, now=self.clock.now())):
+            raise NotHandedOn(tag=tag.describe())
 
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.

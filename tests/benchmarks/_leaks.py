@@ -102,6 +102,7 @@ def leak_figures(*, quick: bool, jobs: int | None = None) -> None:
     for without, scenes in (
         ("what helpers inherit", ["helpers"]),
         ("what tools bring back", ["helpers", "handoffs"]),
+        ("what graphs hand on", ["graphs"]),
         ("labels of what providers hold", ["held by the provider"]),
     ):
         seen = play_all(300 if quick else 2_000, jobs=jobs, without=without, scenes=scenes)

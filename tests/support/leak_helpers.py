@@ -1,4 +1,4 @@
-"""Agents that work for other agents: called by a tool, handed over to, sent to."""
+"""Agents that work for other agents: called by a tool, handed over to, sent to, and told by the code of a graph."""
 
 from __future__ import annotations
 
@@ -84,3 +84,40 @@ async def handoffs(world: World) -> None:
     label = world.label()
     await tried(ask(subject, world, world.said([f"read_{world.label()}", "read_internal"], ["hand_over"], label=label), config))
     await tried(ask(subject, world, world.said(["hand_over"]), config))
+
+
+async def graphs(world: World) -> None:
+    """A graph's own code puts what one agent said into a message for the next one, and drops the label; it keeps the text, too."""
+    first = agent(world, checkpointer=None)
+    second = helper_of(world)
+
+    def copied(state: Any) -> HumanMessage:
+        told = " ".join(message.text for message in state["messages"][-2:])
+        steps = ["read_public"] if world.rng.random() < 0.5 else []
+        return HumanMessage(f"{told[-600:]} {world.parrot.plan(steps, ['echo'])}")
+
+    async def ask(state: Any) -> Any:
+        task = copied(state)
+        if world.rng.random() < 0.5:
+            return {"messages": [HumanMessage((await world.model.ainvoke([task])).text)]}
+        result = await second.ainvoke({"messages": [task]})
+        return {"messages": [HumanMessage(result["messages"][-1].text)]}
+
+    def hand_over(state: Any) -> Any:
+        if world.rng.random() < 0.5:
+            return Command(goto="second", update={"messages": [copied(state)]})
+        return Command(goto=[Send("second", {"messages": [copied(state)]}) for _ in range(2)])
+
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", first)
+    graph.add_node("ask", ask)
+    graph.add_node("hand_over", hand_over, destinations=("second",))
+    graph.add_node("second", second)
+    graph.add_edge("first", "hand_over")
+    graph.add_edge("ask", END)
+    graph.add_edge("second", END)
+    graph.add_conditional_edges(START, lambda state: "ask" if len(state["messages"]) > 1 else "first", ["first", "ask"])
+    subject, config = graph.compile(checkpointer=world.saver), world.thread()
+    label = world.label()
+    await tried(ask_async(subject, world, world.said([f"read_{world.label()}"], label=label), config))
+    await tried(ask_async(subject, world, world.said(), config))

@@ -15,11 +15,12 @@ from openai._utils import is_given
 from openai.resources.chat.completions import completions
 from openai.resources.responses import responses
 
-from session_router.core import eligibility
+from session_router.core import eligibility, flow
 from session_router.core.governance import PUBLIC
 from session_router.core.policy import Policy
+from session_router.core.readings import Inherited
 from session_router_langchain import calls, middleware
-from support.leak_helpers import handoffs, helpers
+from support.leak_helpers import graphs, handoffs, helpers
 from support.leak_labels import witness
 from support.leak_scenes import SCENES as ALONE
 from support.leak_world import World
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from session_router.testing.providers import Canaries
     from support.leak_scenes import Scene
 
-SCENES: Final[Mapping[str, Scene]] = {**ALONE, "helpers": helpers, "handoffs": handoffs}
+SCENES: Final[Mapping[str, Scene]] = {**ALONE, "helpers": helpers, "handoffs": handoffs, "graphs": graphs}
 _WORLD_LASTS = 400
 """Requests: what a simulator remembers grows with them."""
 
@@ -51,6 +52,11 @@ async def _agiven(body: Any, *_: Any) -> Any:
     return _given(body)
 
 
+def _nothing_taken_up(call: Any, *_: Any) -> Any:
+    return Inherited(call, {})
+    yield  # pragma: no cover -- makes it a generator
+
+
 def _public(*_: Any, **__: Any) -> Any:
     return frozenset({PUBLIC})
 
@@ -59,6 +65,7 @@ BROKEN: Final[Mapping[str, Sequence[tuple[Any, str, Any]]]] = {
     "the choke point": ((Policy, "failing_rule", _nothing),),
     "what helpers inherit": ((calls, "inherited", _nothing),),
     "what tools bring back": ((middleware, "with_lineage", _itself),),
+    "what graphs hand on": ((flow, "take_up", _nothing_taken_up),),
     "labels of what providers hold": ((eligibility, "_held", _public),),
 }
 """What can be taken away. Each must be seen to be missed."""

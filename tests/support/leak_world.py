@@ -172,6 +172,11 @@ class World:
         return {"configurable": {"thread_id": f"t{self.threads}"}, "recursion_limit": 60}
 
     def later(self) -> None:
-        """Let time go by, unless another talk may have a request under way: what is sent in time may not arrive too late."""
+        """Let time go by, unless another talk may have a request under way: what is sent in time may not arrive too late.
+
+        Where all talks move one clock, a few of 10,000 requests bear data whose label ended on the way, and the witness calls that a
+        leak. Each was permitted when it was decided. Some had waited while they were decided: that was ours to see, and is seen now
+        (`test_labels_that_end`). The others had left the router, for a client or for another node of the graph.
+        """
         if not self.crowded:
             self.clock.advance(self.rng.choice([5.0, 60.0, 900.0]))

@@ -18,7 +18,7 @@ from session_router.core.governance import Level, Tag
 from session_router.core.label_row import tag_to_plain
 from session_router.core.model import ModelName
 from session_router.core.segment import Habits, Segment
-from session_router.core.session import Session, SessionId, Visit
+from session_router.core.session import Reading, Session, SessionId, Visit
 from session_router.core.session_row import SCHEMA, session_from_plain, session_to_plain
 from session_router.errors import ConfigurationError, StoreCorrupt
 from session_router.stores.rows import Row, RowCodec
@@ -66,9 +66,9 @@ def test_a_row_of_before_is_read() -> None:
 
 def test_the_plain_form_is_known() -> None:
     """Whoever changes this form raises `SCHEMA`."""
-    assert SCHEMA == 5
+    assert SCHEMA == 6
     assert session_to_plain(full_session(ID)) == {
-        "schema": 5,
+        "schema": 6,
         "id": "ab" * 32,
         "version": 1,
         "current": "stärk-模型-🧠",
@@ -129,6 +129,7 @@ def test_the_plain_form_is_known() -> None:
             "model": "stärk-模型-🧠",
             "visit": [5, "04" * 16, 700, 1_750_000_030.5, 0.75, 0.5],
         },
+        "readings": [[tag_to_plain(Tag(level=Level.RESTRICTED)), 1_750_000_061.5, "0123" * 4, "4567" * 4, "89ab" * 4]],
     }
 
 
@@ -145,6 +146,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
         (full.account.habits, Habits()),
         (full.account.drift, Drift()),
         (full.account.segment, bare),
+        (full.readings[0], Reading(tag=Tag(), at=0.0)),
     ]
     same = {
         (type(value).__name__, field.name)
@@ -155,7 +157,7 @@ def test_no_field_of_the_full_session_has_its_default() -> None:
     assert same == {("Session", "id"), ("Segment", "calls")}  # the one is given; the other is 1 as long as there is a `before`
 
 
-@pytest.mark.parametrize("schema", [0, 1, 2, 3, 4, 6, None, "4", [4]])
+@pytest.mark.parametrize("schema", [0, 1, 2, 3, 4, 5, 7, None, "6", [6]])
 def test_other_schemas_are_refused(schema: object) -> None:
     with pytest.raises(StoreCorrupt, match="schema"):
         session_from_plain({**session_to_plain(full_session(ID)), "schema": schema})
@@ -260,19 +262,20 @@ NULLABLE = {("before", "switched_at"), ("account", "segment", 9)}
 
 
 def may_be_negative(path: tuple[Any, ...]) -> bool:
-    """Deviations, how two of them vary together, shifts of log-odds, the time of a visit and of what was counted."""
+    """Deviations, how two of them vary together, shifts of log-odds, the times of a visit, of what was counted and of a reading."""
     if path[:2] == ("account", "beliefs"):
         return path[-1] == 0
     signed = {("account", "drift", 2), ("account", "drift", 4), ("account", "upgrades", 2), ("before", "visit", 3)}
-    return path[:3] in signed or (path[0] == "visits" and path[-1] == 3)
+    return path[:3] in signed or (path[0] == "visits" and path[-1] == 3) or path[:1] == ("readings",)
 
 
 def numbers() -> Iterator[tuple[Any, ...]]:
-    """Paths of every number of the account and of the visits; the account of before is read like the account."""
+    """Paths of every number of the account, the visits and readings; the account of before is read like the account."""
     plain = session_to_plain(full_session(ID))
     for path in places(plain):
         value = at(plain, path)
-        if isinstance(value, int | float) and path[0] in {"account", "visits", "before"} and path[:2] != ("before", "account"):
+        own = path[:1] in {("account",), ("visits",), ("before",)} or path == ("readings", 0, 1)
+        if isinstance(value, int | float) and own and path[:2] != ("before", "account"):
             yield path
 
 
@@ -325,6 +328,9 @@ def test_where_a_number_belongs_nothing_else_is_read(path: tuple[Any, ...], kind
         (("account", "marks"), None),
         (("account", "upgrades"), None),
         (("account", "upgrades", 1), 0.5),
+        (("readings", 0, 2), "00ff"),
+        (("readings", 0, 3), None),
+        (("readings",), [[None, 1.0, "", "", ""]] * 17),
     ],
     ids=str,
 )
@@ -344,10 +350,11 @@ def test_what_no_session_can_hold_is_refused(path: tuple[Any, ...], value: Any) 
         ("account", "beliefs", "fast"),
         ("account", "upgrades"),
         ("before", "visit"),
+        ("readings", 0),
     ],
     ids=str,
 )
-def test_a_row_of_another_length_is_refused(path: tuple[str, ...]) -> None:
+def test_a_row_of_another_length_is_refused(path: tuple[Any, ...]) -> None:
     row = at(session_to_plain(full_session(ID)), path)
     for other in (row[:-1], [*row, row[-1]], [], "text", {}):
         with pytest.raises(StoreCorrupt, match="treated as lost"):

@@ -46,6 +46,7 @@ REASONS: Mapping[Reason, str] = {
     Reason.NOT_CAPABLE: "no cleared model can serve this call",
     Reason.NOT_HEALTHY: "no model that could answer is healthy, and the call has waited as long as it may",
     Reason.NOT_RECORDED: "the audit log could not be written, and this must not go out without a record",
+    Reason.NOT_HANDED_ON: "the session store could not be told the label, which other agents of the same graph would need",
     Reason.UNPORTABLE: "the history is bound to a provider and cannot move",
 }
 

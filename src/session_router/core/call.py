@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from session_router.core.need import Question
     from session_router.core.policy import OnDenied
     from session_router.core.pricing import Usage
+    from session_router.core.readings import Place
     from session_router.core.session import Session, SessionId
     from session_router.core.step import Ask
     from session_router.core.transcript import Transcript
@@ -53,6 +54,7 @@ class Call:
         held: What the request refers to on the provider's side: its label counts as well.
         tag: Label of everything that carries no label of its own.
         inherited: Label of whatever made this call: of the agent whose tool makes it, for one. It counts whatever the call says.
+        places: Where it stands in the graphs around its session, whose other sessions' labels may count for it; outermost first.
         withheld: Label of a request that was made smaller, because no model may see all of it; the session knows it, the model does not.
         system: Label that the system prompt itself bears; `None` for none.
         found: What detectors found in what is sent before the messages; `None` for nothing.
@@ -78,6 +80,7 @@ class Call:
     held: tuple[Held, ...] = ()
     tag: Tag | None = None
     inherited: Tag | None = None
+    places: tuple[Place, ...] = ()
     withheld: Tag | None = None
     system: Tag | None = None
     found: Tag | None = None

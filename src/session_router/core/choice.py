@@ -124,6 +124,12 @@ def unrecorded(decision: Decision) -> Decision:
     return replace(decision, action=Action.REFUSE, model=None, reason=Reason.NOT_RECORDED, evidence=evidence, asked=None)
 
 
+def not_handed_on(decision: Decision) -> Decision:
+    """Return `decision` as the refusal that it becomes where the graph around its session cannot be told what it would read."""
+    evidence = replace(decision.evidence, cache=None)
+    return replace(decision, action=Action.REFUSE, model=None, reason=Reason.NOT_HANDED_ON, evidence=evidence, asked=None)
+
+
 def missed(decision: Decision, question: CacheQuestion, miss: CacheMiss) -> Decision:
     """Return `decision` as one that was made since the cache had no answer."""
     evidence = replace(decision.evidence, cache=miss)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from session_router.core.cached import CacheHit
 from session_router.core.value import value
-from session_router.errors import NoCapableModel, NoClearedModel, NoHealthyModel, NoModelChosen, NotRecorded, Unportable
+from session_router.errors import NoCapableModel, NoClearedModel, NoHealthyModel, NoModelChosen, NotHandedOn, NotRecorded, Unportable
 
 if TYPE_CHECKING:
     from session_router.core.boundary import Lock
@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NOT_HEALTHY = "not_healthy"
     UNPORTABLE = "unportable"
     NOT_RECORDED = "not_recorded"
+    NOT_HANDED_ON = "not_handed_on"
 
 
 @value
@@ -286,6 +287,7 @@ class Decision:
             NoClearedModel: Governance forbids every candidate.
             NoCapableModel: No cleared candidate can serve the call.
             NoHealthyModel: Those that could do not answer, or ask not to be asked, for longer than a call waits.
+            NotHandedOn: The store could not take the label that other sessions of the same graph would need.
             NotRecorded: The audit log could not be written, and the policy demands a record of what bears this label.
             Unportable: The history is bound to a provider and the policy says `raise`.
         """
@@ -295,6 +297,8 @@ class Decision:
             raise NoModelChosen
         if self.reason is Reason.NOT_RECORDED:
             raise NotRecorded(tag=self.evidence.tag)
+        if self.reason is Reason.NOT_HANDED_ON:
+            raise NotHandedOn(tag=self.evidence.tag)
         candidates = self.evidence.candidates
         if self.reason is Reason.NOT_CLEARED:
             raise NoClearedModel(tag=self.evidence.tag, tried={c.model: c.excluded for c in candidates if c.uncleared})

@@ -15,7 +15,7 @@ from session_router.core.amending import amend
 from session_router.core.boundary import find_lock
 from session_router.core.cached import CacheHit, CacheMiss
 from session_router.core.call import settle
-from session_router.core.choice import choose, force, keep_locked, missed, refuse, replay, unrecorded
+from session_router.core.choice import choose, force, keep_locked, missed, not_handed_on, refuse, replay, unrecorded
 from session_router.core.decision import Reason
 from session_router.core.effects import (
     MAXIMUM_ATTEMPTS,
@@ -34,6 +34,7 @@ from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question
 from session_router.core.population import opened, taught
+from session_router.core.readings import label_to_leave, leave, take_up
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
@@ -74,8 +75,10 @@ def route(
     """
     attempts, looked = 0, None
     tried_out: set[ModelName] = set()
+    lost: set[str] = set()
+    call, known = yield from take_up(call, specs, policy, lost)
     while True:
-        degraded: set[str] = set()
+        degraded = set(lost)
         session = yield from _load(call, degraded)
         health = yield AskHealth(call.now)
         situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
@@ -94,15 +97,25 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if policy.upgrades is not None:
-        yield from _count(situation, decision, policy.upgrades)
-    if lesson is not None and population is not None and not call.internal:
-        yield from _teach((yield Learn(lesson)), population)
+    if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
+        decision = decision if decision.refused else not_handed_on(decision)
+        degraded.add("store")
+    yield from _remember(situation, decision, lesson, population)
     if looked is not None and isinstance(looked.found, CacheMiss):
         decision = missed(decision, looked.question, looked.found)
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
     return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
+
+
+def _remember(
+    situation: Situation, decision: Decision, lesson: Lesson | None, population: SessionId | None
+) -> Generator[Effect, Any, None]:
+    """Keep what a decision says of more than its session: of its principal, and of the population."""
+    if situation.policy.upgrades is not None:
+        yield from _count(situation, decision, situation.policy.upgrades)
+    if lesson is not None and population is not None and not situation.call.internal:
+        yield from _teach((yield Learn(lesson)), population)
 
 
 def _recorded(decision: Decision, policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Decision]:

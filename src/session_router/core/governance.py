@@ -294,6 +294,10 @@ def permits(tag: Tag, clearance: Clearance | None, *, now: float, purpose: str |
     return failing_rule(tag, clearance, now=now, purpose=purpose) is None
 
 
+READER = ""
+"""Stands for a model's name where rules are asked about a stored answer: those who read it are no model."""
+
+
 class Rules(Protocol):
     """Rules of the user's own: they may forbid what a clearance permits, and permit nothing beyond it."""
 
@@ -303,7 +307,10 @@ class Rules(Protocol):
         ...
 
     def failing_rule(self, tag: Tag, clearance: Clearance | None, *, model: str, now: float, purpose: str | None = None) -> str | None:
-        """Name the first rule that forbids `model` to see `tag`, or `None` when it may; it computes, and asks nobody."""
+        """Name the first rule that forbids `model` to see `tag`, or `None` when it may; it computes, and asks nobody.
+
+        For those who read a stored answer, `model` is `READER`, and `clearance` that of `policy.cache.reader`.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from session_router.core.cache_terms import cache_question
 from session_router.core.cached import CacheHit, CacheMiss, CacheQuestion, MissReason, is_confined
 from session_router.core.effects import Failed, LookUpAnswer, RewriteQuestion
+from session_router.core.governance import READER
 from session_router.core.rewritten import Rewritten, standing_alone
 
 if TYPE_CHECKING:
@@ -50,7 +51,17 @@ def look_up(situation: Situation) -> Generator[Effect, Any, LookedUp | None]:
         return None
     if isinstance(found, Failed):
         found = CacheMiss(reason=MissReason.FAILED, detail=type(found.error).__name__)
+    if isinstance(found, CacheHit) and _is_forbidden(situation, found):
+        found = CacheMiss(reason=MissReason.NOT_PERMITTED)
     return LookedUp(question, found)
+
+
+def _is_forbidden(situation: Situation, hit: CacheHit) -> bool:
+    """Whether those who read the session may not read `hit`: a hit is a read, and rules of the user's own are asked like clearances."""
+    if situation.tag is None:
+        return False
+    call, policy = situation.call, situation.policy
+    return policy.failing_rule(hit.answer.tag, policy.cache.reader, model=READER, now=call.now, purpose=call.purpose) is not None
 
 
 def _standing_alone(question: CacheQuestion, conversation: Conversation | None) -> Generator[Effect, Any, CacheQuestion]:

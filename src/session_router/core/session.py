@@ -72,6 +72,25 @@ class Before:
 
 
 @value
+class Reading:
+    """What sessions have read that run in one graph, kept for the others in that graph (`readings`).
+
+    Attributes:
+        tag: Its label.
+        at: POSIX seconds of the last call that read it.
+        reader: Digest of who read it, 16 hex digits; empty for several.
+        step: Digest of the step of the graph, 16 hex digits; empty for several, or not known.
+        task: Digest of the task in that step, 16 hex digits; empty as `step`.
+    """
+
+    tag: Tag
+    at: float
+    reader: str = ""
+    step: str = ""
+    task: str = ""
+
+
+@value
 class Session:
     """One conversation as routing sees it.
 
@@ -91,6 +110,7 @@ class Session:
         exposures: What providers may still hold of it, oldest first; empty while governance is not in use.
         before: What it was at the boundary at which the segment began that is going on, in case that is decided again;
             `None` once the segment has had another call.
+        readings: What was read in a graph, oldest first, in the row of that graph; empty in that of a session.
     """
 
     id: SessionId
@@ -107,6 +127,7 @@ class Session:
     tag: Tag | None = None
     exposures: tuple[Exposure, ...] = ()
     before: Before | None = None
+    readings: tuple[Reading, ...] = ()
 
     def rewound(self, transcript: Transcript) -> Session | None:
         """Return this session as it was before the boundary at `transcript` was decided; `None` when it was not."""
@@ -129,13 +150,13 @@ class Session:
 
     @property
     def last_call(self) -> float:
-        """POSIX seconds of its last call, or of a principal's last boundary.
+        """POSIX seconds of its last call, of a principal's last boundary, or of what was read last in a graph.
 
         0 when none came to anything, and endless for the population, which makes none.
         """
         if not self.visits and self.account is not None and self.account.number == 0:
             return self.account.upgrades.at or inf
-        return max((visit.at for visit in self.visits.values()), default=0.0)
+        return max((*(visit.at for visit in self.visits.values()), *(reading.at for reading in self.readings)), default=0.0)
 
     def committed(self) -> Session:
         """Return this session as the store will hold it: one version on."""

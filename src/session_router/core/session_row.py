@@ -17,15 +17,16 @@ from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.plain import text_in
 from session_router.core.pricing import USD
+from session_router.core.readings import MOST_READINGS
 from session_router.core.segment import Habits, Segment
-from session_router.core.session import Before, Session, SessionId, Visit
+from session_router.core.session import Before, Reading, Session, SessionId, Visit
 from session_router.core.upgrades import Upgrades
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
 
 
@@ -52,6 +53,7 @@ def session_to_plain(session: Session) -> dict[str, Any]:
         "tag": None if session.tag is None else tag_to_plain(session.tag),
         "exposures": [[one.model, tag_to_plain(one.tag), one.until, list(one.ids)] for one in session.exposures],
         "before": None if session.before is None else _before_to_plain(session.before),
+        "readings": [[tag_to_plain(one.tag), one.at, one.reader, one.step, one.task] for one in session.readings],
     }
 
 
@@ -98,7 +100,23 @@ def _read(plain: Mapping[str, Any]) -> Session:
         tag=None if plain["tag"] is None else tag_of(plain["tag"]),
         exposures=_exposures(plain["exposures"]),
         before=None if plain["before"] is None else _before(plain["before"]),
+        readings=_readings(plain["readings"]),
     )
+
+
+def _readings(plain: Sequence[Any]) -> tuple[Reading, ...]:
+    if len(plain) > MOST_READINGS:
+        msg = "readings are not many"
+        raise ValueError(msg)
+    return tuple(_reading(*one) for one in plain)
+
+
+def _reading(tag: object, at: object, *digests: object) -> Reading:
+    reader, step, task = map(text_in, digests)
+    if not all(one == "" or _MARK.fullmatch(one) for one in (reader, step, task)):
+        msg = "a reading's digests have 16 hex digits"
+        raise ValueError(msg)
+    return Reading(tag=tag_of(tag), at=_number(at), reader=reader, step=step, task=task)
 
 
 def _exposures(plain: Sequence[Any]) -> tuple[Exposure, ...]:

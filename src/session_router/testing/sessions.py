@@ -16,7 +16,7 @@ from session_router.core.ledger import Ledger
 from session_router.core.model import ModelName
 from session_router.core.pricing import USD
 from session_router.core.segment import Habits, Segment
-from session_router.core.session import Before, Session, SessionId, Visit
+from session_router.core.session import Before, Reading, Session, SessionId, Visit
 from session_router.core.step import DIGEST_BYTES
 from session_router.core.upgrades import Upgrades
 from session_router.testing.strategies import tags
@@ -70,6 +70,7 @@ def full_session(session: SessionId, *, version: int = 1) -> Session:
             model=strong,
             visit=Visit(steps=5, digest=b"\x04" * DIGEST_BYTES, tokens=700, at=1_750_000_030.5, scale=0.75, held=0.5),
         ),
+        readings=(Reading(tag=Tag(level=Level.RESTRICTED), at=1_750_000_061.5, reader="0123" * 4, step="4567" * 4, task="89ab" * 4),),
     )
 
 
@@ -153,6 +154,12 @@ def exposures() -> st.SearchStrategy[Exposure]:
     """Return what providers may hold."""
     ids = st.lists(_hex_digits(16), max_size=4).map(tuple)
     return st.builds(Exposure, model=_MODEL_NAMES, tag=tags(), until=st.none() | _SECONDS, ids=ids)
+
+
+def readings() -> st.SearchStrategy[Reading]:
+    """Return what was read in graphs."""
+    digests = st.just("") | _hex_digits(16)
+    return st.builds(Reading, tag=tags(), at=_SECONDS, reader=digests, step=digests, task=digests)
 
 
 def accounts() -> st.SearchStrategy[Account]:
@@ -242,4 +249,5 @@ def sessions(*, version: int = 1) -> st.SearchStrategy[Session]:
         tag=st.none() | tags(),
         exposures=st.lists(exposures(), max_size=3).map(tuple),
         before=st.none() | befores(),
+        readings=st.lists(readings(), max_size=3).map(tuple),
     )

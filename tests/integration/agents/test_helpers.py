@@ -72,7 +72,7 @@ async def test_an_agent_in_a_tool_inherits_what_its_caller_has_read(world: World
 
 async def test_without_that_its_request_leaks(world: World, canaries: Canaries) -> None:
     subject = agent(world, [own_helper(world)])
-    with patch.object(calls, "inherited", lambda: None):
+    with patch.object(calls, "inherited", lambda *_: None):
         for _ in range(4):
             await subject.ainvoke({"messages": [world.said(["ask"], label="pii")]})
     assert canaries.leaks

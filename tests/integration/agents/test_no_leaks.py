@@ -16,6 +16,7 @@ _WHERE_IT_IS_MISSED = {
     "the choke point": tuple(SCENES),
     "what helpers inherit": ("helpers",),
     "what tools bring back": ("helpers", "handoffs"),
+    "what graphs hand on": ("graphs",),
     "labels of what providers hold": ("held by the provider",),
 }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from session_router.cedar import CedarRules
 from session_router.core.cache_terms import CacheRules, CacheTerms, Sharing, cache_question
 from session_router.core.cached import CachedAnswer, CacheHit, CacheMiss, MissReason, Tier
 from session_router.core.decision import Action, Reason
@@ -245,3 +246,44 @@ class TestQuestion:
         with pytest.raises(ConfigurationError) as caught:
             CacheRules(**changes)
         assert caught.value.key == f"policy.cache.{name}"
+
+
+PHI = Tag(level=Level.CONFIDENTIAL, categories=frozenset({"phi"}))
+MEDICAL = Clearance(max_level=Level.CONFIDENTIAL, categories=frozenset({"phi"}), trains=False)
+FOR_CARE_ONLY = """
+permit (principal, action == Action::"see", resource);
+forbid (principal, action, resource)
+when { resource.categories.contains("phi") && !(context has purpose && context.purpose == "care") };
+"""
+
+
+@pytest.mark.parametrize(
+    ("rules", "purpose", "given"),
+    [
+        (FOR_CARE_ONLY, "care", True),
+        (FOR_CARE_ONLY, None, False),
+        ('permit (principal is Model, action == Action::"see", resource);', None, False),
+        (FOR_CARE_ONLY + "forbid (principal is Reader, action, resource) when { resource.level > 1 };", "care", False),
+        ('permit (principal, action == Action::"see", resource) when { principal.categories.contains("phi") };', None, True),
+    ],
+)
+def test_rules_are_asked_whether_a_stored_answer_may_be_read(rules: str, purpose: str | None, given: bool) -> None:
+    """The question itself is public; what was stored for it is not."""
+    hit = replace(HIT, answer=replace(HIT.answer, tag=PHI))
+    policy = Policy(cache=CacheRules(reader=MEDICAL), rules=CedarRules(rules))
+    shelf = Shelf(hit)
+    decision = router(shelf, clearance=MEDICAL, policy=policy).route(call_of(human(tag=Tag()), terms=TERMS, purpose=purpose))
+    assert (decision.hit is hit) == given
+    if not given:
+        assert decision.model is not None
+        assert isinstance(decision.evidence.cache, CacheMiss)
+        assert decision.evidence.cache.reason is MissReason.NOT_PERMITTED
+        assert "phi" not in decision.evidence.tag
+        assert decision.asked is shelf.asked[0]
+
+
+def test_a_cache_that_does_not_ask_who_reads_is_not_believed() -> None:
+    hit = replace(HIT, answer=replace(HIT.answer, tag=PHI))
+    policy = Policy(cache=CacheRules(reader=CLEARED))
+    decision = router(Shelf(hit), clearance=MEDICAL, policy=policy).route(call_of(human(tag=Tag()), terms=TERMS))
+    assert decision.hit is None

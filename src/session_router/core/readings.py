@@ -1,0 +1,167 @@
+"""What sessions that run in one graph have read, and so what may stand in words that the graph's own code hands to another of them.
+
+Nobody sees a graph's code copy words out of an answer: the copy bears no label. So each session leaves with the graphs around it the
+label of what it has read, and a session whose request says nothing of itself takes up what was left where it could have come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from session_router.core.amending import amend
+from session_router.core.effects import Failed, LoadSession
+from session_router.core.eligibility import payload_tag
+from session_router.core.governance import PUBLIC, join
+from session_router.core.session import Reading, Session
+from session_router.core.step import Role
+from session_router.core.value import value
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+    from session_router.core.call import Call
+    from session_router.core.decision import Decision
+    from session_router.core.effects import Effect
+    from session_router.core.governance import Tag
+    from session_router.core.model import ModelName, ModelSpec
+    from session_router.core.policy import Policy
+    from session_router.core.session import SessionId
+
+NOTHING_KNOWN: Mapping[SessionId, Session] = MappingProxyType({})
+"""No row was loaded."""
+
+MOST_READINGS = 16
+"""Of one graph. Beyond, the two oldest become one that everybody takes up."""
+
+
+@value
+class Place:
+    """Where a call stands in one of the graphs around its session.
+
+    Attributes:
+        row: Id under which the store keeps what was read in that graph.
+        reader: Digest of who calls.
+        step: Digest of the step of the graph that the call belongs to; empty for not known.
+        task: Digest of its task in that step. Tasks of one step cannot have heard of one another.
+        listens: Whether the request has words that say nothing of themselves.
+        anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
+    """
+
+    row: SessionId
+    reader: str
+    step: str = ""
+    task: str = ""
+    listens: bool = True
+    anew: bool = False
+
+
+class Inherited(NamedTuple):
+    """A call, with what it takes up from the graphs around it.
+
+    Attributes:
+        call: The call.
+        known: Rows of graphs, as they were loaded.
+    """
+
+    call: Call
+    known: Mapping[SessionId, Session]
+
+
+def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
+    """Return the label of what may have come from `readings` to a call at `place`."""
+    return join(*(one.tag for one in readings if _reaches(one, place)))
+
+
+def _reaches(reading: Reading, place: Place) -> bool:
+    if reading.reader == place.reader and not place.anew:
+        return False
+    return not (reading.step and reading.step == place.step and reading.task != place.task)
+
+
+def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float) -> tuple[Reading, ...] | None:
+    """Return `readings` after a model was sent what bears `tag` from `place`; `None` where nobody could take up more than before."""
+    own = [one for one in readings if one.reader == place.reader and (one.step != place.step or one.task == place.task)]
+    before = join(*(one.tag for one in own))
+    if join(before, tag) == before:
+        return None
+    same = next((one for one in own if (one.step, one.task) == (place.step, place.task)), None)
+    if same is not None:
+        joined = replace(same, tag=join(same.tag, tag), at=max(same.at, now))
+        return tuple(joined if one is same else one for one in readings)
+    left = (*readings, Reading(reader=place.reader, step=place.step, task=place.task, tag=tag, at=now))
+    if len(left) <= MOST_READINGS:
+        return left
+    first, second, *rest = left
+    return (Reading(tag=join(first.tag, second.tag), at=max(first.at, second.at)), *rest)
+
+
+def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Inherited]:
+    """Join to `call` what it takes up from the graphs around it; what cannot be loaded there is unlabelled."""
+    known: dict[SessionId, Session] = {}
+    if not any(place.listens for place in call.places) or payload_tag(call, specs, policy) is None:
+        return Inherited(call, known)
+    tags = list[Any]()
+    for place in call.places:
+        if not place.listens:
+            continue
+        loaded = yield LoadSession(place.row)
+        if isinstance(loaded, Failed):
+            degraded.add("store")
+            tags.append(policy.unlabelled)
+        elif loaded is not None:
+            known[place.row] = loaded
+            tags.append(taken_up(loaded.readings, place))
+    tag = join(*tags)
+    if tag == PUBLIC:
+        return Inherited(call, known)
+    return Inherited(replace(call, inherited=tag if call.inherited is None else join(call.inherited, tag)), known)
+
+
+def label_to_leave(call: Call, decision: Decision) -> Tag | None:
+    """Return the label of what may come out of `call` into the graphs around it.
+
+    That is what is sent, or replayed, and what was withheld. Of what was refused no answer comes; but what the graph itself had put
+    into the request, the graph still has.
+    """
+    tag = decision.tag
+    if tag is None or decision.refused:
+        steps = call.transcript.steps if tag is not None and call.places else ()
+        given = [one for step in steps if step.role in {Role.HUMAN, Role.SYSTEM} for one in (step.tag, step.found) if one is not None]
+        return join(*given) if given else None
+    return tag if call.withheld is None else join(tag, call.withheld)
+
+
+def leave(
+    places: Iterable[Place], tag: Tag | None, *, now: float, known: Mapping[SessionId, Session] = NOTHING_KNOWN
+) -> Generator[Effect, Any, bool]:
+    """Leave with the graphs around a session the label of what is about to be sent, or came in.
+
+    Args:
+        places: Where in them it stands.
+        tag: The label; `None` where governance is not in use.
+        now: POSIX seconds.
+        known: Rows that were loaded just now.
+
+    Returns:
+        Whether the store took it.
+    """
+    if tag is None or tag == PUBLIC:
+        return True
+    for place in places:
+        row = known.get(place.row)
+        if row is not None and left_at(row.readings, place, tag, now=now) is None:
+            continue
+        if not (yield from amend(place.row, _leaving(place, tag, now))).available:
+            return False
+    return True
+
+
+def _leaving(place: Place, tag: Tag, now: float) -> Any:  # noqa: ANN401 -- a function of what is stored
+    def change(stored: Session | None) -> Session | None:
+        row = stored or Session(id=place.row)
+        left = left_at(row.readings, place, tag, now=now)
+        return None if left is None else replace(row, readings=left)
+
+    return change
