@@ -88,7 +88,9 @@ class Driver:
             AppendOutcome: recorder.record,
             LookUpAnswer: lambda effect: None if parts.cache is None else parts.cache.look_up(effect.question),
             VetoAnswer: lambda effect: None if parts.cache is None else parts.cache.veto(effect.hit),
-            RewriteQuestion: lambda effect: None if parts.rewriter is None else parts.rewriter.ask(effect.conversation.said),
+            RewriteQuestion: lambda effect: (
+                None if parts.cache is None or parts.rewriter is None else parts.rewriter.ask(effect.conversation.said)
+            ),
             **dict.fromkeys(WAITING, lambda effect: waiting.perform(effect, self.drive)),
         }
         self._awaited: Mapping[type[Effect], Way] = {
@@ -99,7 +101,9 @@ class Driver:
             AppendOutcome: recorder.arecord,
             LookUpAnswer: lambda effect: _nothing() if parts.cache is None else parts.cache.alook_up(effect.question),
             VetoAnswer: lambda effect: _nothing() if parts.cache is None else parts.cache.aveto(effect.hit),
-            RewriteQuestion: lambda effect: _nothing() if parts.rewriter is None else parts.rewriter.aask(effect.conversation.said),
+            RewriteQuestion: lambda effect: (
+                _nothing() if parts.cache is None or parts.rewriter is None else parts.rewriter.aask(effect.conversation.said)
+            ),
             **dict.fromkeys(WAITING, lambda effect: waiting.aperform(effect, self.adrive)),
         }
 

@@ -322,7 +322,9 @@ class Router:
                 getattr(observer, event)(*facts)
             except Exception as error:
                 # Only its class: an observer was shown what was asked, and its error may hold it.
-                logger.warning("observer %s failed on %s (%s); it changes nothing", type(observer).__name__, event, type(error).__name__)
+                logger.error(  # noqa: TRY400 -- as above
+                    "observer %s failed on %s (%s); it changes nothing", type(observer).__name__, event, type(error).__name__
+                )
                 logger.debug("where it failed", exc_info=error)
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 TURNS: Final = 3
 DOLLARS: Final = {"input": 1.0, "output": 4.0}
 """A million tokens, of each model of the stage."""
-FLEETING: Final = "What is the weather today?"
-"""A question whose answer is never stored."""
+REFUSED: Final = "What does your manager earn?"
+"""Its answer is a refusal, which no cache keeps."""
 LASTING: Final = "What are your opening hours?"
 """A question whose answer is."""
 
@@ -88,7 +88,7 @@ def happen(stage: Stage, providers: Exporting) -> Happened:
     here = stage.on_a_loop_of_its_own()
     here.witness.script = {
         "go": [asks(call("weather", city="Rome"), call("clock", city="Rome")), "Done."],
-        FLEETING: ["Sunny."],
+        REFUSED: ["I'm sorry, but I can't help with that."],
         LASTING: ["From eight to six."],
     }
     router = here.router(scorer=RestlessScorer())
@@ -112,7 +112,7 @@ def happen(stage: Stage, providers: Exporting) -> Happened:
         return [agent.invoke(typed(text), config(name)) for text in going][-1]
 
     def ask(name: str) -> Any:
-        return [asker.invoke(typed(text), config(name)) for text in (FLEETING, LASTING)][-1]
+        return [asker.invoke(typed(text), config(name)) for text in (REFUSED, LASTING)][-1]
 
     async def aplay(name: str) -> Any:
         return [await agent.ainvoke(typed(text), config(name)) for text in going][-1]
