@@ -74,7 +74,7 @@ class Calls:
         check_kind(router, Router, key="router", rule="give a `session_router.Router`.")
         self.router = router
         self.models = ChatModels(router, defaults=defaults)
-        self.reader = MessageReader(lambda: router.models, router.policy)
+        self.reader = MessageReader(lambda: router.models, router.policy, governed=lambda: router.is_governed)
         self.heads = HeadReader()
         self.exact = ExactReader()
         self.sessions = CarriedSessions()
@@ -145,7 +145,7 @@ class Calls:
     ) -> tuple[Place, ...]:
         """Return where a call stands in the graphs around its session (`places_of`); none where nobody is cleared for anything."""
         router = self.router
-        if router.policy.rules is None and all(spec.clearance is None for spec in router.models.values()):
+        if not router.is_governed:
             return ()
         return places_of(router.key, names, config, session=session, within=within, own=own)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
+from session_router.core.eligibility import is_governed
 from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
 from session_router.core.step import DIGEST_BYTES, Role, Step
@@ -73,11 +74,20 @@ class MessageReader:
     Args:
         specs: Returns the routes; asked at every read, since a route's facts may be found out late.
         policy: Knows the labels of what nobody labelled.
+        governed: Whether a message that is changed in place could reach who may not see it: where nobody is cleared for anything,
+            nobody looks at labels. Found out at every read unless somebody knows.
     """
 
-    def __init__(self, specs: Callable[[], Mapping[ModelName, ModelSpec]], policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        specs: Callable[[], Mapping[ModelName, ModelSpec]],
+        policy: Policy | None = None,
+        *,
+        governed: Callable[[], bool] | None = None,
+    ) -> None:
         self._specs = specs
         self._policy = policy or Policy()
+        self._governed = governed or (lambda: is_governed(self._specs(), self._policy))
         self._guard = Lock()
         self._read: dict[int, _Remembered] = {}
 
@@ -107,7 +117,7 @@ class MessageReader:
             found: What detectors found in what is new. What is not certain is read again next time.
         """
         messages = messages if isinstance(messages, list) else list(messages)
-        watched = found is not NOTHING or self._is_governed()
+        watched = found is not NOTHING or self._governed()
         known, entry, changed = self._longest_known(messages, labels, watched=watched)
         head = NO_HEAD if head is None else head
         transcript = entry.transcript if entry else NO_MESSAGES
@@ -122,7 +132,9 @@ class MessageReader:
                 step = step_of(message, specs, before=before, last=index == len(messages) - 1)
                 asked_for = asked_for_in(messages, index) if isinstance(message, ToolMessage) else None
                 tag = own_label(message) if step.injected else label_of(message, self._policy, labels, asked_for=asked_for)
-                beside = _joined(found.messages.get(id(message)), _borne_before(index, message, changed))
+                beside = None
+                if changed is not None or found is not NOTHING:
+                    beside = _joined(found.messages.get(id(message)), _borne_before(index, message, changed))
                 if isinstance(message, ToolMessage) and own_label(message) is None and (asked_for is None or not asked_for.is_known):
                     step = replace(step, unasked=True)
                 steps.append(step if tag is None and beside is None else replace(step, tag=tag, found=beside))
@@ -138,10 +150,6 @@ class MessageReader:
                     facts = facts.extended(map(kept_facts_of, messages[known:]))
                 self._remember(messages, transcript, spare=spare, superseded=entry, labels=labels, facts=facts)
         return transcript
-
-    def _is_governed(self) -> bool:
-        """Whether a message that is changed in place could reach who may not see it: where nobody is cleared, nobody looks at labels."""
-        return self._policy.rules is not None or any(spec.clearance is not None for spec in self._specs().values())
 
     def _longest_known(self, messages: list[BaseMessage], labels: Mapping[str, Tag], *, watched: bool) -> _Known:
         changed: _Remembered | None = None
@@ -204,6 +212,13 @@ class _Known(NamedTuple):
 def _say_the_same(known: Sequence[Facts], messages: list[BaseMessage]) -> bool:
     try:
         return [*known] == list(map(facts_of, messages))
+    except Exception:  # noqa: BLE001 -- as below
+        return False
+
+
+def _says_the_same(known: Facts, message: BaseMessage) -> bool:
+    try:
+        return known == facts_of(message)
     except Exception:  # noqa: BLE001 -- as below
         return False
 
@@ -329,7 +344,7 @@ class HeadReader:
     def _part(self, part: Any) -> tuple[bytes, int]:  # noqa: ANN401 -- tools come in many types
         key, table = id(part), self._read
         known = table.get(key)
-        if known is not None and known[0]() is part and (known[3] is None or _say_the_same([known[3]], [cast("BaseMessage", part)])):
+        if known is not None and known[0]() is part and (known[3] is None or _says_the_same(known[3], cast("BaseMessage", part))):
             return known[1], known[2]
         content, size = fingerprint(part)[:2] if isinstance(part, BaseMessage) else fingerprint_of_tool(part)
 

@@ -72,11 +72,11 @@ def context_label(runtime: Any = None, config: RunnableConfig | None = None) -> 
 
 def _user_in(configurable: Mapping[str, Any], runtime: object) -> str | None:
     """Name the user that LangGraph Server authenticated: it puts the user, and the id by itself, into the configurable."""
-    return _first(
-        _identity(getattr(getattr(runtime, "server_info", None), "user", None)),
-        _identity(configurable.get("langgraph_auth_user")),
-        configurable.get("langgraph_auth_user_id"),
-    )
+    served = getattr(getattr(runtime, "server_info", None), "user", None)
+    user, user_id = configurable.get("langgraph_auth_user"), configurable.get("langgraph_auth_user_id")
+    if served is None and user is None and user_id is None:
+        return None
+    return _first(_identity(served), _identity(user), user_id)
 
 
 def _identity(user: object) -> object:

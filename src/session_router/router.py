@@ -17,6 +17,7 @@ from session_router.core.effects import (
     AskHealth,
     Learn,
 )
+from session_router.core.eligibility import is_governed
 from session_router.core.feedback import Feedback, Heard
 from session_router.core.flow import observe, route, told
 from session_router.core.health import HealthRules
@@ -135,6 +136,7 @@ class Router:
             check_methods(cache, "look_up", "alook_up", "store", "astore", "abandon", "veto", "aveto", key="cache", rule=rule)
         self.policy = policy or Policy()
         self.models: Mapping[ModelName, ModelSpec] = specs_of(routes, prices or {}, self.policy)
+        self._look_at_routes()
         self.store: SessionStore = MemorySessionStore() if store is None else store
         self.scorer: Scorer = LexicalScorer() if scorer is None else scorer
         self.cache = cache
@@ -299,6 +301,11 @@ class Router:
         if set(models) != set(self.models):
             raise ConfigurationError(key="routes", value=sorted(models), rule=f"this router has {sorted(self.models)!r}.")
         self.models = {name: models[name] for name in self.models}
+        self._look_at_routes()
+
+    def _look_at_routes(self) -> None:
+        # Once, and not at every call.
+        self.is_governed = is_governed(self.models, self.policy)
 
     def as_model_selector(self, tools: Sequence[Any] = (), *, is_async: bool = False) -> Callable[..., Any]:
         """Return a dynamic model for LangGraph's `create_react_agent`; `tools` are bound to what it chooses.

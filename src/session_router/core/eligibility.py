@@ -53,6 +53,11 @@ ELIGIBLE = Eligibility()
 """Nothing stands against the model."""
 
 
+def is_governed(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> bool:
+    """Whether there is anything that not every model may be sent: a model has a clearance, or the policy has rules."""
+    return policy.rules is not None or any(spec.clearance is not None for spec in specs.values())
+
+
 def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     """Name the kinds of `bindings`, sorted."""
     return tuple(sorted({binding.kind.value for binding in bindings}))
@@ -72,9 +77,8 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
         and call.found is None
         and call.inherited is None
         and known is None
-        and policy.rules is None
         and labels <= {None}
-        and all(spec.clearance is None for spec in specs.values())
+        and not is_governed(specs, policy)
     ):
         return None
     unlabelled = policy.unlabelled if call.tag is None else call.tag
