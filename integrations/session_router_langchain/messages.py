@@ -225,7 +225,7 @@ def _says_the_same(known: Facts, message: BaseMessage) -> bool:
 
 def _borne_before(index: int, message: BaseMessage, changed: _Remembered | None) -> Tag | None:
     """Return the label that a message bore before it was changed in place: it keeps it, whatever became of it."""
-    if changed is None or index >= len(changed.facts) or _say_the_same(changed.facts[index : index + 1], [message]):
+    if changed is None or index >= len(changed.facts) or _says_the_same(changed.facts[index], message):
         return None
     before = changed.transcript.steps[index]
     return _joined(before.tag, before.found)

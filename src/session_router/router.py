@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import time
+import traceback
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -327,12 +328,12 @@ class Router:
                 continue
             try:
                 getattr(observer, event)(*facts)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 -- an observer changes nothing
                 # Only its class: an observer was shown what was asked, and its error may hold it.
                 logger.error(  # noqa: TRY400 -- as above
                     "observer %s failed on %s (%s); it changes nothing", type(observer).__name__, event, type(error).__name__
                 )
-                logger.debug("where it failed", exc_info=error)
+                logger.debug("where it failed:\n%s", "".join(traceback.format_tb(error.__traceback__)))
 
 
 def _not_kept(error: Exception) -> str:

@@ -125,7 +125,7 @@ def _counted(situation: Situation, name: ModelName, output: int) -> Counted:
     intake = intakes_of(situation.call, situation.specs, situation.session)[name]
     cost = intake.cost(output=output)
     assert cost is not None
-    return Counted(tokens=round(intake.tokens), cached=round(intake.cached * intake.held), dollars=cost)
+    return Counted(tokens=intake.tokens, cached=round(intake.cached * intake.held), dollars=cost)
 
 
 def _input(row: LedgerRow) -> int:

@@ -89,7 +89,7 @@ class TellingObserver(Watch):
 async def test_what_was_asked_is_in_no_log_when_an_observer_fails(caplog: pytest.LogCaptureFixture, way: str) -> None:
     one = router(observers=[TellingObserver()])
     call = replace(call_of(human("a")), question=Question(text="CANARY-7", turn=1))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         decision = one.route(call) if way == "sync" else await one.aroute(call)
     assert not decision.refused
     assert "observer TellingObserver failed on on_call (ValueError)" in caplog.text

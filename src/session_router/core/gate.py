@@ -44,7 +44,7 @@ def held_back(situation: Situation, names: Sequence[ModelName], needs: Mapping[M
 def cold_call(situation: Situation, name: ModelName) -> float:
     """Dollars of the call for a session that has read nothing: what is warm now makes no model a cheaper one."""
     intake = situation.intakes[name]
-    return call_cost(intake.prices, Usage(input=round(intake.tokens), output=situation.policy.output_tokens))
+    return call_cost(intake.prices, Usage(input=intake.tokens, output=situation.policy.output_tokens))
 
 
 def _is_certified(need: Need, policy: Policy) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from session_router.core.prefix import tokens_read
+from session_router.core.prefix import as_counted, tokens_read
 from session_router.core.pricing import estimated_cost
 from session_router.core.value import value
 from session_router.errors import ConfigurationError
@@ -33,7 +33,7 @@ class Intake:
         expected: Its prices, as expected when it caches a share of `held`; `None` when they are unknown.
     """
 
-    tokens: float
+    tokens: int
     read: int
     cached: int
     scale: float
@@ -56,17 +56,17 @@ class Intake:
         """Dollars of this one call, with `output` tokens of it; `None` when the prices are unknown."""
         if self.expected is None:
             return None
-        return estimated_cost(self.expected, self.cache, tokens=round(self.tokens), cached=self.cached, output=output)
+        return estimated_cost(self.expected, self.cache, tokens=self.tokens, cached=self.cached, output=output)
 
-    def kept(self, tokens: int, *, seconds: float) -> float:
+    def kept(self, tokens: int, *, seconds: float) -> int:
         """Tokens of the request that the provider would hold, had it read the first `tokens`, as we estimate them, `seconds` ago."""
-        return min(self.tokens, self.cache.held(int(tokens * self.scale), seconds=seconds)) if tokens else 0.0
+        return min(self.tokens, self.cache.held(as_counted(tokens, self.scale), seconds=seconds)) if tokens else 0
 
     @classmethod
     def cold(cls, spec: ModelSpec, tokens: int, *, scale: float) -> Intake:
         """Take in a request of an estimated `tokens` for a model that has read nothing of the session."""
         cache, prices = spec.prompt_cache, spec.prices
-        return cls(tokens=tokens * scale, read=0, cached=0, scale=scale, held=1.0, cache=cache, expected=prices)
+        return cls(tokens=as_counted(tokens, scale), read=0, cached=0, scale=scale, held=1.0, cache=cache, expected=prices)
 
     @classmethod
     def of(cls, call: Call, spec: ModelSpec, visit: Visit) -> Intake:
@@ -74,9 +74,9 @@ class Intake:
         transcript, cache, prices = call.transcript, spec.prompt_cache, spec.prices
         scale, held, read = visit.scale, visit.held, tokens_read(transcript, visit)
         return cls(
-            tokens=transcript.tokens * scale,
+            tokens=as_counted(transcript.tokens, scale),
             read=read,
-            cached=cache.held(int(read * scale), seconds=call.now - visit.at),
+            cached=cache.held(as_counted(read, scale), seconds=call.now - visit.at),
             scale=scale,
             held=held,
             cache=cache,

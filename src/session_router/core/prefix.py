@@ -103,21 +103,28 @@ class PromptCache:
         return self.cacheable(tokens) if self.keeps_for(seconds) else 0
 
 
-def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache, scale: float = 1.0) -> int:
-    """Tokens of `transcript` that the visited model's provider should still hold.
+def cached_tokens(transcript: Transcript, visit: Visit | None, *, now: float, cache: PromptCache) -> int:
+    """Tokens of `transcript` that the visited model's provider should still hold, if it counts as we estimate.
 
     Args:
         transcript: The request to come.
         visit: How far the model has read; `None` for never.
         now: POSIX seconds. A clock that went backwards counts as cold: it can only cost money.
         cache: How the model's provider caches.
-        scale: Tokens that the provider counts for one that we estimate: its minimum and its blocks are in its own tokens.
 
     Returns:
-        Tokens as the provider counts them, in [0, transcript.tokens * scale], a whole number of its blocks; 0 when the history
-        was rewritten below the visit.
+        Tokens in [0, transcript.tokens], a whole number of blocks; 0 when the history was rewritten below the visit.
     """
-    return 0 if visit is None else cache.held(int(tokens_read(transcript, visit) * scale), seconds=now - visit.at)
+    return 0 if visit is None else cache.held(tokens_read(transcript, visit), seconds=now - visit.at)
+
+
+def as_counted(tokens: int, scale: float) -> int:
+    """Tokens as a provider counts them that counts `scale` for one that we estimate.
+
+    Rounded, and not cut off: a count over an estimate, times the estimate, may fall short of the count by a hair, and a whole block
+    of a cache may hang on that.
+    """
+    return round(tokens * scale)
 
 
 def tokens_read(transcript: Transcript, visit: Visit) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -17,24 +16,13 @@ from langgraph.types import Command, Send
 from session_router import Tag
 from session_router_langchain import SessionRouterMiddleware, calls, middleware
 from session_router_langchain.tagging import labelled, own_label, tagged_tool
-from support.leak_labels import LABELS, witness
+from support.leak_labels import LABELS
 from support.leak_world import World
 
 if TYPE_CHECKING:
     from session_router.testing.providers import Canaries
 
 PII = LABELS["pii"]
-
-
-@pytest.fixture
-def canaries() -> Canaries:
-    return witness()
-
-
-@pytest.fixture
-def world(canaries: Canaries) -> World:
-    # A seed whose world has all models, and no smaller requests: what is denied is refused.
-    return World(canaries, random.Random(7))
 
 
 def agent(world: World, tools: Any = (), **settings: Any) -> Any:
@@ -160,6 +148,20 @@ async def test_a_graph_s_own_send_takes_the_label_along_where_its_words_come_fro
     assert {row.model for row in world.providers.ledger.rows[-2:]} <= {"sim-eu", "sim-own"}
 
 
+async def hands_over(world: World, hand_over: Any, second: Any) -> None:
+    """Let an agent hand personal data over to `second`, some times: nobody is asked who may not see it."""
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", agent(world, [hand_over]), destinations=("second",))
+    graph.add_node("second", second)
+    graph.add_edge(START, "first")
+    graph.add_edge("second", END)
+    subject = graph.compile()
+    for _ in range(4):
+        result = await subject.ainvoke({"messages": [world.said(["hand_over"], label="pii")]})
+        assert own_label(result["messages"][-1]) == PII
+    assert asked_of(world, {"eu", "own"})
+
+
 @pytest.mark.parametrize("way", ["command", "send"])
 async def test_what_a_handoff_says_bears_what_its_sender_has_read(world: World, canaries: Canaries, way: str) -> None:
     @tagged_tool(tag=LABELS["public"])
@@ -172,17 +174,8 @@ async def test_what_a_handoff_says_bears_what_its_sender_has_read(world: World, 
         done = ToolMessage("handed over", tool_call_id=runtime.tool_call_id, name="hand_over")
         return Command(goto="second", graph=Command.PARENT, update={"messages": [*runtime.state["messages"], done, task]})
 
-    graph: Any = StateGraph(MessagesState)
-    graph.add_node("first", agent(world, [hand_over]), destinations=("second",))
-    graph.add_node("second", agent(world))
-    graph.add_edge(START, "first")
-    graph.add_edge("second", END)
-    subject = graph.compile()
-    for _ in range(4):
-        result = await subject.ainvoke({"messages": [world.said(["hand_over"], label="pii")]})
-        assert own_label(result["messages"][-1]) == PII
+    await hands_over(world, hand_over, agent(world))
     assert canaries.leaks == ()
-    assert asked_of(world, {"eu", "own"})
 
 
 FORMS: dict[str, Any] = {
@@ -214,17 +207,8 @@ async def test_a_handoff_s_message_bears_it_in_whichever_form_it_is_given(world:
         return Command(goto="second", graph=Command.PARENT, update=update if way == "command" else (*update.items(),))
 
     other = agent(world)
-    graph: Any = StateGraph(MessagesState)
-    graph.add_node("first", agent(world, [hand_over]), destinations=("second",))
-    graph.add_node("second", second)
-    graph.add_edge(START, "first")
-    graph.add_edge("second", END)
-    subject = graph.compile()
-    for _ in range(4):
-        result = await subject.ainvoke({"messages": [world.said(["hand_over"], label="pii")]})
-        assert own_label(result["messages"][-1]) == PII
+    await hands_over(world, hand_over, second)
     assert canaries.leaks == ()
-    assert asked_of(world, {"eu", "own"})
 
 
 async def test_a_list_of_commands_is_looked_into(world: World) -> None:

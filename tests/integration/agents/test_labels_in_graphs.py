@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -20,7 +19,7 @@ from session_router import Tag
 from session_router_langchain import SessionRouterMiddleware
 from session_router_langchain.tagging import labelled, own_label
 from session_router_langgraph import RouterState, create_router_node
-from support.leak_labels import LABELS, witness
+from support.leak_labels import LABELS
 from support.leak_world import World
 
 if TYPE_CHECKING:
@@ -34,17 +33,6 @@ TIMES = 5
 """More than there are models that may not see it: the scorer wants another one at every call."""
 
 THREAD: Any = {"configurable": {"thread_id": "a-thread"}}
-
-
-@pytest.fixture
-def canaries() -> Canaries:
-    return witness()
-
-
-@pytest.fixture
-def world(canaries: Canaries) -> World:
-    # A seed whose world has all models, and no smaller requests: what is denied is refused.
-    return World(canaries, random.Random(7))
 
 
 def agent(world: World, tools: Any = (), router: Any = None, **settings: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from session_router.core.model import ModelSpec
@@ -60,6 +60,7 @@ def test_a_call_is_priced_as_a_provider_that_charges_for_writing_bills_it(read: 
 
 
 @given(read=sizes, new=sizes, scale=st.sampled_from([0.5, 0.75, 1.0, 1.25, 2.0]))
+@example(read=1_877, new=1, scale=0.75)
 def test_blocks_and_minimum_are_counted_as_the_provider_counts(read: int, new: int, scale: float) -> None:
     """A model that counts `scale` tokens where we estimate one caches whole blocks of its own tokens."""
     cache = AutomaticPrefixCache()
@@ -70,6 +71,15 @@ def test_blocks_and_minimum_are_counted_as_the_provider_counts(read: int, new: i
     intake = here.intakes[FAST]
     assert intake.tokens == pytest.approx(sum(theirs), abs=1)
     assert intake.cached == counted.cached_input
+
+
+@given(read=sizes, blocks=st.integers(8, 80))
+def test_a_prefix_that_was_counted_is_counted_so_again(read: int, blocks: int) -> None:
+    """A count over an estimate, times the estimate, may fall short of the count by a hair: no block is lost by that."""
+    counted = blocks * BLOCK_TOKENS
+    visit = visit_of(read, scale=counted / read)
+    intake = situation(read, 1, spec=ModelSpec(model="m", prices=PRICES, prompt_cache=BLOCKS), visit=visit).intakes[FAST]
+    assert intake.cached == counted <= intake.tokens
 
 
 def test_blocks_of_estimated_tokens_would_miss_the_minimum() -> None:
