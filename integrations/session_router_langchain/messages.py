@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from session_router.core.eligibility import is_governed
 from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
-from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.step import DIGEST_BYTES, Role, Step, new_step
 from session_router.core.trail import Trail
 from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
 from session_router_langchain.authors import author_of, stamped_agent
@@ -256,7 +256,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
     if isinstance(message, AIMessage):
         author = author_of(message, specs)
         spec = specs.get(cast("ModelName", author)) if author is not None else None
-        return Step(
+        return new_step(
             role=Role.AI,
             digest=content,
             tokens=tokens,
@@ -270,7 +270,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
         )
     bindings = bindings_of(message, author=None, account="", dialect="") if isinstance(message.content, list) else ()
     if isinstance(message, ToolMessage):
-        return Step(
+        return new_step(
             role=Role.TOOL,
             digest=content,
             tokens=tokens,
@@ -280,7 +280,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
             bindings=bindings,
         )
     if isinstance(message, HumanMessage):
-        return Step(
+        return new_step(
             role=Role.HUMAN,
             digest=content,
             tokens=tokens,
@@ -290,7 +290,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
             bindings=bindings,
         )
     role = Role.SYSTEM if isinstance(message, SystemMessage) or message.type not in {"human", "user"} else Role.HUMAN
-    return Step(role=role, digest=content, tokens=tokens, bindings=bindings)
+    return new_step(role=role, digest=content, tokens=tokens, bindings=bindings)
 
 
 def _is_partial(message: BaseMessage) -> bool:

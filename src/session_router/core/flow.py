@@ -32,7 +32,7 @@ from session_router.core.effects import (
 from session_router.core.gate import held_back
 from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
-from session_router.core.need import Need, Question
+from session_router.core.need import Need, Question, new_question
 from session_router.core.population import opened, taught
 from session_router.core.readings import label_to_leave, leave, take_up
 from session_router.core.reckoning import reckon
@@ -250,7 +250,7 @@ def _question(situation: Situation) -> Question:
     switched, account = session.switched_at, session.account
     since = None if switched is None else max(0, situation.call.transcript.turn - switched)
     # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every boundary.
-    return Question(
+    return new_question(
         text=question.text,
         recent=question.recent,
         turn=question.turn,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from session_router.core.step import Role
 from session_router.core.transcript import EMPTY_DIGEST
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from session_router.core.model import ModelName
@@ -61,7 +61,7 @@ class Segment:
     ) -> Segment:
         """Begin a segment with the request `transcript`."""
         tokens = transcript.tokens
-        return cls(
+        return new_segment(
             start=len(transcript.steps),
             opening=transcript.end.digest,
             model=model,
@@ -85,7 +85,7 @@ class Segment:
 
     def _with(self, *, calls: int, last_tokens: int, output: int, counted: int) -> Segment:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs twice at every call.
-        return Segment(
+        return new_segment(
             start=self.start,
             opening=self.opening,
             model=self.model,
@@ -114,6 +114,9 @@ class Segment:
             between=between if between >= 0 else None,
             surprise=abs(log(self.calls / self.predicted_calls)),
         )
+
+
+new_segment = maker(Segment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +171,7 @@ class Habits:
 
     def as_prior(self) -> Habits:
         """Return these habits as a session begins with them: it soon learns its own."""
-        return Habits(
+        return new_habits(
             weight=min(self.weight, PRIOR_WEIGHT),
             growth_weight=min(self.growth_weight, PRIOR_WEIGHT),
             between_weight=min(self.between_weight, PRIOR_WEIGHT),
@@ -186,7 +189,7 @@ class Habits:
         n, output = ended.calls, ended.output
         growth, growth_weight = _learned(self.growth, self.growth_weight, ended.growth, memory)
         between, between_weight = _learned(self.between, self.between_weight, ended.between, memory)
-        return Habits(
+        return new_habits(
             weight=memory * self.weight + 1,
             growth_weight=growth_weight,
             between_weight=between_weight,
@@ -208,7 +211,7 @@ class Habits:
         Args:
             number: Of the segment that begins, in its session, from 1.
         """
-        return Habits(
+        return new_habits(
             weight=self.weight,
             growth_weight=self.growth_weight,
             between_weight=self.between_weight,
@@ -220,6 +223,9 @@ class Habits:
             further=self.further + FURTHER_SHARE * (number - 1 - self.further),
             surprise=self.surprise,
         )
+
+
+new_habits = maker(Habits)
 
 
 def _learned(mean: float, weight: float, value: float | None, memory: float) -> tuple[float, float]:
@@ -256,7 +262,7 @@ class Forecast:
         """
         if scale == 1:
             return self
-        return Forecast(
+        return new_forecast(
             calls=self.calls,
             pairs=self.pairs,
             growth=self.growth * scale,
@@ -268,7 +274,7 @@ class Forecast:
     def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
         share = weight / (weight + other_weight)
-        return Forecast(
+        return new_forecast(
             calls=max(1.0, share * self.calls + (1 - share) * other.calls),
             pairs=share * self.pairs + (1 - share) * other.pairs,
             growth=share * self.growth + (1 - share) * other.growth,
@@ -290,7 +296,7 @@ class Forecast:
     @classmethod
     def of(cls, habits: Habits, *, output: int) -> Forecast:
         """Expect more of the same; `output` tokens of a call where nobody has seen any."""
-        return cls(
+        return new_forecast(
             calls=habits.calls,
             pairs=max(habits.pairs, habits.calls - 1),
             growth=habits.growth,
@@ -298,3 +304,6 @@ class Forecast:
             further=habits.further,
             between=habits.between,
         )
+
+
+new_forecast = maker(Forecast)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import exp, log, log2
 from typing import TYPE_CHECKING
 
-from session_router.core.need import Need
+from session_router.core.need import Need, new_need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,4 +130,4 @@ def _skills(known: tuple[tuple[float | None, float | None], ...]) -> tuple[float
 
 def _need(advantage: float) -> Need:
     p_success = 1 / (1 + exp(-(6 * advantage + 2)))
-    return Need(p_success=p_success, low=max(0.0, p_success - _UNCERTAINTY), high=min(1.0, p_success + _UNCERTAINTY))
+    return new_need(p_success=p_success, low=max(0.0, p_success - _UNCERTAINTY), high=min(1.0, p_success + _UNCERTAINTY))
