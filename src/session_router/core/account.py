@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from session_router.core.switching import Verdict
     from session_router.core.transcript import Transcript
 
+NO_UPGRADES = Upgrades()
+"""Nobody asked for any."""
+
 REMEMBERED_MARKS = 64
 """Pieces of feedback after which one may be told again and counts twice."""
 
@@ -57,7 +60,7 @@ class Account:
     explored: USD = NOTHING
     beliefs: Mapping[ModelName, Belief] = field(default_factory=dict["ModelName", Belief])
     marks: tuple[str, ...] = ()
-    upgrades: Upgrades = field(default_factory=Upgrades)
+    upgrades: Upgrades = NO_UPGRADES
 
     def ended(self, transcript: Transcript) -> Ended | None:
         """Say what the segment has been like that ended because `transcript` began another one; `None` when none did."""

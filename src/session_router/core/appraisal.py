@@ -96,15 +96,17 @@ def _offer(
 ) -> Offer:
     policy, intake = situation.policy, situation.intakes[name]
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
-    ingest, loop = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
+    price = segment_price(prices, cache, forecast, tokens=tokens, cached=cached, scale=intake.scale)
+    ingest = price.ingest
     moved = situation.current is not None and name != situation.current
     kept = intake.kept(last.tokens, seconds=last.seconds)
     refresh = ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
-    cold = cold_price(prices, cache, tokens)
+    # Where nothing is cached, all is read cold as things are.
+    cold = cold_price(prices, cache, tokens) if cached else max(0.0, ingest)
     return new_offer(
         model=name,
         ingest=ingest,
-        loop=loop,
+        loop=price.loop,
         risk=USD(policy.stake * (1 - chance)),
         handoff=USD(policy.handoff if moved else 0.0),
         afterwards=afterwards,
@@ -143,9 +145,9 @@ def _the_same_again(
         then = tokens + added * scale * (1 + further) / 2
         read = max(0.0, then - forecast.between * scale)
         cached = read if read >= cache.minimum_tokens else 0.0
-        ingest, loop = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=cached)
+        price = segment_price(prices, cache, forecast, tokens=then, cached=cached, scale=scale)
         later[name] = new_later(
-            dollars=USD(further * (ingest + loop)),
+            dollars=USD(further * (price.ingest + price.loop)),
             lapses=max(0.0, further * (1 - chance)),
             arrival=USD(cold_price(prices, cache, tokens + added * scale) + policy.handoff if further else 0.0),
         )

@@ -5,7 +5,6 @@ A model chosen for a user turn is locked for the tool loop that follows: the loo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,7 @@ class Segment:
             output = sum(said) / len(said)
         between = transcript.tokens - self.last_tokens
         grown = self.last_tokens - self.first_tokens
-        return Ended(
+        return new_ended(
             calls=self.calls,
             growth=grown / (self.calls - 1) if self.calls > 1 and grown >= 0 else None,
             output=output,
@@ -119,7 +118,7 @@ class Segment:
 new_segment = maker(Segment)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Ended:
     """What a segment has been like. `None` stands for what it says nothing about: a summary makes requests shrink.
 
@@ -136,6 +135,9 @@ class Ended:
     output: float | None
     between: float | None
     surprise: float
+
+
+new_ended = maker(Ended)
 
 
 @value
@@ -254,22 +256,6 @@ class Forecast:
     output: float
     further: float = 0.0
     between: float = 0.0
-
-    def scaled(self, scale: float) -> Forecast:
-        """Return this forecast for a provider that counts `scale` tokens for one that we estimate.
-
-        Output is as providers counted it.
-        """
-        if scale == 1:
-            return self
-        return new_forecast(
-            calls=self.calls,
-            pairs=self.pairs,
-            growth=self.growth * scale,
-            output=self.output,
-            further=self.further,
-            between=self.between * scale,
-        )
 
     def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
