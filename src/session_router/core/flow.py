@@ -227,7 +227,7 @@ def _decide(
         return decision, None
     scores = yield ScoreNeed(_question(situation), {name: situation.specs[name] for name in names})
     needs = None if scores is None else _needs_of(scores, names)
-    if needs is None or any(situation.specs[name].prices is None for name in names):
+    if needs is None or not situation.all_have_prices(names):
         if needs is None and scores is not None:
             degraded.add("scorer")
         return choose(situation, situation.default(names), Reason.NO_SCORE), None

@@ -87,6 +87,10 @@ class Situation:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
         return [name for name, one in self.eligible.items() if one is ELIGIBLE or not self.exclusion(name)]
 
+    def all_have_prices(self, names: Sequence[ModelName]) -> bool:
+        """Whether the price of each of `names` is known."""
+        return all([self.intakes[name].expected for name in names])  # noqa: C419 -- a generator costs more than so short a list
+
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
         one = self.eligible[name]
