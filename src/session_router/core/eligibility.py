@@ -65,7 +65,7 @@ def is_governed(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> bool:
 
 def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     """Name the kinds of `bindings`, sorted."""
-    return tuple(sorted({binding.kind.value for binding in bindings}))
+    return tuple(sorted({binding.kind.value for binding in bindings})) if bindings else ()
 
 
 def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
