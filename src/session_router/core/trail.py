@@ -36,7 +36,7 @@ class Trail(Sequence[Item], Generic[Item]):
             # In one step; where another thread came first, its items stand at our places.
             shared.extend(new)
             if all(map(is_, new, shared[start : start + len(new)])):
-                longer: Trail[Item] = object.__new__(Trail)
+                longer: Trail[Item] = Trail()
                 longer._items, longer._length = shared, start + len(new)
                 return longer
         return Trail((*shared[:start], *new))
