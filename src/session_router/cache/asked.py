@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.keyed import Keyed
 from session_router.cache.text_forms import content_form, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.core.cached import CacheMiss, MissReason
+from session_router.core.value import value
 from session_router.identity import checked_key
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PURPOSE: Final = b"session_router.cache.asked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Asked:
     """A question with its partition and its keys.
 

@@ -43,9 +43,9 @@ FUNCTION_WORDS: Final = frozenset(
 """Words that say little by themselves, in some languages."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Reading:
-    """A text, taken apart. Two readings are equal if they are one: what is remembered of a reading is then found at once.
+    """A text, taken apart, and never changed. Two readings are equal if they are one: what is remembered of a reading is then found at once.
 
     Attributes:
         text: In one composition.

@@ -247,13 +247,16 @@ class SemanticCache:
         return found
 
     def _found(self, asked: Asked, parts: Parts) -> Generator[Step, Any, CacheHit | CacheMiss]:
-        landed = parts.flights.landings
-        found: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
+        landed, waits = parts.flights.landings, self._rows.waits
+        # Where nothing waits there is no step to take.
+        found: CacheHit | CacheMiss = (yield Work(lambda: self._by_text(asked))) if waits else self._by_text(asked)
         tier = parts.similar
         if isinstance(found, CacheMiss) and tier is not None and found.reason is not MissReason.FAILED:
             vector = self._vector((yield Embed(asked.question.text)))
             if vector is not None:
-                similar: CacheHit | CacheMiss = yield Work(lambda: self._by_vector(asked, vector, tier))
+                similar: CacheHit | CacheMiss = (
+                    (yield Work(lambda: self._by_vector(asked, vector, tier))) if waits else self._by_vector(asked, vector, tier)
+                )
                 found = _closer(found, similar)
         if isinstance(found, CacheHit):
             return found

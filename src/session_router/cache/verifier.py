@@ -10,9 +10,11 @@ from session_router.cache.outlines import (
     content_of,
     length_of,
     most_length,
+    most_length_of,
     most_trigrams_in_common,
     most_words_in_common,
     outline_of,
+    read_outline,
     trigrams_of,
 )
 from session_router.cache.readings import asking_of, reading_of
@@ -94,20 +96,29 @@ class LexicalVerifier:
     def at_most(self, asked: str, *, cosine: float, agreeing: int, differing: int, outline: bytes = b"") -> float:
         """Return a number that `score` does not exceed; without an outline, the score if all words were the same.
 
-        Trigrams, which take longest, are compared only where the bound would otherwise reach a bin.
+        The question is not read if it could reach no bin even where all its words were those of the outline; and trigrams, which take
+        longest, are compared only where the bound would otherwise reach one.
         """
-        words, length = most_words_in_common(asked, outline) if outline else (1.0, most_length(asked))
+        known = read_outline(outline)
         if agreeing or differing:
             weights, most = _BOUNDS[True]
             most += weights[4] * _share(agreeing) + weights[5] * _share(differing)
         else:
             weights, most = _BOUNDS[False]
         # What is added up in another order is rounded in another way.
-        most += weights[0] * cosine + weights[1] * words + weights[3] * length + _ROUNDING
+        most += weights[0] * cosine + _ROUNDING
+        if outline:
+            at_most = _chance(most + weights[1] + weights[2] + weights[3] * most_length_of(known))
+            if at_most < SCORE_EDGES[0]:
+                return at_most
+            words, length = most_words_in_common(asked, known)
+        else:
+            words, length = 1.0, most_length(asked)
+        most += weights[1] * words + weights[3] * length
         at_most = _chance(most + weights[2])
         if not outline or at_most < SCORE_EDGES[0]:
             return at_most
-        return _chance(most + weights[2] * most_trigrams_in_common(asked, outline))
+        return _chance(most + weights[2] * most_trigrams_in_common(asked, known))
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
