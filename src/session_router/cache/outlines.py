@@ -6,11 +6,12 @@ from itertools import pairwise
 from math import log, log1p
 from typing import TYPE_CHECKING, Final
 
-from session_router.cache.readings import reading_of
+from session_router.cache.readings import content_of_part, reading_of
 from session_router.cache.remembering import Words, remembered
+from session_router.cache.text_forms import composed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from session_router.cache.readings import Reading
 
@@ -71,11 +72,6 @@ def read_outline(outline: bytes) -> int:
     return int.from_bytes(outline, "little")
 
 
-def most_length_of(outline: int) -> float:
-    """Return `length_of` the shorter of any text and one with this outline at most."""
-    return length_of(outline & _MOST)
-
-
 def most_words_in_common(asked: str, outline: int) -> tuple[float, float]:
     """Return an upper bound of the share of content words that a text and one with this outline have in common.
 
@@ -110,8 +106,14 @@ def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
 
 @remembered(_RECENT)
 def _words_of(text: str) -> tuple[int, int]:
-    words = content_of(reading_of(text))
-    return len(words), _word_bits(words)
+    """Return what `content_of` comes to, from what is known of the parts between white space: no more of the text is needed here."""
+    words: set[str] = set()
+    bits = 0
+    for part in composed(text).split():
+        its_words, its_bits = _of_part[part]
+        words.update(its_words)
+        bits |= its_bits
+    return len(words), bits
 
 
 @remembered(_RECENT)
@@ -124,6 +126,14 @@ def _trigrams_of(text: str) -> tuple[int, int]:
     for _, its_bits in known:
         bits |= its_bits
     return len(between.union(*[trigrams for trigrams, _ in known])), bits
+
+
+def _content_of_part(part: str) -> tuple[Sequence[str], int]:
+    content = content_of_part(part)
+    return content, _word_bits(content)
+
+
+_of_part = Words(_content_of_part)
 
 
 def _trigrams_of_word(word: str) -> tuple[frozenset[str], int]:

@@ -40,6 +40,9 @@ NEIGHBOURS_VERSION: Final = "neighbours 1"
 """Changes whenever a verifier may be told something else of the same neighbours."""
 
 
+MISSES: Final = {reason: CacheMiss(reason=reason) for reason in MissReason}
+"""Of which there is nothing more to say."""
+
 _FLOAT: Final = np.dtype("<f4")
 
 
@@ -103,7 +106,7 @@ class SimilarTier:
         near = [one for one in found if one.cosine >= self._settings.least_cosine]
         best = self._best(asked, vector, near) if near else MissReason.NOTHING
         if isinstance(best, MissReason):
-            return CacheMiss(reason=best)
+            return MISSES[best]
         return self._decided(asked, best)
 
     def _best(self, asked: Asked, vector: NDArray[np.float32], near: Sequence[Neighbour]) -> WouldBeHit | MissReason:

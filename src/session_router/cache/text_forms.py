@@ -110,7 +110,12 @@ def content_form(text: str) -> str:
     Returns:
         A text that is its own content form. Texts with one exact form have one content form.
     """
-    form = exact_form(text)
+    return content_form_of(exact_form(text))
+
+
+def content_form_of(exact: str) -> str:
+    """Return the content form of the texts with an exact form."""
+    form = exact
     if form.isascii() and all(map(wordings.says_all.__getitem__, form.split(" "))):
         return form
     if _is_literal(form) or not (form.isascii() or _OTHER_SCRIPTS.search(form) is None):
@@ -122,7 +127,7 @@ def content_form(text: str) -> str:
         if not shorter or shorter == form:
             return form
         form = shorter
-    return exact_form(text)
+    return exact
 
 
 def composed(text: str) -> str:

@@ -125,8 +125,9 @@ class VectorIndex:
     @property
     def worn(self) -> bool:
         """Whether it should be built anew."""
-        dead = self._dead
-        return dead > MOST_DEAD and dead > MOST_DEAD_SHARE * self._columns.live
+        columns = self._columns
+        dead = columns.count - columns.live
+        return dead > MOST_DEAD and dead > MOST_DEAD_SHARE * columns.live
 
     @property
     def kind(self) -> str:
