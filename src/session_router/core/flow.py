@@ -76,7 +76,7 @@ def route(
     attempts, looked = 0, None
     tried_out: set[ModelName] = set()
     lost: set[str] = set()
-    call, known = yield from take_up(call, specs, policy, lost)
+    call, known, outside = yield from take_up(call, specs, policy, lost)
     while True:
         degraded = set(lost)
         session = yield from _load(call, degraded)
@@ -97,7 +97,7 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
+    if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known, outside=outside)):
         decision = decision if decision.refused else not_handed_on(decision)
         degraded.add("store")
     yield from _remember(situation, decision, lesson, population)

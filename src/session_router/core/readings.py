@@ -2,6 +2,9 @@
 
 Nobody sees a graph's code copy words out of an answer: the copy bears no label. So each session leaves with the graphs around it the
 label of what it has read, and a session whose request says nothing of itself takes up what was left where it could have come from.
+
+A run may start another one in another thread. The graphs around that thread are around its sessions too, and what came in from there is
+left at its door: whoever takes up the thread from elsewhere later finds it there.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from session_router.core.governance import PUBLIC, join
 from session_router.core.session import Reading, Session
 from session_router.core.step import Role
 from session_router.core.value import value
+from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -47,6 +51,8 @@ class Place:
         task: Digest of its task in that step. Tasks of one step cannot have heard of one another.
         listens: Whether the request has words that say nothing of themselves.
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
+        outside: Whether the graph is around the thread that the call belongs to, and not in it.
+        door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
     """
 
     row: SessionId
@@ -55,6 +61,8 @@ class Place:
     task: str = ""
     listens: bool = True
     anew: bool = False
+    outside: bool = False
+    door: bool = False
 
 
 class Inherited(NamedTuple):
@@ -63,10 +71,12 @@ class Inherited(NamedTuple):
     Attributes:
         call: The call.
         known: Rows of graphs, as they were loaded.
+        outside: Label of what came into its thread from outside; `None` for nothing.
     """
 
     call: Call
     known: Mapping[SessionId, Session]
+    outside: Tag | None = None
 
 
 def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
@@ -101,22 +111,25 @@ def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, de
     """Join to `call` what it takes up from the graphs around it; what cannot be loaded there is unlabelled."""
     known: dict[SessionId, Session] = {}
     if not any(place.listens for place in call.places) or payload_tag(call, specs, policy) is None:
-        return Inherited(call, known)
-    tags = list[Any]()
+        return Inherited(call, known, call.inherited)
+    within, outside = list[Any](), list[Any]()
     for place in call.places:
         if not place.listens:
             continue
         loaded = yield LoadSession(place.row)
+        tags = outside if place.outside else within
         if isinstance(loaded, Failed):
+            if place.door and not isinstance(loaded.error, StoreCorrupt):
+                # Threads into which nothing ever came from outside, and these are nearly all, go on without the store.
+                continue
             degraded.add("store")
             tags.append(policy.unlabelled)
         elif loaded is not None:
             known[place.row] = loaded
             tags.append(taken_up(loaded.readings, place))
-    tag = join(*tags)
-    if tag == PUBLIC:
-        return Inherited(call, known)
-    return Inherited(replace(call, inherited=tag if call.inherited is None else join(call.inherited, tag)), known)
+    before = () if call.inherited is None else (call.inherited,)
+    tag, came_in = join(*within, *outside, *before), join(*outside, *before)
+    return Inherited(call if tag == PUBLIC else replace(call, inherited=tag), known, None if came_in == PUBLIC else came_in)
 
 
 def label_to_leave(call: Call, decision: Decision) -> Tag | None:
@@ -134,7 +147,12 @@ def label_to_leave(call: Call, decision: Decision) -> Tag | None:
 
 
 def leave(
-    places: Iterable[Place], tag: Tag | None, *, now: float, known: Mapping[SessionId, Session] = NOTHING_KNOWN
+    places: Iterable[Place],
+    tag: Tag | None,
+    *,
+    now: float,
+    known: Mapping[SessionId, Session] = NOTHING_KNOWN,
+    outside: Tag | None = None,
 ) -> Generator[Effect, Any, bool]:
     """Leave with the graphs around a session the label of what is about to be sent, or came in.
 
@@ -143,17 +161,19 @@ def leave(
         tag: The label; `None` where governance is not in use.
         now: POSIX seconds.
         known: Rows that were loaded just now.
+        outside: Label of what came into its thread from outside; `None` for nothing.
 
     Returns:
         Whether the store took it.
     """
-    if tag is None or tag == PUBLIC:
-        return True
     for place in places:
-        row = known.get(place.row)
-        if row is not None and left_at(row.readings, place, tag, now=now) is None:
+        left = outside if place.door else tag
+        if left is None or left == PUBLIC:
             continue
-        if not (yield from amend(place.row, _leaving(place, tag, now))).available:
+        row = known.get(place.row)
+        if row is not None and left_at(row.readings, place, left, now=now) is None:
+            continue
+        if not (yield from amend(place.row, _leaving(place, left, now))).available:
             return False
     return True
 
