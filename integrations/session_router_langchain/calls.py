@@ -150,7 +150,9 @@ class Calls:
         router = self.router
         if not router.is_governed:
             return ()
-        return places_of(router.key, names, config, session=session, within=within, own=own)
+        policy = router.policy
+        unlabelled = policy.sources.get("ai", policy.unlabelled)
+        return places_of(router.key, names, config, session=session, within=within, own=own, unlabelled=unlabelled)
 
     def terms(
         self,

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.runtime import get_runtime
+from pydantic import BaseModel
 
 from session_router.core.exposure import id_of
+from session_router.core.governance import TOP, join
 from session_router.core.readings import Place
 from session_router.identity import graph_id
+from session_router_langchain.authors import STAMP
 from session_router_langchain.lineage import called_from
 from session_router_langchain.names import current_config, names_of
-from session_router_langchain.runs import configs_around
+from session_router_langchain.runs import configs_around, given_to
 from session_router_langchain.tagging import own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
 
+    from session_router.core.governance import Tag
     from session_router.identity import SessionNames
 
 MOST_RUNS: Final = 16_384
@@ -59,7 +64,14 @@ _runs = _Runs()
 
 
 def places_of(
-    key: bytes, names: SessionNames, config: RunnableConfig, *, session: str | None = None, within: bool = False, own: bool = False
+    key: bytes,
+    names: SessionNames,
+    config: RunnableConfig,
+    *,
+    session: str | None = None,
+    within: bool = False,
+    own: bool = False,
+    unlabelled: Tag = TOP,
 ) -> tuple[Place, ...]:
     """Return where a call stands in the graphs around its session, outermost first.
 
@@ -72,16 +84,17 @@ def places_of(
         session: Id of a session that goes on from call to call; `None` for an agent, which begins anew each time that it is run.
         within: Whether the session is that of whatever calls, a node for one, and not that of the graph that the call is a node of.
         own: Whether that graph has other sessions beside.
+        unlabelled: What an answer counts as that bears no label.
     """
-    caller = _Caller(key, names, session, called_from())
+    here = current_config()
+    caller = _Caller(key, names, session, called_from(), here=here, unlabelled=unlabelled)
     *graphs, last = names.namespace.split(_LEVEL)
     path = names.namespace if within else _LEVEL.join(graphs)
     levels = path.split(_LEVEL) if path else []
     around = [(_LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
     if own:
         around.append((path, last))
-    here = current_config()
-    outside, is_elsewhere = caller.outside(here)
+    outside, is_elsewhere = caller.outside()
     if is_elsewhere and _thread_in(here) != names.thread and session is not None:
         # A session with a thread of its own, and no graph in it: the graphs are those of the node that calls.
         around = []
@@ -101,10 +114,15 @@ class _Caller:
         session: Its id, for one that goes on from call to call.
         tool: Checkpoint namespace of the tool's call that the call is made in; what is further out, the tool's caller had read, and the
             call inherits that anyway.
+        here: The config of the run that is going on.
+        unlabelled: What an answer counts as that bears no label.
     """
 
-    def __init__(self, key: bytes, names: SessionNames, session: str | None, tool: str | None) -> None:
+    def __init__(
+        self, key: bytes, names: SessionNames, session: str | None, tool: str | None, *, here: RunnableConfig, unlabelled: Tag
+    ) -> None:
         self._key, self._names, self._session, self._tool = key, names, session, tool
+        self._here, self._unlabelled = here, unlabelled
         self.reader = ""
         """Of what is around its thread; for an agent, in each run another."""
 
@@ -124,14 +142,24 @@ class _Caller:
         run = None if names.thread is not None else _run_of(configurable, is_here=not outside)
         rows = [(graph_id(self._key, names, graph, run=run), graph, task) for graph, task in around]
         return tuple(
-            Place(row=row, reader=reader, step=id_of(steps[graph]) if steps.get(graph) else "", task=id_of(task), outside=outside)
+            Place(
+                row=row,
+                reader=reader,
+                step=id_of(steps[graph]) if steps.get(graph) else "",
+                task=id_of(task),
+                outside=outside,
+                recollect=partial(self._recollected, f"{graph}{_LEVEL}{task}" if graph else task),
+            )
             for row, graph, task in rows
             if row is not None
         )
 
-    def outside(self, here: RunnableConfig) -> tuple[tuple[Place, ...], bool]:
+    def _recollected(self, namespace: str) -> Tag:
+        return label_in_state(given_to(namespace, self._here), unlabelled=self._unlabelled)
+
+    def outside(self) -> tuple[tuple[Place, ...], bool]:
         """Return the places in the graphs around the thread, outermost first, and whether anything is around it."""
-        names, found = self._names, list[tuple[Place, ...]]()
+        names, found, here = self._names, list[tuple[Place, ...]](), self._here
         run = _run_of(here.get("configurable") or {})
         who = f"agent {run}|{names.thread}|{names.namespace}" if self._session is None else f"session {self._session}"
         self.reader, is_elsewhere, inner = id_of(who), False, names
@@ -146,6 +174,36 @@ class _Caller:
             around = [(_LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
             found.append(self.places(outer, config.get("configurable") or {}, around, reader=self.reader, outside=True))
         return tuple(place for places in reversed(found) for place in places), is_elsewhere
+
+
+def label_in_state(state: object, *, unlabelled: Tag) -> Tag:
+    """Return the label of the messages in what a graph's task was given: what its code can copy from.
+
+    Args:
+        state: Mappings, sequences and objects with attributes are looked into.
+        unlabelled: What an answer of ours counts as that bears no label.
+    """
+    tags, left, seen = list[Any](), [state], set[int]()
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseMessage):
+            if (own := own_label(one)) is not None:
+                tags.append(own)
+            elif STAMP in one.response_metadata:
+                tags.append(unlabelled)
+        elif id(one) not in seen:
+            seen.add(id(one))
+            left += _parts_of(one)
+    return join(*{*tags})
+
+
+def _parts_of(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        return list(cast("Mapping[object, object]", value).values())
+    if isinstance(value, list | tuple):
+        return list(cast("Sequence[object]", value))
+    is_state = isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
+    return [one for one in vars(value).values()] if is_state and hasattr(value, "__dict__") else []
 
 
 def _is_within(namespace: str, outer: str) -> bool:

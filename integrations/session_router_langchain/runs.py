@@ -2,7 +2,7 @@
 
 A run that is given a `thread_id` of its own forgets everything of the run that starts it: LangGraph drops what it was configured with.
 LangChain's callbacks still go with it, as they do through threads and tasks. So one handler goes with all runs below an outermost one,
-and keeps for each that is under way with which config it was called. It is held by these runs alone, and gone when they are.
+and keeps for each that is under way where it was called, and with what. It is held by these runs alone, and gone when they are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 class _Started(NamedTuple):
     parent: UUID | None
     config: RunnableConfig | None
+    namespace: str | None = None
+    given: object = None
 
 
 class RunTree(BaseCallbackHandler):
@@ -48,8 +50,19 @@ class RunTree(BaseCallbackHandler):
         """Return true: LangChain asks whether there is a handler."""
         return True
 
-    def _start(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **__: Any) -> None:  # noqa: ANN401 -- as in the base class
-        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get())
+    def _start(
+        self,
+        serialized: Any,  # noqa: ANN401, ARG002 -- as in the base class
+        inputs: Any,  # noqa: ANN401 -- as above
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **_: Any,  # noqa: ANN401 -- as above
+    ) -> None:
+        namespace: object = (metadata or {}).get("langgraph_checkpoint_ns")
+        told = namespace if isinstance(namespace, str) else None
+        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), told, inputs)
 
     def _end(self, *_: Any, run_id: UUID, **__: Any) -> None:  # noqa: ANN401 -- as above
         self._started.pop(run_id, None)
@@ -65,6 +78,17 @@ class RunTree(BaseCallbackHandler):
                 return started.config
             run = started.parent
         return None
+
+    def given(self, run: UUID | None, namespace: str) -> object:
+        """Return what the outermost run of a graph's task was given that `run` is in; `None` for not known."""
+        found: object = None
+        while run is not None and (started := self._started.get(run)) is not None:
+            if started.namespace == namespace:
+                found = started.given
+            elif found is not None:
+                break
+            run = started.parent
+        return found
 
 
 class _Watching:
@@ -96,9 +120,23 @@ def configs_around(config: RunnableConfig) -> Iterator[RunnableConfig]:
         around = _outside(around)
 
 
+def given_to(namespace: str, config: RunnableConfig) -> object:
+    """Return what the task of a graph was given that a call with `config` is made in, by its checkpoint namespace; `None` for not known."""
+    for around in configs_around(config):
+        manager, trees = _callbacks_of(around)
+        for tree in trees:
+            if (found := tree.given(manager, namespace)) is not None:
+                return found
+    return None
+
+
 def _outside(config: RunnableConfig) -> RunnableConfig | None:
+    run, trees = _callbacks_of(config)
+    return next((found for tree in trees if (found := tree.outside(run)) is not None), None)
+
+
+def _callbacks_of(config: RunnableConfig) -> tuple[UUID | None, list[RunTree]]:
     manager = config.get("callbacks")
     if not isinstance(manager, BaseCallbackManager):
-        return None
-    trees = (handler for handler in manager.handlers if isinstance(handler, RunTree))
-    return next((found for tree in trees if (found := tree.outside(manager.parent_run_id)) is not None), None)
+        return None, []
+    return manager.parent_run_id, [handler for handler in manager.handlers if isinstance(handler, RunTree)]

@@ -9,7 +9,7 @@ left at its door: whoever takes up the thread from elsewhere later finds it ther
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +23,7 @@ from session_router.core.value import value
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 NOTHING_KNOWN: Mapping[SessionId, Session] = MappingProxyType({})
 """No row was loaded."""
+
+FRESH = 3_600.0
+"""Seconds after which a row is written again though it says nothing new."""
 
 MOST_READINGS = 16
 """Of one graph. Beyond, the two oldest become one that everybody takes up."""
@@ -53,6 +56,8 @@ class Place:
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
         outside: Whether the graph is around the thread that the call belongs to, and not in it.
         door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
+        recollect: Returns the label of what the task was given, as it says itself; asked where nothing is known to have been read before,
+            since a store may have lost it. `None` where that cannot be known.
     """
 
     row: SessionId
@@ -63,6 +68,13 @@ class Place:
     anew: bool = False
     outside: bool = False
     door: bool = False
+    recollect: Callable[[], Tag] | None = field(default=None, compare=False, repr=False)
+
+    def recollected(self, row: Session | None) -> Tag:
+        """Return what stands in for readings that are not there; public where some are, or there is nothing to say."""
+        if self.recollect is None or (row is not None and any(_is_before(one, self) for one in row.readings)):
+            return PUBLIC
+        return self.recollect()
 
 
 class Inherited(NamedTuple):
@@ -87,6 +99,11 @@ def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
 def _reaches(reading: Reading, place: Place) -> bool:
     if reading.reader == place.reader and not place.anew:
         return False
+    return _is_before(reading, place)
+
+
+def _is_before(reading: Reading, place: Place) -> bool:
+    """Whether `reading` was left by somebody whom a call at `place` may have heard of."""
     return not (reading.step and reading.step == place.step and reading.task != place.task)
 
 
@@ -95,7 +112,7 @@ def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float
     own = [one for one in readings if one.reader == place.reader and (one.step != place.step or one.task == place.task)]
     before = join(*(one.tag for one in own))
     if join(before, tag) == before:
-        return None
+        return _kept_alive(readings, own, now=now)
     same = next((one for one in own if (one.step, one.task) == (place.step, place.task)), None)
     if same is not None:
         joined = replace(same, tag=join(same.tag, tag), at=max(same.at, now))
@@ -105,6 +122,14 @@ def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float
         return left
     first, second, *rest = left
     return (Reading(tag=join(first.tag, second.tag), at=max(first.at, second.at)), *rest)
+
+
+def _kept_alive(readings: tuple[Reading, ...], own: Sequence[Reading], *, now: float) -> tuple[Reading, ...] | None:
+    """Return `readings` as read again; `None` where that is known already. Stores forget what nobody has touched for long."""
+    newest = max(readings, key=lambda one: one.at, default=None)
+    if newest is None or not own or now - newest.at < FRESH:
+        return None
+    return tuple(replace(one, at=now) if one is own[-1] else one for one in readings)
 
 
 def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Inherited]:
@@ -124,7 +149,9 @@ def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, de
                 continue
             degraded.add("store")
             tags.append(policy.unlabelled)
-        elif loaded is not None:
+            continue
+        tags.append(place.recollected(loaded))
+        if loaded is not None:
             known[place.row] = loaded
             tags.append(taken_up(loaded.readings, place))
     before = () if call.inherited is None else (call.inherited,)
@@ -181,7 +208,9 @@ def leave(
 def _leaving(place: Place, tag: Tag, now: float) -> Any:  # noqa: ANN401 -- a function of what is stored
     def change(stored: Session | None) -> Session | None:
         row = stored or Session(id=place.row)
-        left = left_at(row.readings, place, tag, now=now)
+        before = place.recollected(stored)
+        kept = row.readings if before == PUBLIC else left_at(row.readings, replace(place, reader=""), before, now=now) or row.readings
+        left = left_at(kept, place, tag, now=now)
         return None if left is None else replace(row, readings=left)
 
     return change

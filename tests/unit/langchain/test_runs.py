@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -93,14 +94,12 @@ def test_each_outermost_run_has_its_own() -> None:
     assert (len(first), len(second)) == (0, 0)
 
 
-def test_a_thread_of_ones_own_knows_what_its_callbacks_say() -> None:
-    """It has no context; whoever hands it their callbacks says where it belongs."""
+def test_a_thread_of_ones_own_that_is_given_the_context() -> None:
     told: list[Any] = []
 
     def node(_: Any) -> None:
-        callbacks = current_config()["callbacks"]
         inner = graph_of(lambda _: told.append(threads_around()))
-        work = threading.Thread(target=lambda: inner.invoke({"messages": []}, {**under("inner"), "callbacks": callbacks}))
+        work = threading.Thread(target=contextvars.copy_context().run, args=(inner.invoke, {"messages": []}, under("inner")))
         work.start()
         work.join()
 
