@@ -53,7 +53,8 @@ class RunTree(BaseCallbackHandler):
     def _start(
         self,
         serialized: Any,  # noqa: ANN401, ARG002 -- as in the base class
-        inputs: Any,  # noqa: ANN401 -- as above
+        given: Any,  # noqa: ANN401 -- as above
+        /,
         *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
@@ -62,7 +63,7 @@ class RunTree(BaseCallbackHandler):
     ) -> None:
         namespace: object = (metadata or {}).get("langgraph_checkpoint_ns")
         told = namespace if isinstance(namespace, str) else None
-        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), told, inputs)
+        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), told, given)
 
     def _end(self, *_: Any, run_id: UUID, **__: Any) -> None:  # noqa: ANN401 -- as above
         self._started.pop(run_id, None)

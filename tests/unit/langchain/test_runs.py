@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import CallbackManager
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from session_router_langchain.names import current_config
-from session_router_langchain.runs import RunTree, configs_around, watch_runs
+from session_router_langchain.runs import RunTree, configs_around, given_to, watch_runs
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +108,39 @@ def test_a_thread_of_ones_own_that_is_given_the_context() -> None:
 
     graph_of(node).invoke({"messages": []}, under("outer"))
     assert told == [["inner", "outer"]]
+
+
+def test_through_tools_and_retrievers(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Any] = []
+    inner = graph_of(lambda _: told.append(threads_around()))
+
+    @tool
+    def ask(note: str) -> str:
+        """Ask."""
+        inner.invoke({"messages": []}, under("inner"))
+        return note
+
+    class Found(BaseRetriever):
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            inner.invoke({"messages": []}, {**under("inner"), "callbacks": run_manager.get_child()})
+            return [Document(query)]
+
+    outer = graph_of(lambda _: (ask.invoke({"note": "n"}), Found().invoke("q")) and None)
+    outer.invoke({"messages": []}, under("outer"))
+    assert told == [["inner", "outer"]] * 2
+    assert caplog.records == []
+
+
+def test_what_a_task_was_given() -> None:
+    found: list[Any] = []
+
+    def node(state: Any) -> None:
+        namespace = current_config()["configurable"]["checkpoint_ns"]
+        RunnableLambda(lambda _: found.append(given_to(namespace, current_config()) is state)).invoke(1)
+        found.append(given_to("another:1", current_config()))
+
+    graph_of(node).invoke({"messages": []}, under("one"))
+    assert found == [True, None]
 
 
 def test_outside_of_runs_there_is_nothing() -> None:
