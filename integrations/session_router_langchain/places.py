@@ -203,7 +203,7 @@ def _parts_of(value: object) -> list[object]:
     if isinstance(value, list | tuple):
         return list(cast("Sequence[object]", value))
     is_state = isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
-    return [one for one in vars(value).values()] if is_state and hasattr(value, "__dict__") else []
+    return list(vars(value).values()) if is_state and hasattr(value, "__dict__") else []
 
 
 def _is_within(namespace: str, outer: str) -> bool:

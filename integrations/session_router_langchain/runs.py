@@ -50,25 +50,45 @@ class RunTree(BaseCallbackHandler):
         """Return true: LangChain asks whether there is a handler."""
         return True
 
-    def _start(
+    def on_chain_start(  # noqa: D102 -- as in the base class
         self,
-        serialized: Any,  # noqa: ANN401, ARG002 -- as in the base class
-        given: Any,  # noqa: ANN401 -- as above
-        /,
+        serialized: dict[str, Any],  # noqa: ARG002 -- likewise
+        inputs: Any,  # noqa: ANN401 -- likewise
         *,
         run_id: UUID,
         parent_run_id: UUID | None = None,
         metadata: dict[str, Any] | None = None,
-        **_: Any,  # noqa: ANN401 -- as above
+        **_: Any,  # noqa: ANN401 -- likewise
     ) -> None:
         namespace: object = (metadata or {}).get("langgraph_checkpoint_ns")
-        told = namespace if isinstance(namespace, str) else None
-        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), told, given)
+        task = namespace if isinstance(namespace, str) else None
+        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), task, inputs)
 
-    def _end(self, *_: Any, run_id: UUID, **__: Any) -> None:  # noqa: ANN401 -- as above
+    def on_tool_start(  # noqa: D102 -- as in the base class
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002 -- likewise
+        input_str: str,  # noqa: ARG002 -- likewise
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **_: Any,  # noqa: ANN401 -- likewise
+    ) -> None:
+        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get())
+
+    def on_retriever_start(  # noqa: D102 -- as in the base class
+        self,
+        serialized: dict[str, Any],  # noqa: ARG002 -- likewise
+        query: str,  # noqa: ARG002 -- likewise
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **_: Any,  # noqa: ANN401 -- likewise
+    ) -> None:
+        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get())
+
+    def _end(self, *_: Any, run_id: UUID, **__: Any) -> None:  # noqa: ANN401 -- as in the base class
         self._started.pop(run_id, None)
 
-    on_chain_start = on_tool_start = on_retriever_start = _start
     on_chain_end = on_tool_end = on_retriever_end = _end
     on_chain_error = on_tool_error = on_retriever_error = _end
 

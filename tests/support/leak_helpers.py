@@ -76,7 +76,7 @@ async def threads(world: World) -> None:
             return " ".join(answer["messages"][-1].text for answer in answers)
         if way == 1:
             answer = await asyncio.to_thread(target.invoke, {"messages": messages}, config)
-        elif way == 2:  # noqa: PLR2004 -- one of four ways
+        elif way == 2:
             async for _ in target.astream({"messages": messages}, config, stream_mode="messages"):
                 pass
             return ""

@@ -335,7 +335,7 @@ async def test_the_node_goes_on_in_another_process(world: World, canaries: Canar
     saver, other = InMemorySaver(), world.new_router()
     other.store = world.router.store
 
-    async def crash(second: Any, state: Any) -> None:
+    async def crash(*_: Any) -> None:
         raise Crash
 
     with pytest.raises(Crash):

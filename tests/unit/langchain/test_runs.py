@@ -51,7 +51,11 @@ def under(name: str) -> Any:
 
 def nested(told: list[Any]) -> Any:
     inner = graph_of(lambda _: told.append(threads_around()))
-    return graph_of(lambda _: inner.invoke({"messages": []}, under("inner")) and None)
+
+    def node(_: Any) -> None:
+        inner.invoke({"messages": []}, under("inner"))
+
+    return graph_of(node)
 
 
 def test_threads_within_threads() -> None:
@@ -125,7 +129,11 @@ def test_through_tools_and_retrievers(caplog: pytest.LogCaptureFixture) -> None:
             inner.invoke({"messages": []}, {**under("inner"), "callbacks": run_manager.get_child()})
             return [Document(query)]
 
-    outer = graph_of(lambda _: (ask.invoke({"note": "n"}), Found().invoke("q")) and None)
+    def node(_: Any) -> None:
+        ask.invoke({"note": "n"})
+        Found().invoke("q")
+
+    outer = graph_of(node)
     outer.invoke({"messages": []}, under("outer"))
     assert told == [["inner", "outer"]] * 2
     assert caplog.records == []
