@@ -123,7 +123,7 @@ class _Caller:
     ) -> None:
         self._key, self._names, self._session, self._tool = key, names, session, tool
         self._here, self._unlabelled = here, unlabelled
-        self.reader = ""
+        self.reader = id_of("door" if session is None else f"session {session}")
         """Of what is around its thread; for an agent, in each run another."""
 
     def is_in_tool(self, namespace: str) -> bool:
@@ -159,16 +159,16 @@ class _Caller:
 
     def outside(self) -> tuple[tuple[Place, ...], bool]:
         """Return the places in the graphs around the thread, outermost first, and whether anything is around it."""
-        names, found, here = self._names, list[tuple[Place, ...]](), self._here
-        run = _run_of(here.get("configurable") or {})
-        who = f"agent {run}|{names.thread}|{names.namespace}" if self._session is None else f"session {self._session}"
-        self.reader, is_elsewhere, inner = id_of(who), False, names
-        for config in configs_around(here):
+        names, found, is_elsewhere, inner = self._names, list[tuple[Place, ...]](), False, self._names
+        for config in configs_around(self._here):
             if self.is_in_tool(inner.namespace):
                 break
             outer = names_of(config, tenant=names.tenant, principal=names.principal)
             if outer.thread == inner.thread and _is_within(inner.namespace, outer.namespace):
                 continue
+            if not is_elsewhere and self._session is None:
+                run, path = _run_of(self._here.get("configurable") or {}), names.namespace.rpartition(_LEVEL)[0]
+                self.reader = id_of(f"agent {run}|{names.thread}|{path}")
             is_elsewhere, inner = True, outer
             levels = outer.namespace.split(_LEVEL) if outer.namespace else []
             around = [(_LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]

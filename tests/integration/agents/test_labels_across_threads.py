@@ -18,6 +18,8 @@ from langgraph.types import Send
 
 from integration.agents.test_labels_in_graphs import THREAD, TIMES, agent, copied, last_asked, of_two, reader
 from session_router import Tag
+from session_router.core.session import SessionId
+from session_router.identity import SessionNames, graph_id
 from session_router_langchain import SessionRouterMiddleware
 from session_router_langchain.tagging import labelled
 
@@ -313,6 +315,22 @@ async def test_a_message_that_says_what_it_is_inherits_nothing(world: World, can
     await asking(world, ask).compile().ainvoke({"messages": [world.said(["read_pii"])]})
     assert canaries.leaks == ()
     assert len(last_asked(world)) == TIMES
+
+
+async def test_an_agent_leaves_what_it_reads_once(world: World) -> None:
+    """However many calls it makes: in one run it is one reader."""
+    second, kept = agent(world, [reader(world)], checkpointer=InMemorySaver()), world.router.store
+
+    async def ask(other: Any, state: Any) -> None:
+        del other, state
+        await second.ainvoke({"messages": [world.said(["read_pii"], ["read_pii"], ["read_pii"])]}, own())
+
+    subject = asking(world, ask).compile(checkpointer=InMemorySaver())
+    await subject.ainvoke({"messages": [world.said(["read_pii"])]}, THREAD)
+    row = graph_id(world.router.key, SessionNames(principal="ada", thread="a-thread"), "")
+    found = kept.load(row or SessionId(""))
+    assert found is not None
+    assert len(found.readings) == 2
 
 
 # After a restart
