@@ -33,10 +33,6 @@ class RunTree(BaseCallbackHandler):
 
     # In the context of whoever starts the run, and not in a thread of its own.
     run_inline = True
-    ignore_llm = True
-    ignore_chat_model = True
-    ignore_retry = True
-    ignore_custom_event = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +44,16 @@ class RunTree(BaseCallbackHandler):
 
     def __bool__(self) -> bool:
         """Return true: LangChain asks whether there is a handler."""
+        return True
+
+    @property
+    def ignore_llm(self) -> bool:
+        """Models start no runs."""
+        return True
+
+    @property
+    def ignore_chat_model(self) -> bool:
+        """Likewise."""
         return True
 
     def on_chain_start(  # noqa: D102 -- as in the base class
