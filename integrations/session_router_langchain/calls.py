@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from session_router.core.binding import BindingKind
-from session_router.core.call import Call
+from session_router.core.call import Call, new_call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
 from session_router.core.exposure import label_held
 from session_router.core.governance import PUBLIC, join
 from session_router.core.model import Capability
-from session_router.core.need import Question
+from session_router.core.need import new_question
 from session_router.core.step import AskKind, Role
 from session_router.identity import SessionNames, name_thread, principal_id, session_id
 from session_router.router import Router
@@ -210,9 +210,9 @@ class Calls:
         """Build the call; `settings` are those that the chosen model will get with it, `found` what is in what goes before the messages."""
         bindings = self._state.bindings(settings, messages, transcript, carried)
         *recent, text = typed_texts(messages, transcript) or ("",)
-        return Call(
+        return new_call(
             transcript=transcript,
-            question=Question(
+            question=new_question(
                 text=text,
                 recent=tuple(recent),
                 turn=transcript.turn,
