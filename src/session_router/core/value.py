@@ -29,14 +29,15 @@ def maker(cls: Callable[Fields, Value]) -> Callable[Fields, Value]:
     Whoever calls a class pays for a table of the arguments, which a function gets as they are. What every decision makes is made so;
     all else by its class.
     """
-    names: dict[str, Any] = {"new": object.__new__, "cls": cls, "absent": object()}
-    parameters, lines = list[str](), ["self = new(cls)"]
+    # No field has a name that begins and ends so.
+    names: dict[str, Any] = {"_new_": object.__new__, "_class_": cls, "_absent_": object()}
+    parameters, lines = list[str](), ["self = _new_(_class_)"]
     for one in fields(cast("Any", cls)):
-        default, given = f"default_of_{one.name}", one.name
+        default, given = f"_{one.name}_", one.name
         if one.default_factory is not MISSING:
             names[default] = one.default_factory
-            parameters.append(f"{one.name}=absent")
-            given = f"{default}() if {one.name} is absent else {one.name}"
+            parameters.append(f"{one.name}=_absent_")
+            given = f"{default}() if {one.name} is _absent_ else {one.name}"
         elif one.default is not MISSING:
             names[default] = one.default
             parameters.append(f"{one.name}={default}")
