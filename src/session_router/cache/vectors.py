@@ -83,6 +83,9 @@ def _room(dimension: int, count: int) -> _Room:
     return room
 
 
+_made: Final = tuple.__new__
+
+
 class Neighbour(NamedTuple):
     """An entry near a question.
 
@@ -166,7 +169,7 @@ class VectorIndex:
                 # What is not there has the place -1.
                 entry = columns.at(place) if place >= 0 else None
                 if entry is not None:
-                    found.append(Neighbour(entry[0], cosine, entry[1]))
+                    found.append(_made(Neighbour, (entry[0], cosine, entry[1])))
         finally:
             access.done()
         return found[:count]
