@@ -16,7 +16,8 @@ from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
 from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
-from session_router.cache.text_forms import READ_CHARACTERS, _settled, composed, content_form, exact_form
+from session_router.cache.sentences import sentence_of, word_bits
+from session_router.cache.text_forms import READ_CHARACTERS, composed, content_form, exact_form
 from session_router.cache.time_relative import _ANY, _KINDS, time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
 from session_router.cache.verifier import LexicalVerifier, pair_columns
@@ -74,8 +75,12 @@ def test_a_form_is_its_own_form(text: str) -> None:
 @example("Who's IT", "?")
 def test_the_short_ways_lead_to_the_same_forms(text: str, end: str) -> None:
     whole = text + end
-    assert exact_form(whole) == _settled(whole.strip())
-    form = exact_form(whole)
+    form, reading, sentence = exact_form(whole), reading_of(whole), sentence_of(whole)
+    if sentence is not None:
+        content = outlines.content_of(reading)
+        assert sentence[0] == form
+        assert sentence[2:] == (len(content), word_bits(content))
+        assert not sentence.is_content or content_form(whole) == form
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(wordings, "_may_have_manners", lambda _: True)
         plainly = wordings.without_manners(form)
@@ -122,7 +127,7 @@ def test_what_is_put_together_of_words_is_what_the_whole_text_has(text: str) -> 
     reading = reading_of(text)
     trigrams, content = outlines.trigrams_of(reading), outlines.content_of(reading)
     assert outlines._trigrams_of(text) == (len(trigrams), outlines._trigram_bits(trigrams))
-    assert outlines._words_of(text) == (len(content), outlines._word_bits(content))
+    assert outlines._words_of(text) == (len(content), word_bits(content))
 
 
 @given(SENTENCES, st.sampled_from(["  ", " ", "\u00a0", "\u2003"]))

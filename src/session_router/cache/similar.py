@@ -53,7 +53,7 @@ class _Fell(NamedTuple):
 
 def unit_vector(rows: object, dimension: int) -> NDArray[np.float32] | None:
     """Return the one row of an embedder's answer, or `None` where there is none of length 1: of such a text it knows nothing."""
-    found = np.asarray(rows, dtype=_FLOAT)
+    found = rows if type(rows) is np.ndarray and rows.dtype is _FLOAT else np.asarray(rows, dtype=_FLOAT)
     if found.shape != (1, dimension):
         return None
     row: NDArray[np.float32] = found[0]

@@ -13,7 +13,6 @@ from session_router.cache.outlines import (
     most_trigrams_in_common,
     most_words_in_common,
     outline_of,
-    read_outline,
     trigrams_of,
 )
 from session_router.cache.readings import asking_of, reading_of
@@ -106,10 +105,10 @@ class LexicalVerifier:
             most += _AGREEING * _SHARES[min(agreeing, OTHERS)] + _DIFFERING * _SHARES[min(differing, OTHERS)]
         if not outline:
             return _chance(most + words + trigrams + length * most_length(asked))
-        known = read_outline(outline)
+        known = int.from_bytes(outline, "little")
         share, shorter = most_words_in_common(asked, known)
         most += words * share + length * shorter
-        at_most = _chance(most + trigrams)
+        at_most = 1 / (1 + exp(-most - trigrams))
         return at_most if at_most < SCORE_EDGES[0] else _chance(most + trigrams * most_trigrams_in_common(asked, known))
 
 
