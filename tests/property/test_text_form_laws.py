@@ -16,9 +16,9 @@ from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
 from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
-from session_router.cache.sentences import sentence_of, word_bits
+from session_router.cache.sentences import Sentence, sentence_of, word_bits
 from session_router.cache.text_forms import READ_CHARACTERS, composed, content_form, exact_form
-from session_router.cache.time_relative import _ANY, _KINDS, time_relative
+from session_router.cache.time_relative import _ANY, _KINDS, may_be_about_time, time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
 from session_router.cache.verifier import LexicalVerifier, pair_columns
 from support.cache_traps import SAME, SAME_CONTENT, TRAPS
@@ -73,19 +73,30 @@ def test_a_form_is_its_own_form(text: str) -> None:
 @example("I", "?")
 @example("A-I", ".")
 @example("Who's IT", "?")
+@example("What may I do on Monday", "?")
+@example("Ought one to go, or to go on", "?")
 def test_the_short_ways_lead_to_the_same_forms(text: str, end: str) -> None:
     whole = text + end
     form, reading, sentence = exact_form(whole), reading_of(whole), sentence_of(whole)
     if sentence is not None:
         content = outlines.content_of(reading)
         assert sentence[0] == form
-        assert sentence[2:] == (len(content), word_bits(content))
+        assert sentence[3:] == (len(content), word_bits(content))
         assert not sentence.is_content or content_form(whole) == form
+        assert not sentence.is_timeless or time_relative(whole) is None
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(wordings, "_may_have_manners", lambda _: True)
         plainly = wordings.without_manners(form)
     assert wordings.without_manners(form) == plainly
     assert wordings.written_out(form) == wordings._in_full(form)
+
+
+def test_most_questions_are_sentences() -> None:
+    assert sentence_of("How can I renew this card, or mine?") == Sentence(
+        "how can i renew this card, or mine", True, True, 2, word_bits(["renew", "card"])
+    )
+    assert not sentence_of("Is the bank open now?").is_timeless  # type: ignore[union-attr]
+    assert sentence_of("Is it March,") is sentence_of("Is it  5?") is None
 
 
 @given(TEXTS)
@@ -99,6 +110,7 @@ def test_a_text_is_read_as_its_parts_are(text: str) -> None:
 def test_no_question_slips_past_the_first_look_for_moments(text: str) -> None:
     kinds = [re.search(rf"(?<!\w)(?:{words})(?!\w)", text) for words in _KINDS.values()]
     assert (_ANY.search(text) is not None) is any(kinds)
+    assert any(map(may_be_about_time, text.split(" "))) or not any(kinds)
 
 
 @given(TEXTS)

@@ -65,7 +65,8 @@ class Asking:
         if not exact:
             return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail="there is no text")
         # "And in Paris?" goes on with what was asked before, and stays true no longer than the answer to that.
-        for text in (question.text, *question.recent):
+        timeless = sentence is not None and sentence.is_timeless
+        for text in question.recent if timeless else (question.text, *question.recent):
             if reason := time_relative(text):
                 return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
         return Asked(

@@ -9,6 +9,7 @@ from session_router.cache import wordings
 from session_router.cache.readings import content_of_part
 from session_router.cache.remembering import Words, remembered
 from session_router.cache.text_forms import CAPITONYMS, READ_CHARACTERS
+from session_router.cache.time_relative import may_be_about_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,8 @@ _SAYS_LESS: Final = 1 << 17
 """Of a word of which `says_all` is not sure."""
 _ASKS: Final = 1 << 18
 """Of a word with which, at the beginning, a text is a question."""
+_ABOUT_TIME: Final = 1 << 19
+"""Of a word with which a text may be time-relative."""
 _BITS: Final = (1 << WORD_BITS) - 1 << 32
 _WORD_AT: Final = tuple(1 << 32 + place for place in range(WORD_BITS))
 
@@ -38,12 +41,14 @@ class Sentence(NamedTuple):
     Attributes:
         exact: Its exact form.
         is_content: Whether that is surely its content form as well.
+        is_timeless: Whether it is surely not time-relative.
         words: How many content words it has.
         bits: A bit for each of them, as `word_bits` says.
     """
 
     exact: str
     is_content: bool
+    is_timeless: bool
     words: int
     bits: int
 
@@ -52,7 +57,7 @@ class Sentence(NamedTuple):
 def sentence_of(text: str) -> Sentence | None:
     """Return what is known of a text of ordinary words, with a blank between them; `None` for any other text."""
     stripped = text.strip()
-    if len(stripped) > READ_CHARACTERS:
+    if len(text) > READ_CHARACTERS:
         return None
     form = stripped.lower()
     asks, said = form.endswith("?"), stripped
@@ -71,7 +76,7 @@ def sentence_of(text: str) -> Sentence | None:
         words = len({word for part in parts for word in content_of_part(part)})
     # A question mark says nothing after what begins as a question; mostly the first word says so.
     exact = f"{form}?" if asks and not (_known[parts[0]] & _ASKS or wordings.is_small_question(form)) else form
-    return Sentence(exact, not all_known & _SAYS_LESS, words, bits)
+    return Sentence(exact, not all_known & _SAYS_LESS, not all_known & _ABOUT_TIME, words, bits)
 
 
 def word_bits(words: Iterable[str]) -> int:
@@ -89,7 +94,8 @@ def _known_of(part: str) -> int:
     content = content_of_part(part)
     word = part.lower()
     says_less, asks = 0 if wordings.says_all[word] else _SAYS_LESS, _ASKS if wordings.is_small_question(word) else 0
-    return min(len(content), _COUNT) | says_less | asks | word_bits(content)
+    about_time = _ABOUT_TIME if may_be_about_time(word) else 0
+    return min(len(content), _COUNT) | says_less | asks | about_time | word_bits(content)
 
 
 _known = Words(_known_of)
