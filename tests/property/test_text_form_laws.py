@@ -93,7 +93,7 @@ def test_the_short_ways_lead_to_the_same_forms(text: str, end: str) -> None:
 
 def test_most_questions_are_sentences() -> None:
     assert sentence_of("How can I renew this card, or mine?") == Sentence(
-        "how can i renew this card, or mine", True, True, 2, word_bits(["renew", "card"])
+        exact="how can i renew this card, or mine", is_content=True, is_timeless=True, words=2, bits=word_bits(["renew", "card"])
     )
     assert not sentence_of("Is the bank open now?").is_timeless  # type: ignore[union-attr]
     assert sentence_of("Is it March,") is sentence_of("Is it  5?") is None

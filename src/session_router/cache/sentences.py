@@ -76,7 +76,7 @@ def sentence_of(text: str) -> Sentence | None:
         words = len({word for part in parts for word in content_of_part(part)})
     # A question mark says nothing after what begins as a question; mostly the first word says so.
     exact = f"{form}?" if asks and not (_known[parts[0]] & _ASKS or wordings.is_small_question(form)) else form
-    return Sentence(exact, not all_known & _SAYS_LESS, not all_known & _ABOUT_TIME, words, bits)
+    return Sentence(exact, is_content=not all_known & _SAYS_LESS, is_timeless=not all_known & _ABOUT_TIME, words=words, bits=bits)
 
 
 def word_bits(words: Iterable[str]) -> int:

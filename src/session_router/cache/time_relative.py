@@ -120,7 +120,8 @@ def _longest_word(words: str) -> str:
     return max([word for word in words.split(" ") if word[0].isalpha()], key=len)
 
 
-_TELLING: Final = re.compile(rf"(?<!\w)(?:{'|'.join(sorted({_longest_word(words) for words in _written_out('|'.join(_KINDS.values()))}))})(?!\w)")
+_TELLING_WORDS: Final = sorted(set(map(_longest_word, _written_out("|".join(_KINDS.values())))))
+_TELLING: Final = re.compile(rf"(?<!\w)(?:{'|'.join(_TELLING_WORDS)})(?!\w)")
 
 
 def may_be_about_time(word: str) -> bool:

@@ -167,7 +167,7 @@ class VectorIndex:
         try:
             wanted = min(count + min(columns.count - columns.live, SPARE), columns.count) or 1
             self._index.search_c(1, room.at_vector, wanted, room.at_cosines, room.at_places)
-            for place, cosine, _ in zip(room.places_found, room.cosines_found, range(wanted)):
+            for place, cosine, _ in zip(room.places_found, room.cosines_found, range(wanted), strict=False):
                 # What is not there has the place -1.
                 entry = columns.at(place) if place >= 0 else None
                 if entry is not None:
