@@ -32,6 +32,7 @@ from session_router_langchain.places import is_unsaid, listening, places_of
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
+from session_router_langchain.runs import watch_runs
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
 from session_router_langchain.target import Target, origin_in, target_of
@@ -81,6 +82,8 @@ class Calls:
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
         self._declared: dict[str, Tag] = {}
+        if router.is_governed:
+            watch_runs()
 
     def inspect(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Found:
         """Let detectors look at what is new of a request, before it is read."""
@@ -147,7 +150,9 @@ class Calls:
         router = self.router
         if not router.is_governed:
             return ()
-        return places_of(router.key, names, config, session=session, within=within, own=own)
+        policy = router.policy
+        unlabelled = policy.sources.get("ai", policy.unlabelled)
+        return places_of(router.key, names, config, session=session, within=within, own=own, unlabelled=unlabelled)
 
     def terms(
         self,

@@ -259,6 +259,13 @@ def test_reasons_are_words_of_ours(text: str) -> None:
     assert cut_off(text) in {None, "it did not come to its own end"}
 
 
+def test_no_word_of_a_long_text_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = defaultdict[str, bool](lambda: True)
+    monkeypatch.setattr(wordings, "says_all", looked_at)
+    content_form("rent " * READ_CHARACTERS)
+    assert not looked_at
+
+
 def test_long_texts_stay_as_they_are() -> None:
     text = "What is  this? " * 2 * READ_CHARACTERS
     assert exact_form(text) == content_form(text) == text.strip()

@@ -94,7 +94,7 @@ def content_form(text: str) -> str:
 def content_form_of(exact: str) -> str:
     """Return the content form of the texts with an exact form."""
     form = exact
-    if form.isascii() and all(map(wordings.says_all.__getitem__, form.split(" "))):
+    if len(form) <= READ_CHARACTERS and form.isascii() and all(map(wordings.says_all.__getitem__, form.split(" "))):
         return form
     if _is_literal(form) or not (form.isascii() or _OTHER_SCRIPTS.search(form) is None):
         return form

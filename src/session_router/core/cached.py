@@ -208,7 +208,8 @@ class CacheHit:
         return cls(entry=table["entry"], tier=Tier(table["hit"]), answer=answer, age_seconds=0.0, score=score)
 
 
-@value
+# Frozen: one that says nothing more is handed to everybody.
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMiss:
     """No answer: ask a model, and tell the cache what came of it (`store`), or that nothing will (`abandon`).
 

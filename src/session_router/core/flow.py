@@ -76,9 +76,9 @@ def route(
     attempts, looked = 0, None
     tried_out: set[ModelName] = set()
     lost: set[str] = set()
-    known = NOTHING_KNOWN
+    known, outside = NOTHING_KNOWN, None
     if call.places:
-        call, known = yield from take_up(call, specs, policy, lost)
+        call, known, outside = yield from take_up(call, specs, policy, lost)
     while True:
         degraded = set(lost)
         session = yield from _load(call, degraded)
@@ -99,7 +99,7 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if call.places and not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
+    if call.places and not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known, outside=outside)):
         decision = decision if decision.refused else not_handed_on(decision)
         degraded.add("store")
     yield from _remember(situation, decision, lesson, population)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -65,6 +65,15 @@ def test_what_is_remembered_of_a_partition_is_of_one_key_and_embedder() -> None:
     own = [made[0].partition(a_question(tag=UNTRUSTED, session=name)) for name in ("one", "another", None)]
     assert len({*own, first[0]}) == 4
     assert own[2] is None
+
+
+def test_nobody_writes_into_the_miss_of_another() -> None:
+    with SemanticCache(key=KEY) as cache:
+        missed = cache.look_up(a_question(tenant="one"))
+        assert isinstance(missed, CacheMiss)
+        with pytest.raises(FrozenInstanceError):
+            missed.detail = "what one tenant asked"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] -- on purpose
+        assert cache.look_up(a_question(tenant="another")) == CacheMiss(reason=missed.reason)
 
 
 def test_what_is_easily_confused_is_apart() -> None:
