@@ -229,6 +229,7 @@ def test_a_score_is_a_chance(one: str, other: str, cosine: float, agreeing: int,
 @example("to-do in/on", "to-do in/on", 1.0, 0, 0)
 @example("can't dont", "can't dont", 1.0, 4, 0)
 @example("\u338f \u33c2", "kg a.m.", 1.0, 4, 0)
+@example("0", "", -0.5404696913988011, 4, 2)
 def test_no_score_exceeds_its_bound(one: str, other: str, cosine: float, agreeing: int, differing: int) -> None:
     verifier = LexicalVerifier()
     for stored in (one, other):

@@ -104,11 +104,13 @@ class LexicalVerifier:
         if agreeing or differing:
             most += _AGREEING * _SHARES[min(agreeing, OTHERS)] + _DIFFERING * _SHARES[min(differing, OTHERS)]
         if not outline:
-            return _chance(most + words + trigrams + length * most_length(asked))
+            # Added up in the order of what follows, which then never exceeds it.
+            most += words + length * most_length(asked)
+            return _chance(most + trigrams)
         known = int.from_bytes(outline, "little")
         share, shorter = most_words_in_common(asked, known)
         most += words * share + length * shorter
-        at_most = 1 / (1 + exp(-most - trigrams))
+        at_most = _chance(most + trigrams)
         return at_most if at_most < SCORE_EDGES[0] else _chance(most + trigrams * most_trigrams_in_common(asked, known))
 
 
