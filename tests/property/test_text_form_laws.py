@@ -16,8 +16,9 @@ from session_router.cache.guard_words import NEGATIONS
 from session_router.cache.guards import GUARDS, failing_guard
 from session_router.cache.outlines import length_of
 from session_router.cache.readings import reading_of
-from session_router.cache.text_forms import READ_CHARACTERS, _settled, composed, content_form, exact_form
-from session_router.cache.time_relative import _ANY, _KINDS, time_relative
+from session_router.cache.sentences import Sentence, sentence_of, word_bits
+from session_router.cache.text_forms import READ_CHARACTERS, composed, content_form, exact_form
+from session_router.cache.time_relative import _ANY, _KINDS, may_be_about_time, time_relative
 from session_router.cache.unfit_answers import cut_off, refusal
 from session_router.cache.verifier import LexicalVerifier, pair_columns
 from support.cache_traps import SAME, SAME_CONTENT, TRAPS
@@ -72,15 +73,30 @@ def test_a_form_is_its_own_form(text: str) -> None:
 @example("I", "?")
 @example("A-I", ".")
 @example("Who's IT", "?")
+@example("What may I do on Monday", "?")
+@example("Ought one to go, or to go on", "?")
 def test_the_short_ways_lead_to_the_same_forms(text: str, end: str) -> None:
     whole = text + end
-    assert exact_form(whole) == _settled(whole.strip())
-    form = exact_form(whole)
+    form, reading, sentence = exact_form(whole), reading_of(whole), sentence_of(whole)
+    if sentence is not None:
+        content = outlines.content_of(reading)
+        assert sentence[0] == form
+        assert sentence[3:] == (len(content), word_bits(content))
+        assert not sentence.is_content or content_form(whole) == form
+        assert not sentence.is_timeless or time_relative(whole) is None
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(wordings, "_may_have_manners", lambda _: True)
         plainly = wordings.without_manners(form)
     assert wordings.without_manners(form) == plainly
     assert wordings.written_out(form) == wordings._in_full(form)
+
+
+def test_most_questions_are_sentences() -> None:
+    assert sentence_of("How can I renew this card, or mine?") == Sentence(
+        exact="how can i renew this card, or mine", is_content=True, is_timeless=True, words=2, bits=word_bits(["renew", "card"])
+    )
+    assert not sentence_of("Is the bank open now?").is_timeless  # type: ignore[union-attr]
+    assert sentence_of("Is it March,") is sentence_of("Is it  5?") is None
 
 
 @given(TEXTS)
@@ -94,6 +110,7 @@ def test_a_text_is_read_as_its_parts_are(text: str) -> None:
 def test_no_question_slips_past_the_first_look_for_moments(text: str) -> None:
     kinds = [re.search(rf"(?<!\w)(?:{words})(?!\w)", text) for words in _KINDS.values()]
     assert (_ANY.search(text) is not None) is any(kinds)
+    assert any(map(may_be_about_time, text.split(" "))) or not any(kinds)
 
 
 @given(TEXTS)
@@ -122,7 +139,7 @@ def test_what_is_put_together_of_words_is_what_the_whole_text_has(text: str) -> 
     reading = reading_of(text)
     trigrams, content = outlines.trigrams_of(reading), outlines.content_of(reading)
     assert outlines._trigrams_of(text) == (len(trigrams), outlines._trigram_bits(trigrams))
-    assert outlines._words_of(text) == (len(content), outlines._word_bits(content))
+    assert outlines._words_of(text) == (len(content), word_bits(content))
 
 
 @given(SENTENCES, st.sampled_from(["  ", " ", "\u00a0", "\u2003"]))
@@ -212,6 +229,7 @@ def test_a_score_is_a_chance(one: str, other: str, cosine: float, agreeing: int,
 @example("to-do in/on", "to-do in/on", 1.0, 0, 0)
 @example("can't dont", "can't dont", 1.0, 4, 0)
 @example("\u338f \u33c2", "kg a.m.", 1.0, 4, 0)
+@example("0", "", -0.5404696913988011, 4, 2)
 def test_no_score_exceeds_its_bound(one: str, other: str, cosine: float, agreeing: int, differing: int) -> None:
     verifier = LexicalVerifier()
     for stored in (one, other):

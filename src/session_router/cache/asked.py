@@ -7,6 +7,7 @@ import hmac
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.keyed import Keyed
+from session_router.cache.sentences import sentence_of
 from session_router.cache.text_forms import content_form_of, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.core.cached import CacheMiss, MissReason
@@ -59,11 +60,13 @@ class Asking:
         partition = self._partitions.partition(question)
         if partition is None:
             return CacheMiss(reason=MissReason.NO_PARTITION)
-        exact = exact_form(question.text)
+        sentence = sentence_of(question.text)
+        exact = exact_form(question.text) if sentence is None else sentence.exact
         if not exact:
             return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail="there is no text")
         # "And in Paris?" goes on with what was asked before, and stays true no longer than the answer to that.
-        for text in (question.text, *question.recent):
+        timeless = sentence is not None and sentence.is_timeless
+        for text in question.recent if timeless else (question.text, *question.recent):
             if reason := time_relative(text):
                 return CacheMiss(reason=MissReason.NOT_CACHEABLE, detail=reason)
         return Asked(
@@ -75,7 +78,9 @@ class Asking:
 
     def content_key(self, asked: Asked) -> bytes:
         """Return the keyed digest of partition and content form, 32 bytes. It takes longer, and is often not needed."""
-        return self._keyed(b"content", asked.partition, content_form_of(asked.form))
+        sentence = sentence_of(asked.question.text)
+        form = asked.form if sentence is not None and sentence.is_content else content_form_of(asked.form)
+        return self._keyed(b"content", asked.partition, form)
 
     def _keyed(self, kind: bytes, partition: str, form: str) -> bytes:
         return self._under.digest(kind + partition.encode("ascii") + form.encode("utf-8", "surrogatepass"))

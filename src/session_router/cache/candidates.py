@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from session_router.cache.facts import said_by
-from session_router.cache.neighbours import Said
+from session_router.cache.facts import UNKNOWN, said_by
 from session_router.core.cached import MissReason
 from session_router.core.governance import permits
 
@@ -23,8 +21,7 @@ _CLOSENESS = (MissReason.NOTHING, MissReason.GUARDED, MissReason.UNVERIFIED, Mis
 """Of misses: the later, the closer."""
 
 
-@dataclass(slots=True, eq=False)
-class Candidate:
+class Candidate(NamedTuple):
     """A neighbour that the reader may see.
 
     Attributes:
@@ -32,23 +29,18 @@ class Candidate:
         cosine: Of the two questions.
         said: What its answer says.
         outline: Of its question, for a `BoundedVerifier`.
-        entry: What is in the row, once it was read and checked.
+        entry: What is in the row; `None` while it was not read.
     """
 
     row: SealedEntry
     cosine: float
-    said: Said
-    outline: bytes = b""
-    entry: Entry | None = None
+    said: tuple[int, bool]
+    outline: bytes
+    entry: Entry | None
 
-    def read(self, checks: Checks, asked: Asked) -> Entry | MissReason:
-        """Return what is in the row if it may answer `asked`. It is checked as a whole, whatever was known before."""
-        if self.entry is None:
-            entry = checks.checked(self.row, asked)
-            if isinstance(entry, MissReason):
-                return entry
-            self.entry = entry
-        return self.entry
+
+_made: Final = tuple.__new__
+"""Makes a candidate without the detour of its class: one is made of each neighbour, and few are asked about."""
 
 
 def seen(
@@ -66,18 +58,17 @@ def seen(
     now = question.now
     candidates: list[Candidate] = []
     visible: dict[int, bool] = {}
-    for number, cosine, facts in near:
+    for number, cosine, (seal, said, closed, over, label, outline) in near:
         row = rows.get(number)
         if row is None:
             continue
-        # Written as `now < over`, so that a clock that is no number serves nothing.
-        if facts.hold(row.seal) and now < facts.over:
-            label = facts.label
+        # As `Facts.hold` says. Written as `now < over`, so that a clock that is no number serves nothing.
+        if label != UNKNOWN and row.seal.startswith(seal) and now < over:
             may = visible.get(label)
             if may is None:
                 may = visible[label] = permits(labels[label], question.reader, now=now, purpose=question.purpose)
             if may:
-                candidates.append(Candidate(row, cosine, Said(facts.said, facts.closed), facts.outline))
+                candidates.append(_made(Candidate, (row, cosine, (said, closed), outline, None)))
             else:
                 reason = closer(reason, MissReason.NOT_PERMITTED)
             continue
@@ -85,7 +76,7 @@ def seen(
         if isinstance(entry, MissReason):
             reason = closer(reason, entry)
         else:
-            candidates.append(Candidate(row, cosine, said_by(entry.answer), entry=entry))
+            candidates.append(Candidate(row, cosine, said_by(entry.answer), b"", entry))
     return candidates, reason
 
 

@@ -20,7 +20,7 @@ class Said(NamedTuple):
     closed: bool
 
 
-def agreement(answers: Sequence[Said]) -> list[tuple[int, int]]:
+def agreement(answers: Sequence[tuple[int, bool]]) -> list[tuple[int, int]]:
     """Return, for each of some answers, how many of the others agree with it, and how many differ from it.
 
     Closed answers agree if they say the same after canonicalisation, and differ otherwise. Of longer ones nobody knows whether they

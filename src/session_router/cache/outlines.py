@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from session_router.cache.readings import content_of_part, reading_of
 from session_router.cache.remembering import Words, remembered
+from session_router.cache.sentences import WORD_BITS, sentence_of, word_bits
 from session_router.cache.text_forms import composed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from session_router.cache.readings import Reading
 
@@ -21,13 +22,11 @@ READ_WORDS: Final = 64
 OUTLINE_BYTES: Final = 44
 
 # An outline is a number: how many words, how many trigrams, a bit for each word, a bit for each trigram.
-_WORD_BITS: Final = 64
 _TRIGRAM_BITS: Final = 256
 _MOST: Final = 0xFFFF  # what two bytes count
 _TRIGRAMS_AT: Final = 16
-_WORD_AT: Final = tuple(1 << 32 + place for place in range(_WORD_BITS))
-_TRIGRAM_AT: Final = tuple(1 << 32 + _WORD_BITS + place for place in range(_TRIGRAM_BITS))
-_WORD_MASK: Final = sum(_WORD_AT)
+_TRIGRAM_AT: Final = tuple(1 << 32 + WORD_BITS + place for place in range(_TRIGRAM_BITS))
+_WORD_MASK: Final = (1 << WORD_BITS) - 1 << 32
 _TRIGRAM_MASK: Final = sum(_TRIGRAM_AT)
 _REMEMBERED: Final = 4_096
 _RECENT: Final = 16
@@ -64,16 +63,13 @@ def outline_of(reading: Reading) -> bytes:
     if max(len(words), len(trigrams)) > _MOST:
         return b""
     counts = len(words) | len(trigrams) << _TRIGRAMS_AT
-    return (counts | _word_bits(words) | _trigram_bits(trigrams)).to_bytes(OUTLINE_BYTES, "little")
-
-
-def read_outline(outline: bytes) -> int:
-    """Return an outline as the functions below take it. Zeros at its end may be lost."""
-    return int.from_bytes(outline, "little")
+    return (counts | word_bits(words) | _trigram_bits(trigrams)).to_bytes(OUTLINE_BYTES, "little")
 
 
 def most_words_in_common(asked: str, outline: int) -> tuple[float, float]:
     """Return an upper bound of the share of content words that a text and one with this outline have in common.
+
+    Here and below an outline is a number, little-endian: zeros at its end may be lost.
 
     Returns:
         The bound, and `length_of` the shorter text.
@@ -82,7 +78,7 @@ def most_words_in_common(asked: str, outline: int) -> tuple[float, float]:
     other = outline & _MOST
     shared = _most_shared(words, bits, other, outline & _WORD_MASK)
     either = words + other - shared
-    return shared / either if either else 0.0, length_of(min(words, other))
+    return shared / either if either else 0.0, _LENGTHS[min(words, other, READ_WORDS)]
 
 
 def most_trigrams_in_common(asked: str, outline: int) -> float:
@@ -100,20 +96,17 @@ def most_length(asked: str) -> float:
 
 def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
     # Of what has a bit that the other lacks, at least one thing is missing there. There are as many things as bits, or more.
-    both = (bits & other_bits).bit_count()
-    return min(one - bits.bit_count() + both, other - other_bits.bit_count() + both)
+    return (bits & other_bits).bit_count() + min(one - bits.bit_count(), other - other_bits.bit_count())
 
 
 @remembered(_RECENT)
 def _words_of(text: str) -> tuple[int, int]:
     """Return what `content_of` comes to, from what is known of the parts between white space: no more of the text is needed here."""
-    words: set[str] = set()
-    bits = 0
-    for part in composed(text).split():
-        its_words, its_bits = _of_part[part]
-        words.update(its_words)
-        bits |= its_bits
-    return len(words), bits
+    sentence = sentence_of(text)
+    if sentence is not None:
+        return sentence.words, sentence.bits
+    words = {word for part in composed(text).split() for word in content_of_part(part)}
+    return len(words), word_bits(words)
 
 
 @remembered(_RECENT)
@@ -128,14 +121,6 @@ def _trigrams_of(text: str) -> tuple[int, int]:
     return len(between.union(*[trigrams for trigrams, _ in known])), bits
 
 
-def _content_of_part(part: str) -> tuple[Sequence[str], int]:
-    content = content_of_part(part)
-    return content, _word_bits(content)
-
-
-_of_part = Words(_content_of_part)
-
-
 def _trigrams_of_word(word: str) -> tuple[frozenset[str], int]:
     alone = f" {word} "
     trigrams = frozenset([alone[place : place + 3] for place in range(len(alone) - 2)])
@@ -143,13 +128,6 @@ def _trigrams_of_word(word: str) -> tuple[frozenset[str], int]:
 
 
 _of_word = Words(_trigrams_of_word)
-
-
-def _word_bits(words: Iterable[str]) -> int:
-    found = 0
-    for word in words:
-        found |= _WORD_AT[hash(word) % _WORD_BITS]
-    return found
 
 
 def _trigram_bits(trigrams: Iterable[str]) -> int:

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from session_router.cache.asked import Asking
@@ -250,13 +251,13 @@ class SemanticCache:
     def _found(self, asked: Asked, parts: Parts) -> Generator[Step, Any, CacheHit | CacheMiss]:
         landed, waits = parts.flights.landings, self._rows.waits
         # Where nothing waits there is no step to take.
-        found: CacheHit | CacheMiss = (yield Work(lambda: self._by_text(asked))) if waits else self._by_text(asked)
+        found: CacheHit | CacheMiss = (yield Work(partial(self._by_text, asked))) if waits else self._by_text(asked)
         tier = parts.similar
         if isinstance(found, CacheMiss) and tier is not None and found.reason is not MissReason.FAILED:
             vector = self._vector((yield Embed(asked.question.text)))
             if vector is not None:
                 similar: CacheHit | CacheMiss = (
-                    (yield Work(lambda: self._by_vector(asked, vector, tier))) if waits else self._by_vector(asked, vector, tier)
+                    (yield Work(partial(self._by_vector, asked, vector, tier))) if waits else self._by_vector(asked, vector, tier)
                 )
                 found = _closer(found, similar)
         if isinstance(found, CacheHit):
@@ -271,10 +272,10 @@ class SemanticCache:
         """Look again: for somebody else who asked the same there may be an answer by now."""
         if flight is not None:
             yield WaitFor(flight)
-            found: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
+            found: CacheHit | CacheMiss = yield Work(partial(self._by_text, asked))
             return found if isinstance(found, CacheHit) else replace(missed, waited=True)
         # Somebody may have brought the answer between this look-up and its turn to lead.
-        again: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
+        again: CacheHit | CacheMiss = yield Work(partial(self._by_text, asked))
         if isinstance(again, CacheHit):
             parts.flights.land(asked.exact)
             return again

@@ -53,7 +53,7 @@ class _Fell(NamedTuple):
 
 def unit_vector(rows: object, dimension: int) -> NDArray[np.float32] | None:
     """Return the one row of an embedder's answer, or `None` where there is none of length 1: of such a text it knows nothing."""
-    found = np.asarray(rows, dtype=_FLOAT)
+    found = rows if type(rows) is np.ndarray and rows.dtype is _FLOAT else np.asarray(rows, dtype=_FLOAT)
     if found.shape != (1, dimension):
         return None
     row: NDArray[np.float32] = found[0]
@@ -119,24 +119,29 @@ class SimilarTier:
                     self._indexes.discard(asked.partition, one.number)
         near = [_measured(one, rows, vector) if one.facts is NOTHING_KNOWN else one for one in near]
         candidates, reason = seen(asked, near, rows, checks=self._checks, labels=self._indexes.labels)
+        read: dict[int, Entry] = {}
         while True:
-            judged = self._best_of(asked, candidates, started)
+            judged = self._best_of(asked, candidates, read, started)
             if not isinstance(judged, _Fell):
                 return judged if isinstance(judged, WouldBeHit) else closer(reason, judged)
             # It is not what it was, and had no say: the others are asked again without it.
             reason = closer(reason, judged.reason)
             candidates.remove(judged.candidate)
 
-    def _best_of(self, asked: Asked, candidates: Sequence[Candidate], started: float) -> WouldBeHit | MissReason | _Fell:
+    def _best_of(
+        self, asked: Asked, candidates: Sequence[Candidate], read: dict[int, Entry], started: float
+    ) -> WouldBeHit | MissReason | _Fell:
         reason, best = MissReason.NOTHING, None
         for at_most, candidate, heard in self._promising(asked, candidates):
             if at_most < SCORE_EDGES[0]:
                 reason = closer(reason, MissReason.UNVERIFIED)
             if at_most < (SCORE_EDGES[0] if best is None else best.score):
                 break
-            entry = candidate.read(self._checks, asked)
+            number = candidate.row.number
+            entry = candidate.entry or read.get(number) or self._checks.checked(candidate.row, asked)
             if isinstance(entry, MissReason):
                 return _Fell(candidate, entry)
+            read[number] = entry
             judged = self._judged(asked, entry, candidate.cosine, *heard)
             if time.monotonic() - started > self._settings.check_seconds:
                 return MissReason.LATE

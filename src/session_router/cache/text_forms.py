@@ -36,16 +36,10 @@ _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
 _PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
-_CAPITONYMS = frozenset(
+CAPITONYMS = frozenset(
     {"china", "earth", "exodus", "job", "lent", "march", "mobile", "nice", "pole", "poles", "polish", "reading", "turkey"}
 )
 """What means something else with a capital, in small letters: `Polish` is no `polish`. Not `may`, with which questions begin."""
-# In a sentence, capitals are at the beginnings of words only.
-_CAPITONYM = re.compile(rf"(?:{'|'.join(map(str.capitalize, sorted(_CAPITONYMS)))})\b")
-_WORD = "(?:[A-Za-z][a-z]+|[a-zAI])"
-_SENTENCE_WORD = f"{_WORD}(?:['-]{_WORD})*+"
-# Nothing in it can be read in two ways, so that nothing is tried twice.
-_SENTENCE = re.compile(f"(?:{_SENTENCE_WORD},? )*+{_SENTENCE_WORD}[?.]?")
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
 
@@ -62,23 +56,7 @@ def exact_form(text: str) -> str:
     Returns:
         A text that is its own exact form.
     """
-    stripped = text.strip()
-    return _form_of_sentence(stripped) or _settled(stripped)
-
-
-def _form_of_sentence(stripped: str) -> str | None:
-    """Return at once what `_settled` returns for a text of ordinary words; `None` for any other text."""
-    if len(stripped) > READ_CHARACTERS or _SENTENCE.fullmatch(stripped) is None or _CAPITONYM.search(stripped) is not None:
-        return None
-    form = stripped.lower()
-    if form.endswith("?"):
-        return form[:-1] if wordings.is_small_question(form) else form
-    return form.removesuffix(".")
-
-
-def _settled(stripped: str) -> str:
-    """Return the exact form of a text without white space at its ends, by taking away as long as there is something to take."""
-    form = stripped
+    form = stripped = text.strip()
     if _is_literal(form):
         return stripped
     for _ in range(_ROUNDS):
@@ -163,7 +141,7 @@ def _has_small_letters(form: str) -> bool:
 
 def _small_loud_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- called for many at once
     found = None if behind_number else _PLAIN_WORD.fullmatch(word)
-    return word if found is None or found[1].lower() in _CAPITONYMS else word.lower()
+    return word if found is None or found[1].lower() in CAPITONYMS else word.lower()
 
 
 @remembered(WORDS)
@@ -173,7 +151,7 @@ def _small_word(word: str, behind_number: bool) -> str:  # noqa: FBT001 -- likew
         # A number, an identifier, or the unit of a number.
         return word
     parts = _PARTS.split(found[1])
-    if parts[0].lower() in _CAPITONYMS:
+    if parts[0].lower() in CAPITONYMS:
         return word
     return word.lower() if all(part[1:].islower() or part in {"A", "I"} or part.islower() for part in parts) else word
 

@@ -29,7 +29,7 @@ _KINDS: Final = {
         r"сегодня|завтра|вчера|на этой неделе|в этом (?:году|месяце)"
     ),
     "it asks for now": (
-        r"now|nowadays|right now|currently|current|at the moment|at present|presently|these days|as of|so far|up[- ]to[- ]date|"
+        r"now|nowadays|right now|currently|current|at the moment|at present|presently|these days|as of|so far|up(?:-| )to(?:-| )date|"
         r"what time is it|what(?:'s| is) the (?:time|date|day)|what (?:day|date|month|year) is it|"
         r"still (?:open|available|alive|valid|in stock)|"
         r"how (?:long|many \w+) (?:until|till|left)|in stock|open now|"
@@ -93,6 +93,41 @@ def _by_first_letter(words: str) -> str:
 
 
 _ANY: Final = re.compile(_by_first_letter("|".join(_KINDS.values())))
+
+
+def _written_out(words: str) -> list[str]:
+    """Return a pattern as several without groups, that match the same between them.
+
+    Raises:
+        ValueError: A group may come more than once.
+    """
+    found: list[str] = []
+    for one in _alternatives(words):
+        begin = one.find("(?:")
+        if begin < 0:
+            found.append(one)
+            continue
+        end = next(place for place in range(begin + 1, len(one)) if one[begin:place].count("(") == one[begin : place + 1].count(")"))
+        may_lack = one[end + 1 : end + 2] == "?"
+        if one[end + 1 : end + 2] in {"*", "+", "{"}:
+            raise ValueError(one)
+        inner = [*_alternatives(one[begin + 3 : end]), *([""] if may_lack else [])]
+        found += [more for part in inner for more in _written_out(one[:begin] + part + one[end + 1 + may_lack :])]
+    return found
+
+
+def _longest_word(words: str) -> str:
+    return max([word for word in words.split(" ") if word[0].isalpha()], key=len)
+
+
+_TELLING_WORDS: Final = sorted(set(map(_longest_word, _written_out("|".join(_KINDS.values())))))
+_TELLING: Final = re.compile(rf"(?<!\w)(?:{'|'.join(_TELLING_WORDS)})(?!\w)")
+
+
+def may_be_about_time(word: str) -> bool:
+    """Whether `word`, in small letters, may be part of a text that is time-relative. Each such text in ASCII has such a word."""
+    return _TELLING.search(word) is not None
+
 
 # Written without blanks, or with endings on the word.
 _UNSPACED: Final = {

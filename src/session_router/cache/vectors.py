@@ -65,6 +65,8 @@ class _Room:
         self.count = count
         self.vector = np.zeros(dimension, dtype=np.float32)
         self.cosines, self.places = np.zeros(count, dtype=np.float32), np.zeros(count, dtype=np.int64)
+        # Read in this way they need nothing else of numpy.
+        self.cosines_found, self.places_found = self.cosines.data, self.places.data
         self.at_vector, self.at_cosines, self.at_places = pointer(self.vector), pointer(self.cosines), pointer(self.places)
 
 
@@ -81,6 +83,9 @@ def _room(dimension: int, count: int) -> _Room:
     if room is None or room.count < count:
         room = _rooms.by_dimension[dimension] = _Room(dimension, count)
     return room
+
+
+_made: Final = tuple.__new__
 
 
 class Neighbour(NamedTuple):
@@ -162,11 +167,11 @@ class VectorIndex:
         try:
             wanted = min(count + min(columns.count - columns.live, SPARE), columns.count) or 1
             self._index.search_c(1, room.at_vector, wanted, room.at_cosines, room.at_places)
-            for place, cosine in zip(room.places[:wanted].tolist(), room.cosines[:wanted].tolist(), strict=True):
+            for place, cosine, _ in zip(room.places_found, room.cosines_found, range(wanted), strict=False):
                 # What is not there has the place -1.
                 entry = columns.at(place) if place >= 0 else None
                 if entry is not None:
-                    found.append(Neighbour(entry[0], cosine, entry[1]))
+                    found.append(_made(Neighbour, (entry[0], cosine, entry[1])))
         finally:
             access.done()
         return found[:count]

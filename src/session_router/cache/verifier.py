@@ -13,7 +13,6 @@ from session_router.cache.outlines import (
     most_trigrams_in_common,
     most_words_in_common,
     outline_of,
-    read_outline,
     trigrams_of,
 )
 from session_router.cache.readings import asking_of, reading_of
@@ -26,6 +25,8 @@ _VERSION: Final = "lexical 2"
 
 OTHERS: Final = 4
 """Of so many other neighbours or more, what they agree on counts in full."""
+
+_SHARES: Final = tuple(others / OTHERS for others in range(OTHERS + 1))
 
 _ROUNDING: Final = 1e-9
 
@@ -83,7 +84,7 @@ class LexicalVerifier:
         """Return the chance, in [0, 1], that the stored answer to `stored` answers `asked`."""
         columns = pair_columns(asked, stored, cosine=cosine)
         if agreeing or differing:
-            columns += [_share(agreeing), _share(differing)]
+            columns += [_SHARES[min(agreeing, OTHERS)], _SHARES[min(differing, OTHERS)]]
         weights, intercept = _WEIGHTS[len(columns)]
         logit = intercept + sum(weight * column for weight, column in zip(weights, columns, strict=True))
         return _chance(logit)
@@ -97,14 +98,16 @@ class LexicalVerifier:
 
         Trigrams, which take longest, are compared only where the bound would otherwise reach a bin.
         """
-        (near, words, trigrams, length), most = _BOUNDS[bool(agreeing or differing)]
+        near, words, trigrams, length, most = _BOUNDS_HEARD if agreeing or differing else _BOUNDS_ALONE
         # What is added up in another order is rounded in another way.
         most += near * cosine + _ROUNDING
         if agreeing or differing:
-            most += _AGREEING * _share(agreeing) + _DIFFERING * _share(differing)
+            most += _AGREEING * _SHARES[min(agreeing, OTHERS)] + _DIFFERING * _SHARES[min(differing, OTHERS)]
         if not outline:
-            return _chance(most + words + trigrams + length * most_length(asked))
-        known = read_outline(outline)
+            # Added up in the order of what follows, which then never exceeds it.
+            most += words + length * most_length(asked)
+            return _chance(most + trigrams)
+        known = int.from_bytes(outline, "little")
         share, shorter = most_words_in_common(asked, known)
         most += words * share + length * shorter
         at_most = _chance(most + trigrams)
@@ -132,10 +135,6 @@ def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
 def _chance(logit: float) -> float:
     # Columns are small, and no logit is anywhere near what `exp` cannot take.
     return 1 / (1 + exp(-logit))
-
-
-def _share(others: int) -> float:
-    return others / OTHERS if others < OTHERS else 1.0
 
 
 COLUMNS: Final = (
@@ -184,13 +183,13 @@ _WEIGHTS: Final = {
 _AT_MOST_ONE: Final = (3, 4, 6)
 """Columns that are in [0, 1], and of which a bound knows no more."""
 
-_BOUNDS: Final = {
-    heard: (
-        (weights[0], max(0.0, weights[1]), max(0.0, weights[2]), max(0.0, weights[5])),
+_BOUNDS_ALONE, _BOUNDS_HEARD = (
+    (
+        *(weights[0], max(0.0, weights[1]), max(0.0, weights[2]), max(0.0, weights[5])),
         intercept + sum(max(0.0, weights[place]) for place in _AT_MOST_ONE),
     )
-    for heard, (weights, intercept) in ((False, _WEIGHTS[7]), (True, _WEIGHTS[9]))
-}
+    for weights, intercept in (_WEIGHTS[7], _WEIGHTS[9])
+)
 """By whether neighbours are heard: weights of cosine, words, trigrams and length, and the most that the columns above add up to."""
 
 _AGREEING, _DIFFERING = _WEIGHTS[9][0][-2:]
