@@ -1,10 +1,16 @@
-"""What every run of the tests tells at its end."""
+"""What holds for every run of the tests, and what it tells at its end."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import settings
+
 from support.redis_servers import NO_VECTOR_SETS
+
+# A deadline is a timing in an assertion: it fails on a busy machine. The rest is as Hypothesis chose it, on a server of checks as well.
+settings.register_profile("unhurried", settings(deadline=None))
+settings.load_profile("unhurried")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
