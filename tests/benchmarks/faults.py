@@ -30,6 +30,7 @@ from benchmarks._figure import figure, missing, say
 from benchmarks._provider_faults import IMPATIENT, RULES, WITHOUT_BREAKER, WITHOUT_BUDGET, Turns, at_random, down, play
 from session_router.stores.redis import RedisSessionStore
 from session_router.testing.providers import Faults
+from support.invariants import INVARIANTS
 from support.killing import killed_replicas
 from support.redis_servers import Server, standalone
 from support.replicas import KEY, Played, Run, replica
@@ -40,16 +41,6 @@ if TYPE_CHECKING:
     from session_router.core.health import HealthRules
 
 KILLS, KILLS_QUICK, KILLS_BROKEN = 1_000, 120, 30
-INVARIANTS = (
-    "unsafe_switches",
-    "locks_lost",
-    "locks_that_never_end",
-    "uncleared_sends",
-    "invented_results",
-    "without_audit_record",
-    "tags_lowered",
-    "double_commits",
-)
 REPLICAS, PACE_SECONDS = 3, 0.01
 CALM_SECONDS, FIRST_SECONDS, OPEN_SECONDS, LONGEST_RECOVERY = 2.5, 1.0, 5.0, 20.0
 FAULTS = ("frozen", "dead")
@@ -172,7 +163,7 @@ def print_kills(server: Server, folder: Path, *, kills: int) -> None:
     counts = killed_replicas(server, folder / "sound", kills=kills)
     peer: dict[str, float | None] = {
         name: counts[name]
-        for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switches", "races", "degraded", "failed")
+        for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switched", "races", "degraded", "failed")
     }
     figure("kill_points", counts["killed"], unit="count", n=counts["decisions"], target=f">= {kills}", peer=peer)
     for name in INVARIANTS:

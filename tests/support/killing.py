@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.mortal import EPOCH, Epoch
+
 if TYPE_CHECKING:
     from support.redis_servers import Server
 
@@ -23,7 +25,7 @@ CALM_SECONDS, FAULT_SECONDS = 0.5, 0.15
 def killed_replicas(server: Server, folder: Path, *, kills: int, broken: bool = False) -> Counter[str]:
     """Run the programs, with trouble all the while, and add up what they counted."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    draws, counts = random.Random(7), Counter[str]()
+    draws, counts, epoch = random.Random(7), Counter[str](), Epoch(folder / EPOCH)
     programs: list[subprocess.Popen[str]] = []
     for seed in range(PROCESSES):
         command = [sys.executable, "-W", "error", str(PROGRAM), server.url, str(kills // PROCESSES), str(seed)]
@@ -32,7 +34,7 @@ def killed_replicas(server: Server, folder: Path, *, kills: int, broken: bool = 
     try:
         while any(program.poll() is None for program in programs):
             time.sleep(CALM_SECONDS)
-            trouble(server, draws)
+            trouble(server, draws, epoch)
     finally:
         for program in programs:
             program.kill()
@@ -41,19 +43,23 @@ def killed_replicas(server: Server, folder: Path, *, kills: int, broken: bool = 
     return counts
 
 
-def trouble(server: Server, draws: random.Random) -> None:
+def trouble(server: Server, draws: random.Random, epoch: Epoch) -> None:
     """Do something to the server for a while, and put it right."""
     match draws.choice(["kill", "freeze", "flush", "fill"]):
         case "kill":
+            epoch.move_on()
             server.kill()
             server.start()
+            epoch.move_on()
         case "freeze":
             server.freeze()
             time.sleep(FAULT_SECONDS)
             server.thaw()
         case "flush":
+            epoch.move_on()
             server.command("FLUSHALL")
             server.command("SCRIPT", "FLUSH")
+            epoch.move_on()
         case _:
             server.command("CONFIG", "SET", "maxmemory", "1")
             time.sleep(FAULT_SECONDS)
