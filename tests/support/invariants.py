@@ -35,6 +35,9 @@ INVARIANTS: Final = (
     "tags_lowered",
     "double_commits",
 )
+OF_AGENTS: Final = (*INVARIANTS, "crossed_hits", "broken_requests", "sessions_that_cannot_go_on")
+"""What must not happen to agents with a cache and providers either: an answer of another partition, a request that breaks a provider's
+rules, a session that nobody kills and that comes to no end."""
 UNKNOWN_OUTCOME: Final = "The outcome of this call is unknown: it may or may not have run."
 """All that may be said of a call whose result nobody has."""
 
@@ -84,7 +87,7 @@ def wrongs(
 
 
 class Journal:
-    """What became of a session, on disk, line by line, by all processes that had to do with it. A line that is not whole was never written."""
+    """What became of a session, on disk, by all processes that had to do with it. A line that is not whole was never written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -128,6 +131,7 @@ def count(journals: Iterable[Journal]) -> Counter[str]:
     """Count what sessions' journals say, by their own words alone."""
     counts, commits = Counter[str](), Counter[tuple[object, ...]]()
     ran, answered = dict[str, set[str]](), set[tuple[str, str]]()
+    kept, hits = dict[str, list[str]](), list[tuple[str, list[str]]]()
     for journal in journals:
         audited = set[str]()
         for line in journal.lines():
@@ -142,10 +146,16 @@ def count(journals: Iterable[Journal]) -> Counter[str]:
             for call, result in line.get("ran", {}).items():
                 ran.setdefault(call, set()).add(result)
             answered.update(line.get("answers", {}).items())
+            if "kept" in line:
+                kept[line["kept"]] = line["by"]
+            if "hit" in line:
+                hits.append((line["hit"], line["by"]))
+            counts["runs_that_ended_in_an_error"] += "error" in line
             counts["races_lost"] += "lost" in line
             if "committed" in line:
                 commits[tuple(line["committed"])] += 1
     counts["invented_results"] += invented(answered, ran)
+    counts["hits"], counts["crossed_hits"] = len(hits), sum(kept.get(hit) != by for hit, by in hits)
     counts["commits"] = commits.total()
     counts["double_commits"] += sum(times - 1 for times in commits.values())
     return counts
@@ -154,6 +164,11 @@ def count(journals: Iterable[Journal]) -> Counter[str]:
 def invented(answered: Iterable[tuple[str, str]], ran: Mapping[str, Collection[str]]) -> int:
     """Count results, by the call that they answer, that no tool has given."""
     return sum(result != UNKNOWN_OUTCOME and result not in ran.get(call, ()) for call, result in answered)
+
+
+def failures_in(journals: Iterable[Journal]) -> list[str]:
+    """Return what nobody had thought of."""
+    return [line["failed"] for journal in journals for line in journal.lines() if "failed" in line]
 
 
 def ran_in(journals: Iterable[Journal]) -> dict[str, set[str]]:

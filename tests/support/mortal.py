@@ -65,19 +65,20 @@ class MortalStore:
         note: Takes down what came of each commit.
 
     Attributes:
+        store: The store; another may be put in its place.
         key: The store's.
         health: The store's.
     """
 
     def __init__(self, store: RedisSessionStore, fate: Fate, *, epoch: Epoch, note: Callable[..., None]) -> None:
-        self._store, self.fate, self._epoch, self._note = store, fate, epoch, note
+        self.store, self.fate, self._epoch, self._note = store, fate, epoch, note
         self.key: bytes = store.key
         self.health: SharedHealth = store.health
 
     def load(self, session: SessionId) -> Session | None:
         """Do what the store does."""
         self.fate.pass_by()
-        loaded = self._store.load(session)
+        loaded = self.store.load(session)
         self.fate.pass_by()
         return loaded
 
@@ -85,7 +86,7 @@ class MortalStore:
         """Do what the store does, and write down what came of it."""
         self.fate.pass_by()
         before = self._epoch.now()
-        committed = self._store.commit(session)
+        committed = self.store.commit(session)
         after = self._epoch.now()
         if not committed:
             self._note(lost=session.version)
