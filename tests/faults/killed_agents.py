@@ -36,7 +36,8 @@ from session_router.stores.redis import RedisSessionStore
 from support.broken_agents import break_
 from support.invariants import race
 from support.mortal import Fate
-from support.mortal_agents import DOORS, KEY, TIMEOUT_SECONDS, Agents, Lives, Session, sessions_of
+from support.mortal_agents import KEY, TIMEOUT_SECONDS, Agents
+from support.mortal_lives import DOORS, Lives, Session, sessions_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,7 +188,8 @@ def die_at_requests(lives: Lives) -> None:
 def main(path: str, kills: int, seed: int, *, broken: bool) -> None:
     """Play, and print what came of it."""
     logging.getLogger("session_router").setLevel(logging.CRITICAL)
-    settings, folder, lives = json.loads(Path(path).read_text(encoding="utf-8")), Path.cwd(), Lives()
+    settings, folder = json.loads(Path(path).read_text(encoding="utf-8")), Path.cwd()
+    lives = Lives(settings["words"])
     die_at_requests(lives)
     agents = [Agents(settings, url, folder, lives) for url in settings["redis"]]
     warm_up(Agents(settings, settings["redis"][-1], folder, lives, timeout=TIMEOUT_SECONDS + 0.001))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 FAULTS = Path(__file__).resolve().parents[1] / "faults"
 PROCESSES = 2
 CALM_SECONDS, FAULT_SECONDS = 0.5, 0.15
-CALM_REQUESTS, LONGEST_CALM_SECONDS, POLL_SECONDS = 20, 3.0, 0.05
+CALM_REQUESTS, LONGEST_CALM_SECONDS, POLL_SECONDS = 8, 3.0, 0.05
 """Until so many more requests came, so that a slow machine has no more trouble a session than a fast one."""
 FAILING = 0.2
 """Of the calls of providers."""
@@ -78,14 +80,18 @@ def _played(
     for own in of_each:
         command = [sys.executable, "-W", "error", str(FAULTS / program), *own, *(["broken"] if broken else [])]
         with (folder / "errors").open("ab") as errors:
-            programs.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True))
+            programs.append(
+                # A group of its own: whoever it has forked ends with it.
+                subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0)
+            )
     try:
         while any(program.poll() is None for program in programs):
             calm()
             disturb(draws)
     finally:
         for running in programs:
-            running.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
     for ended in programs:
         printed, _ = ended.communicate()
         if ended.returncode:
