@@ -38,6 +38,7 @@ ANSWER: Final = re.compile("answer-[0-9a-f]{12}")
 STANDS_ALONE: Final = "In one sentence"
 """Begins a question that no tool is needed for."""
 
+BAD_REQUEST, RATE_LIMITED, SERVER_ERROR = 400, 429, 500
 _WORDS_PER_LABEL = 8
 _MOST_REPEATED = 2
 _LONGEST_LOOP = 4
@@ -116,8 +117,14 @@ class Providers:
             uncleared_sends=len(self.canaries.leaks),
             invented_results=invented(self.answered, ran),
             told_unknown=sum(result == UNKNOWN_OUTCOME for _, result in self.answered),
-            broken_requests=served.ledger.bad_requests,
+            broken_requests=len(refused_by(served)),
         )
+
+
+def refused_by(served: ServedProviders) -> list[str]:
+    """Return what providers said of requests that break their rules."""
+    bad = [row for row in served.ledger.rows if BAD_REQUEST <= row.status < SERVER_ERROR and row.status != RATE_LIMITED]
+    return [f"{row.model}: {row.error_message}" for row in bad]
 
 
 def _results_at_the_end(prompt: Prompt) -> Iterator[ToolResult]:

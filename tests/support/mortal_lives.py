@@ -149,9 +149,13 @@ class Lives:
 
     @staticmethod
     def may_be_refused(decision: Decision) -> bool:
-        """Whether it is nobody's fault here: models that are ill; labels that a store without an answer cannot tell, or be told."""
-        lost = "store" in decision.evidence.degraded
-        return decision.reason.value in {"not_healthy", *(("not_handed_on", "not_cleared") if lost else ())}
+        """Whether it is nobody's fault here: models that are ill or have all failed, labels that a lost store cannot tell, or be told."""
+        may = {"not_healthy"}
+        if "store" in decision.evidence.degraded:
+            may |= {"not_handed_on", "not_cleared"}
+        if any(one.excluded == "it has just failed" for one in decision.evidence.candidates):
+            may.add("not_capable")
+        return decision.reason.value in may
 
     @property
     def whose(self) -> list[str]:
