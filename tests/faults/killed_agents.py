@@ -75,6 +75,7 @@ class Play:
         self.draws = random.Random(self.seed)
         self.new = sessions_of(f"session-{self.seed}")
         self.waiting: deque[Session] = deque()
+        self.failed: list[Session] = []
         self.racing = [RedisSessionStore(self.agents[-1].sessions.servers, key=KEY) for _ in range(2)]
 
     def play(self) -> Counter[str]:
@@ -87,6 +88,7 @@ class Play:
             self._wait()
         while self.living:
             self._wait()
+        self.waiting.extend(self.failed)
         while self.waiting or self.living:
             while self.waiting and len(self.living) < AT_ONCE:
                 self._fork(self.waiting.popleft(), mortal=False)
@@ -153,7 +155,8 @@ class Play:
             counts["sessions_that_cannot_go_on"] += not life.mortal
         others = any(other.session.thread == session.thread for other in self.living.values())
         if session.thread not in self.over and not others and life.mortal:
-            self.waiting.append(session)
+            # Who failed has its last chance in the end.
+            (self.failed if code == FAILED else self.waiting).append(session)
 
     def _killed(self, session: Session) -> None:
         lines = self.agents[0].journal_of(session).lines()
