@@ -151,6 +151,9 @@ class Play:
             counts["over"] += 1
         else:
             counts["gave_up" if code == GAVE_UP else "failed"] += 1
+            if code < 0:
+                # It had no time to say why.
+                self.agents[0].journal_of(session).append(failed=f"ended by signal {-code}")
             # Whom nobody kills has as many attempts as anybody could want.
             counts["sessions_that_cannot_go_on"] += not life.mortal
         others = any(other.session.thread == session.thread for other in self.living.values())

@@ -196,4 +196,5 @@ def race(stores: Sequence[SessionStore], session: SessionId, counts: Counter[str
         # The server is in trouble: nobody can tell what became of it.
         return
     counts["races"] += 1
+    counts["races_won_twice"] += all(committed)
     counts["double_commits"] += all(committed)

@@ -106,6 +106,16 @@ class Providers:
         self._askers.update({str(call.id): prompt.model for call in calls})
         return Reply(text=text, tool_calls=calls)
 
+    def wrong(self, ran: Mapping[str, Collection[str]], served: ServedProviders) -> dict[str, list[str]]:
+        """Return what was wrong here, in words, by the invariant that it breaks; `ran` is what tools have given, by the call."""
+        bad = [row for row in served.ledger.rows if BAD_REQUEST <= row.status < SERVER_ERROR and row.status != RATE_LIMITED]
+        return {
+            "unsafe_switches": [f"{one.asker} asked for what {one.reader} read" for one in self.moved],
+            "uncleared_sends": [f"{leak.model} was sent {leak.markers}: {leak.rule}" for leak in self.canaries.leaks],
+            "invented_results": [f"{call}: {result}" for call, result in self.answered if invented([(call, result)], ran)],
+            "broken_requests": [f"{row.model}: {row.error_message}" for row in bad],
+        }
+
     def count(self, ran: Mapping[str, Collection[str]], served: ServedProviders) -> Counter[str]:
         """Count what was seen here, of agents whose tools have given what `ran` says."""
         rows = served.ledger.rows
@@ -113,18 +123,9 @@ class Providers:
             requests=len(rows),
             requests_with_data=self.canaries.marked,
             failed_requests=sum(row.status >= 400 or row.error_type is not None for row in rows),
-            unsafe_switches=len(self.moved),
-            uncleared_sends=len(self.canaries.leaks),
-            invented_results=invented(self.answered, ran),
             told_unknown=sum(result == UNKNOWN_OUTCOME for _, result in self.answered),
-            broken_requests=len(refused_by(served)),
+            **{kind: len(found) for kind, found in self.wrong(ran, served).items()},
         )
-
-
-def refused_by(served: ServedProviders) -> list[str]:
-    """Return what providers said of requests that break their rules."""
-    bad = [row for row in served.ledger.rows if BAD_REQUEST <= row.status < SERVER_ERROR and row.status != RATE_LIMITED]
-    return [f"{row.model}: {row.error_message}" for row in bad]
 
 
 def _results_at_the_end(prompt: Prompt) -> Iterator[ToolResult]:

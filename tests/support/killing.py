@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support.invariants import Journal, count, ran_in
-from support.kill_providers import providing, refused_by, settings_of
+from support.kill_providers import providing, settings_of
 from support.mortal import EPOCH, Epoch
 from support.tcp_proxy import proxy
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from support.redis_servers import Server
     from support.tcp_proxy import Proxy
 
-REFUSED = "refused"
-"""The name of the file with what providers said of requests that break their rules."""
+WRONG = "wrong.json"
+"""The name of the file with what providers saw that was wrong."""
 FAULTS = Path(__file__).resolve().parents[1] / "faults"
 PROCESSES = 2
 CALM_SECONDS, FAULT_SECONDS = 0.5, 0.15
@@ -63,7 +63,7 @@ def killed_agents(server: Server, folder: Path, *, kills: int, broken: bool = Fa
         journals = [Journal(path) for path in sorted(folder.glob("*.jsonl"))]
         counts += count(journals)
         counts += providers.count(ran_in(journals), served)
-        (folder / REFUSED).write_text("\n".join(refused_by(served)), encoding="utf-8")
+        (folder / WRONG).write_text(json.dumps(providers.wrong(ran_in(journals), served)), encoding="utf-8")
     return counts
 
 

@@ -197,9 +197,15 @@ class Agents:
         Returns:
             Whether it has all its turns.
         """
-        agent = self.agents[session.door, session.tenant]
-        agent.checkpointer = saver_at(self._folder / CHECKPOINTS)
-        agent.checkpointer.is_setup = True
+        saver = saver_at(self._folder / CHECKPOINTS)
+        saver.is_setup = True
+        # A connection to SQLite must not be open when a process forks: its child would believe in locks that it has not.
+        with closing(saver.conn):
+            agent = self.agents[session.door, session.tenant]
+            agent.checkpointer = saver
+            return self._go_on(agent, session, attempts)
+
+    def _go_on(self, agent: Any, session: Session, attempts: int) -> bool:
         while attempts:
             state = agent.get_state(session.config)
             messages = state.values.get("messages", [])
