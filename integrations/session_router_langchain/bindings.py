@@ -6,12 +6,12 @@ the same two, so that what routing calls bound and what conversion strips cannot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AIMessage, ToolMessage
 
 from session_router.core.binding import Binding, BindingKind, BindingReach
+from session_router.core.value import maker, value
 from session_router_langchain.dialects import ANTHROPIC, GOOGLE_GENAI, OPENAI_CHAT, OPENAI_RESPONSES, dialect_of_provider, family_of
 from session_router_langchain.vocabulary import (
     ANTHROPIC_INPUTS,
@@ -51,7 +51,7 @@ _PLAIN = frozenset({"text", "text-plain"}) | CALL_BLOCKS
 _STREAM_INDEX = frozenset({"index"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Origin:
     """Where a message comes from.
 
@@ -67,6 +67,9 @@ class Origin:
     dialect: str = ""
 
 
+new_origin = maker(Origin)
+
+
 def bindings_of(message: BaseMessage, *, author: str | None, account: str, dialect: str) -> tuple[Binding, ...]:
     """Return everything that ties `message` to its provider, each kind of tie once.
 
@@ -80,7 +83,7 @@ def bindings_of(message: BaseMessage, *, author: str | None, account: str, diale
     """
     if isinstance(message.content, str) and not message.additional_kwargs and not isinstance(message, AIMessage):
         return ()
-    origin = origin_told_by(message, Origin(author=author, account=account, dialect=dialect))
+    origin = origin_told_by(message, new_origin(author=author, account=account, dialect=dialect))
     found = list(bindings_of_envelope(message, origin))
     if isinstance(message.content, list):
         by_model = isinstance(message, AIMessage)

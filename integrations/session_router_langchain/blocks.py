@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from session_router.core.step import Ask, AskKind
+from session_router.core.step import Ask, AskKind, new_ask
 from session_router_langchain.vocabulary import (
     OPENAI_CLIENT_ANSWERS,
     OPENAI_CLIENT_CALLS,
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 def asks_of(message: AIMessage) -> tuple[Ask, ...]:
     """Return what `message` waits for, in order: calls, unparsable calls, client blocks, unfinished server tools."""
-    asks = [Ask(id=call["id"] or "") for call in message.tool_calls]
-    asks.extend(Ask(id=call["id"], kind=AskKind.INVALID_CALL) for call in message.invalid_tool_calls if call["id"])
+    asks = [new_ask(id=call["id"] or "") for call in message.tool_calls]
+    asks.extend(new_ask(id=call["id"], kind=AskKind.INVALID_CALL) for call in message.invalid_tool_calls if call["id"])
     if isinstance(message.content, list) or message.additional_kwargs:
         blocks = list(native_blocks(message))
         answered = {answer for block in blocks if (answer := _client_answer(block))}
         client = (client_ask_id(block) for block in blocks)
-        asks.extend(Ask(id=id_, kind=AskKind.CLIENT_BLOCK) for id_ in client if id_ is not None and id_ not in answered)
-        asks.extend(Ask(id=id_, kind=AskKind.SERVER_TOOL) for id_ in unfinished_server_calls(message, blocks))
+        asks.extend(new_ask(id=id_, kind=AskKind.CLIENT_BLOCK) for id_ in client if id_ is not None and id_ not in answered)
+        asks.extend(new_ask(id=id_, kind=AskKind.SERVER_TOOL) for id_ in unfinished_server_calls(message, blocks))
     if message.response_metadata.get("stop_reason") == "pause_turn" and not any(ask.kind is AskKind.SERVER_TOOL for ask in asks):
-        asks.append(Ask(id=message.id or "pause_turn", kind=AskKind.SERVER_TOOL))
+        asks.append(new_ask(id=message.id or "pause_turn", kind=AskKind.SERVER_TOOL))
     return tuple(asks)
 
 

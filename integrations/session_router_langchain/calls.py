@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from session_router.core.binding import BindingKind
-from session_router.core.call import Call
+from session_router.core.call import Call, new_call
 from session_router.core.checking import check_kind
 from session_router.core.decision import Action
 from session_router.core.exposure import label_held
 from session_router.core.governance import PUBLIC, join
 from session_router.core.model import Capability
-from session_router.core.need import Question
+from session_router.core.need import new_question
 from session_router.core.step import AskKind, Role
 from session_router.identity import SessionNames, name_thread, principal_id, session_id
 from session_router.router import Router
@@ -32,6 +32,7 @@ from session_router_langchain.places import is_unsaid, listening, places_of
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
+from session_router_langchain.runs import watch_runs
 from session_router_langchain.session_state import CarriedSessions
 from session_router_langchain.tagging import own_label, tool_tags
 from session_router_langchain.target import Target, origin_in, target_of
@@ -81,6 +82,8 @@ class Calls:
         self._state = ProviderState(self.models)
         self._targets: dict[ModelName, Target] = {}
         self._declared: dict[str, Tag] = {}
+        if router.is_governed:
+            watch_runs()
 
     def inspect(self, messages: Sequence[BaseMessage], *, system: SystemMessage | None = None, tools: Sequence[Any] = ()) -> Found:
         """Let detectors look at what is new of a request, before it is read."""
@@ -147,7 +150,9 @@ class Calls:
         router = self.router
         if not router.is_governed:
             return ()
-        return places_of(router.key, names, config, session=session, within=within, own=own)
+        policy = router.policy
+        unlabelled = policy.sources.get("ai", policy.unlabelled)
+        return places_of(router.key, names, config, session=session, within=within, own=own, unlabelled=unlabelled)
 
     def terms(
         self,
@@ -205,9 +210,9 @@ class Calls:
         """Build the call; `settings` are those that the chosen model will get with it, `found` what is in what goes before the messages."""
         bindings = self._state.bindings(settings, messages, transcript, carried)
         *recent, text = typed_texts(messages, transcript) or ("",)
-        return Call(
+        return new_call(
             transcript=transcript,
-            question=Question(
+            question=new_question(
                 text=text,
                 recent=tuple(recent),
                 turn=transcript.turn,

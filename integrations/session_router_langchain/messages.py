@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,9 +20,10 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from session_router.core.eligibility import is_governed
 from session_router.core.governance import Tag, join
 from session_router.core.policy import Policy
-from session_router.core.step import DIGEST_BYTES, Role, Step
+from session_router.core.step import DIGEST_BYTES, Role, Step, new_step
 from session_router.core.trail import Trail
 from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
+from session_router.core.value import maker, value
 from session_router_langchain.authors import author_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
@@ -45,7 +46,7 @@ NO_FACTS: Trail[Facts] = Trail()
 _LOOK_BACK = 256  # messages that one step of a graph may add before a history is read afresh
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Remembered:
     """One history that was read, for as long as its last message lives.
 
@@ -66,6 +67,9 @@ class _Remembered:
     spare: bool
     labels: Mapping[str, Tag]
     facts: Trail[Facts]
+
+
+_new_remembered = maker(_Remembered)
 
 
 class MessageReader:
@@ -192,7 +196,15 @@ class MessageReader:
         def forget(_: object) -> None:
             read.pop(key, None)
 
-        read[key] = _Remembered(key, weakref.ref(messages[-1], forget), messages[:-1], transcript, spare, labels, facts)
+        read[key] = _new_remembered(
+            key=key,
+            last=weakref.ref(messages[-1], forget),
+            before=messages[:-1],
+            transcript=transcript,
+            spare=spare,
+            labels=labels,
+            facts=facts,
+        )
 
 
 class _Known(NamedTuple):
@@ -256,7 +268,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
     if isinstance(message, AIMessage):
         author = author_of(message, specs)
         spec = specs.get(cast("ModelName", author)) if author is not None else None
-        return Step(
+        return new_step(
             role=Role.AI,
             digest=content,
             tokens=tokens,
@@ -270,7 +282,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
         )
     bindings = bindings_of(message, author=None, account="", dialect="") if isinstance(message.content, list) else ()
     if isinstance(message, ToolMessage):
-        return Step(
+        return new_step(
             role=Role.TOOL,
             digest=content,
             tokens=tokens,
@@ -280,7 +292,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
             bindings=bindings,
         )
     if isinstance(message, HumanMessage):
-        return Step(
+        return new_step(
             role=Role.HUMAN,
             digest=content,
             tokens=tokens,
@@ -290,7 +302,7 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
             bindings=bindings,
         )
     role = Role.SYSTEM if isinstance(message, SystemMessage) or message.type not in {"human", "user"} else Role.HUMAN
-    return Step(role=role, digest=content, tokens=tokens, bindings=bindings)
+    return new_step(role=role, digest=content, tokens=tokens, bindings=bindings)
 
 
 def _is_partial(message: BaseMessage) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.config import get_config
 
-from session_router.identity import SessionNames
+from session_router.identity import SessionNames, new_session_names
 from session_router_langchain.tagging import label_in
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def names_of(
     configurable: Mapping[str, Any] = config.get("configurable") or {}
     metadata: Mapping[str, Any] = config.get("metadata") or {}
     execution = getattr(runtime, "execution_info", None)
-    return SessionNames(
+    return new_session_names(
         tenant=tenant,
         principal=principal or _user_in(configurable, runtime),
         thread=_first(configurable.get("thread_id"), getattr(execution, "thread_id", None), metadata.get("thread_id")),

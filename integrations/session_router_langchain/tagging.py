@@ -196,35 +196,40 @@ def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, 
         asked_for: What a tool's result was asked for by, if that is known.
 
     Returns:
-        Its own label. A tool's result carries what its tool is declared to return as well, and what its arguments carried; where
-        it goes by another name than the call, what both are declared to return. `None` when nobody says anything: then it is
-        unlabelled.
+        Its own label, joined with what the policy says of its source: whoever writes a message cannot lower that. A tool's result
+        carries what its tool is declared to return as well, and what its arguments carried; where it goes by another name than the
+        call, what both are declared to return. `None` when nobody says anything: then it is unlabelled.
     """
     own = own_label(message)
     if isinstance(message, ToolMessage):
         return _label_of_result(message, own, policy, tools, asked_for)
-    if own is not None or not policy.sources:
+    if not policy.sources or (own is not None and _is_withheld(message)):
         return own
-    return policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
+    said = policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
+    return own if said is None else said if own is None else join(own, said)
+
+
+def _is_withheld(message: BaseMessage) -> bool:
+    """Whether a message says no more than that it is withheld, wherever it comes from."""
+    return message.content == WITHHELD and not message.name and not isinstance(message, AIMessage)
 
 
 def _label_of_result(
     message: ToolMessage, own: Tag | None, policy: Policy, tools: Mapping[str, Tag], asked_for: AskedFor | None
 ) -> Tag | None:
-    if own is not None and not message.name and message.content == WITHHELD:
-        # It says no more than that, whatever its tool returns.
+    if own is not None and _is_withheld(message):
         return own
     names = {name for name in (message.name, None if asked_for is None else asked_for.name) if name}
     then: Mapping[str, Tag] = MappingProxyType({}) if asked_for is None else asked_for.returns
     known = [join(*(declared[name] for declared in (tools, then) if name in declared)) for name in names if name in tools or name in then]
-    if own is not None:
-        known.append(own)
-    elif not names or len(known) < len(names):
-        otherwise = policy.sources.get("tool")
+    if not names or len(known) < len(names):
+        otherwise = policy.sources.get("tool", own)
         # A tool that nobody declared is not known to be harmless because of what it was asked.
         if otherwise is None:
             return None
         known.append(otherwise)
+    if own is not None:
+        known.append(own)
     carried = None if asked_for is None else asked_for.tag
     return join(*known, *(() if carried is None else (carried,)))
 

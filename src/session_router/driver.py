@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
+from session_router.core.cached import CacheMiss
 from session_router.core.effects import (
     AbandonAnswer,
     AppendOutcome,
@@ -20,7 +21,6 @@ from session_router.core.effects import (
     VetoAnswer,
 )
 from session_router.core.population import are_due
-from session_router.misses import Misses
 from session_router.waiting import WAITING
 
 if TYPE_CHECKING:
@@ -109,36 +109,47 @@ class Driver:
 
     def drive(self, flow: Generator[Effect, Any, Result]) -> Result:
         """Pump `flow`, and return what it comes to."""
-        with Misses(self.abandon) as misses:
-            try:
-                effect = next(flow)
-                while True:
-                    try:
-                        answer = self._blocking[type(effect)](effect)
-                    except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
-                        answer = _failed(effect, error)
-                    if isinstance(effect, LookUpAnswer):
-                        misses.note(effect.question, answer)
-                    effect = flow.send(answer)
-            except StopIteration as stop:
-                return cast("Result", stop.value)
+        missed: CacheQuestion | None = None
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    answer = self._blocking[type(effect)](effect)
+                except Exception as error:  # noqa: BLE001 -- degrading is the flow's decision
+                    answer = _failed(effect, error)
+                if isinstance(effect, LookUpAnswer) and isinstance(answer, CacheMiss):
+                    missed = effect.question
+                effect = flow.send(answer)
+        except StopIteration as stop:
+            return cast("Result", stop.value)
+        except BaseException:
+            self._let_go(missed)
+            raise
 
     async def adrive(self, flow: Generator[Effect, Any, Result]) -> Result:
         """Do what `drive` does without blocking the event loop."""
-        with Misses(self.abandon) as misses:
-            try:
-                effect = next(flow)
-                while True:
-                    try:
-                        kind = type(effect)
-                        answer = self._at_once[kind](effect) if kind in self._at_once else await self._awaited[kind](effect)
-                    except Exception as error:  # noqa: BLE001 -- as above
-                        answer = _failed(effect, error)
-                    if isinstance(effect, LookUpAnswer):
-                        misses.note(effect.question, answer)
-                    effect = flow.send(answer)
-            except StopIteration as stop:
-                return cast("Result", stop.value)
+        missed: CacheQuestion | None = None
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    kind = type(effect)
+                    answer = self._at_once[kind](effect) if kind in self._at_once else await self._awaited[kind](effect)
+                except Exception as error:  # noqa: BLE001 -- as above
+                    answer = _failed(effect, error)
+                if isinstance(effect, LookUpAnswer) and isinstance(answer, CacheMiss):
+                    missed = effect.question
+                effect = flow.send(answer)
+        except StopIteration as stop:
+            return cast("Result", stop.value)
+        except BaseException:
+            self._let_go(missed)
+            raise
+
+    def _let_go(self, missed: CacheQuestion | None) -> None:
+        """Let go of what was missed when a flow did not come to its end: its caller was cancelled, or interrupted."""
+        if missed is not None:
+            self.abandon(missed)
 
     def abandon(self, question: CacheQuestion) -> None:
         """Tell the cache that no answer will come to what it missed. Never blocks, and raises nothing."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from session_router.core.governance import Level
 from session_router.core.label_row import tag_to_plain
 from session_router.core.session import SessionId
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ class SessionNames:
     thread: str | None = None
     namespace: str = ""
     agent: str | None = None
+
+
+new_session_names = maker(SessionNames)
 
 
 def normalised_namespace(namespace: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from session_router.core.cached import CacheQuestion
+    from session_router.core.cached import CachedAnswer, CacheQuestion
 
 KEY: Final = b"k" * 32
 _AT_ONCE: Final = 10_000
@@ -269,10 +269,13 @@ def filled(entries: int, partitions: int, *, asked: int) -> Filled:
     cache = SemanticCache(key=KEY, embedder=embedder, settings=settings)
     moments = [(time.perf_counter(), time.process_time())]
     known = list(texts(entries))
+    # Made once: half of the time that filling a million entries takes would be spent on them.
+    tenants = [a_question(tenant=str(number)) for number in range(min(entries, partitions))]
+    answers = [an_answer(text) for text in _ANSWERS]
     for start in range(0, entries, _AT_ONCE):
         some = known[start : start + _AT_ONCE]
         for number, (text, row) in enumerate(zip(some, embedder.embed(some), strict=True), start):
-            _put(cache, a_question(text, tenant=str(number % partitions)), row, number)
+            _put(cache, replace(tenants[number % partitions], text=text), answers[number % len(answers)], row, number)
     moments.append((time.perf_counter(), time.process_time()))
     random = Random(1)
     few = random.sample(range(min(entries, partitions)), min(partitions, _ASKED))
@@ -294,7 +297,7 @@ def _in_other_words(text: str, partition: int) -> CacheQuestion:
     return a_question(other, tenant=str(partition), now=NOW + 60)
 
 
-def _put(cache: SemanticCache, question: CacheQuestion, row: NDArray[np.float32], number: int) -> None:
+def _put(cache: SemanticCache, question: CacheQuestion, answer: CachedAnswer, row: NDArray[np.float32], number: int) -> None:
     asked = cache._asked(question)
     assert not hasattr(asked, "reason")
     entry = Entry(
@@ -304,7 +307,7 @@ def _put(cache: SemanticCache, question: CacheQuestion, row: NDArray[np.float32]
         # It takes longest, and would be found by nobody.
         content=asked.exact,
         text=question.text,
-        answer=an_answer(_ANSWERS[number % len(_ANSWERS)]),
+        answer=answer,
         category="general",
         policy_epoch=question.policy_epoch,
         knowledge_epoch=question.knowledge_epoch,

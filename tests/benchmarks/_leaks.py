@@ -103,6 +103,7 @@ def leak_figures(*, quick: bool, jobs: int | None = None) -> None:
         ("what helpers inherit", ["helpers"]),
         ("what tools bring back", ["helpers", "handoffs"]),
         ("what graphs hand on", ["graphs"]),
+        ("what is around a thread", ["threads within"]),
         ("labels of what providers hold", ["held by the provider"]),
     ):
         seen = play_all(300 if quick else 2_000, jobs=jobs, without=without, scenes=scenes)

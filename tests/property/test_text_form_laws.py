@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from unicodedata import normalize
 
 import pytest
@@ -98,6 +99,30 @@ def test_no_question_slips_past_the_first_look_for_moments(text: str) -> None:
 @given(TEXTS)
 def test_what_has_one_exact_form_has_one_content_form(text: str) -> None:
     assert content_form(exact_form(text)) == content_form(text)
+
+
+@given(st.one_of(TEXTS, st.lists(ORDINARY, max_size=9).map(" ".join)))
+@example("the rent of the account")
+@example("how do i\tplease the bank")
+def test_words_that_say_all_change_nothing_but_the_work(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wordings, "says_all", defaultdict(bool))
+        slowly = content_form(text)
+    assert content_form(text) == slowly
+
+
+@given(st.one_of(TEXTS, st.lists(ORDINARY, max_size=9).map(" ".join)))
+def test_a_question_is_one_in_small_letters_as_well(text: str) -> None:
+    form = text.lower().lstrip("\u00bf\u00a1 ")
+    assert wordings.is_small_question(form) == wordings.is_question(form)
+
+
+@given(TEXTS)
+def test_what_is_put_together_of_words_is_what_the_whole_text_has(text: str) -> None:
+    reading = reading_of(text)
+    trigrams, content = outlines.trigrams_of(reading), outlines.content_of(reading)
+    assert outlines._trigrams_of(text) == (len(trigrams), outlines._trigram_bits(trigrams))
+    assert outlines._words_of(text) == (len(content), outlines._word_bits(content))
 
 
 @given(SENTENCES, st.sampled_from(["  ", " ", "\u00a0", "\u2003"]))
@@ -215,6 +240,13 @@ def test_reasons_are_words_of_ours(text: str) -> None:
     assert time_relative(text) in {None, *(time_relative(one) for one in ("today", "now", "latest", "weather"))}
     assert refusal(text) in {None, "it is empty", "it reads like a refusal"}
     assert cut_off(text) in {None, "it did not come to its own end"}
+
+
+def test_no_word_of_a_long_text_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = defaultdict[str, bool](lambda: True)
+    monkeypatch.setattr(wordings, "says_all", looked_at)
+    content_form("rent " * READ_CHARACTERS)
+    assert not looked_at
 
 
 def test_long_texts_stay_as_they_are() -> None:

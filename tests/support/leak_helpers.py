@@ -1,7 +1,8 @@
-"""Agents that work for other agents: called by a tool, handed over to, sent to, and told by the code of a graph."""
+"""Agents that work for other agents: called by a tool, handed over to, sent to, told by the code of a graph, in threads of their own."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from langchain.agents import create_agent
@@ -14,6 +15,7 @@ from session_router_langchain import SessionRouterMiddleware
 from session_router_langchain.tagging import tagged_tool
 from support.leak_labels import LABELS
 from support.leak_scenes import agent, ask, tried
+from support.leak_world import READERS
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -50,6 +52,61 @@ async def helpers(world: World) -> None:
     await tried(ask_async(subject, world, world.anything(more=["ask"] * 6), config))
     await tried(ask_async(subject, world, world.said(["read_internal"], ["ask"], label=world.label("public", "pii", "acme")), config))
     await tried(ask_async(subject, world, world.said(["ask"], ["echo"]), config))
+
+
+async def threads(world: World) -> None:
+    """A node, and a tool, start agents and graphs under a `thread_id` of their own, and tell them what was read, without a label."""
+    first, kept = agent(world, checkpointer=None), world.rng.random() < 0.5
+    second = helper_of(world, checkpointer=world.saver if world.rng.random() < 0.5 else None)
+    within: Any = StateGraph(MessagesState)
+    within.add_node("second", second)
+    within.add_edge(START, "second")
+    targets = [second, within.compile(checkpointer=world.saver)]
+
+    async def told(text: str) -> str:
+        steps = [[world.rng.choice(READERS)]] if world.rng.random() < 0.5 else []
+        messages: Any = [HumanMessage(f"{text[-600:]} {world.parrot.plan(*steps, ['echo'])}")]
+        config = world.thread()
+        if world.rng.random() < 0.2:
+            return str((await world.model.ainvoke(messages, config)).text)
+        target = world.rng.choice(targets)
+        way = world.rng.randrange(4)
+        if way == 0:
+            answers = await target.abatch([{"messages": messages}] * 2, [config, world.thread()])
+            return " ".join(answer["messages"][-1].text for answer in answers)
+        if way == 1:
+            answer = await asyncio.to_thread(target.invoke, {"messages": messages}, config)
+        elif way == 2:
+            async for _ in target.astream({"messages": messages}, config, stream_mode="messages"):
+                pass
+            return ""
+        else:
+            answer = await target.ainvoke({"messages": messages}, config)
+        return str(answer["messages"][-1].text)
+
+    async def ask(note: str) -> str:
+        return await told(note)
+
+    caller = agent(world, tools=[*world.some_tools(2), tool("ask", description="Ask a helper.")(ask)], checkpointer=None)
+
+    async def tell(state: Any) -> Any:
+        said = " ".join(message.text for message in state["messages"][-2:])
+        return {"messages": [HumanMessage(await told(said))]}
+
+    def spread(state: Any) -> Any:
+        return [Send("tell", state) for _ in range(world.rng.choice([1, 2]))]
+
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("first", caller if world.rng.random() < 0.5 else first)
+    graph.add_node("tell", tell)
+    graph.add_node("last", helper_of(world))
+    graph.add_edge(START, "first")
+    graph.add_conditional_edges("first", spread, ["tell"])
+    graph.add_edge("tell", "last")
+    subject, config = graph.compile(checkpointer=world.saver if kept else None), world.thread() if kept else None
+    label = world.label()
+    await tried(ask_async(subject, world, world.said([f"read_{world.label()}"], ["ask"], label=label), config))
+    await tried(ask_async(subject, world, world.said(["ask"]), config))
 
 
 async def ask_async(subject: Any, world: World, message: Any, config: Any) -> Any:

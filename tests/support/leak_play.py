@@ -19,8 +19,8 @@ from session_router.core import eligibility, flow
 from session_router.core.governance import PUBLIC
 from session_router.core.policy import Policy
 from session_router.core.readings import Inherited
-from session_router_langchain import calls, middleware
-from support.leak_helpers import graphs, handoffs, helpers
+from session_router_langchain import calls, middleware, places
+from support.leak_helpers import graphs, handoffs, helpers, threads
 from support.leak_labels import witness
 from support.leak_scenes import SCENES as ALONE
 from support.leak_world import World
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from session_router.testing.providers import Canaries
     from support.leak_scenes import Scene
 
-SCENES: Final[Mapping[str, Scene]] = {**ALONE, "helpers": helpers, "handoffs": handoffs, "graphs": graphs}
+SCENES: Final[Mapping[str, Scene]] = {**ALONE, "helpers": helpers, "handoffs": handoffs, "graphs": graphs, "threads within": threads}
 _WORLD_LASTS = 400
 """Requests: what a simulator remembers grows with them."""
 
@@ -57,6 +57,10 @@ def _nothing_taken_up(call: Any, *_: Any) -> Any:
     yield  # pragma: no cover -- makes it a generator
 
 
+def _none_around(_: Any) -> Any:
+    return ((), False)
+
+
 def _public(*_: Any, **__: Any) -> Any:
     return frozenset({PUBLIC})
 
@@ -65,6 +69,7 @@ BROKEN: Final[Mapping[str, Sequence[tuple[Any, str, Any]]]] = {
     "the choke point": ((Policy, "failing_rule", _nothing),),
     "what helpers inherit": ((calls, "inherited", _nothing),),
     "what tools bring back": ((middleware, "with_lineage", _itself),),
+    "what is around a thread": ((places._Caller, "outside", _none_around),),
     "what graphs hand on": ((flow, "take_up", _nothing_taken_up),),
     "labels of what providers hold": ((eligibility, "_held", _public),),
 }

@@ -23,8 +23,8 @@ from session_router.embedders.static import BUILT_IN, StaticEmbedder
 from session_router.embedders.wordpiece import READ_TOKENS, read_wordpiece
 from train_embedder.artefact import WEIGHTS, weights_of, write_artefact
 from train_embedder.pairs import read_evaluation, read_sources, without
-from train_embedder.training import QUESTION_WORDS, SHIPPED, train
-from train_embedder.vocabulary import write_vocabulary
+from train_embedder.training import SHIPPED, train
+from train_embedder.vocabulary import tokens_of, write_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,14 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokenizer = chosen.vocabulary.read_bytes()
     wordpiece = read_wordpiece(chosen.vocabulary)
     # A text without a token has no vector to be learnt.
-    tokens = {
+    ids = {
         name: [pair for pair in ((wordpiece.encode(left), wordpiece.encode(right)) for left, right in pairs) if all(pair)]
         for name, pairs in sources.items()
     }
     (unknown,) = wordpiece.encode("\N{SNOWMAN}" * 101)
     began = time.monotonic()
-    asking = [ids[0] for ids in map(wordpiece.encode, QUESTION_WORDS) if len(ids) == 1 and ids[0] != unknown]
-    vectors = train(tokens, size=wordpiece.size, unknown=unknown, asking=asking, recipe=SHIPPED)
+    vectors = train(ids, tokens=tokens_of(tokenizer), unknown=unknown, recipe=SHIPPED)
     print(f"trained in {time.monotonic() - began:.0f} s, seed {SHIPPED.seed}")
     if chosen.check:
         _compare(weights_of(vectors), chosen.out / WEIGHTS)

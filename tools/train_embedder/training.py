@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, embedding_bag, normalize
+
+from train_embedder.letters import LearntVectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +40,11 @@ class Recipe:
         spread: Standard deviation of a vector's numbers before training.
         tokens: Of a text, this many are read.
         shares: Source to the share of its pairs that an epoch draws, in (0, 1]; 1 where it is not named.
+        letters: Weight of a token's runs of letters while it learns, see `LearntVectors`.
+        runs: Shortest and longest of them, in characters.
+        lengths: The length of each vector is raised to this power; below 1, words differ less in how much they count.
         asking: Vectors of `QUESTION_WORDS` are multiplied by it.
+        counting: Vectors of tokens of digits are multiplied by it.
         seed: Of everything that is drawn.
     """
 
@@ -48,11 +54,15 @@ class Recipe:
     learning_rate: float = 0.05
     warm_up: float = 0.1
     final: float = 0.02
-    scales: tuple[float, ...] = (20.0, 10.0, 20.0)
+    scales: tuple[float, ...] = (20.0, 10.0)
     spread: float = 0.4
     tokens: int = 96
     shares: Mapping[str, float]
-    asking: float = 0.9
+    letters: float = 0.35
+    runs: tuple[int, int] = (3, 5)
+    lengths: float = 0.8
+    asking: float = 0.75
+    counting: float = 2.0
     seed: int = 0
 
 
@@ -60,7 +70,7 @@ QUESTION_WORDS = (
     *("what", "how", "why", "when", "where", "which", "who", "do", "does", "did", "can", "could", "should", "would", "will"),
     *("i", "you", "me", "my", "we", "our", "your", "am", "are", "is", "was", "were", "it", "they", "if", "have", "has"),
 )
-"""They say that something is asked, not what: there are few questions in the sources, so that training does not find it out."""
+"""They say that something is asked, not what."""
 
 SHIPPED = Recipe(shares={"pairs_wn_def": 0.5, "pairs_wn_ex_hyper": 0.5, "pairs_wn_syn": 0.5})
 """What the weights in the package were trained with."""
@@ -69,61 +79,89 @@ SHIPPED = Recipe(shares={"pairs_wn_def": 0.5, "pairs_wn_ex_hyper": 0.5, "pairs_w
 def train(
     sources: Mapping[str, Sequence[TokenPair]],
     *,
-    size: int,
+    tokens: Sequence[str],
     unknown: int,
-    asking: Sequence[int],
     recipe: Recipe,
     tell: Callable[[str], None] = print,
 ) -> NDArray[np.float32]:
-    """Return one vector per token, shape (size, dimension); that of `unknown` is zero, those of `asking` are shortened.
+    """Return one vector per token, shape (len(tokens), dimension); that of `unknown` is zero.
 
     One thread, and one seed: the same arguments give the same bytes on the same machine and version of torch.
+
+    Args:
+        sources: Pairs of texts as ids, by their source.
+        tokens: Texts of the tokens, in the order of their ids.
+        unknown: Id of the token that stands for what is not in the vocabulary.
+        recipe: How to train.
+        tell: Called with each line of progress.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     try:
-        start = np.random.default_rng(recipe.seed).normal(0, recipe.spread, (size, recipe.dimension)).astype(np.float32)
-        start[unknown] = 0
-        mean = np.zeros_like(start)
+        mean = np.zeros((len(tokens), recipe.dimension), dtype=np.float32)
         for number, scale in enumerate(recipe.scales):
             tell(f"training {number + 1} of {len(recipe.scales)}, scale {scale}")
+            learnt = LearntVectors(
+                tokens,
+                dimension=recipe.dimension,
+                spread=recipe.spread,
+                weight=recipe.letters,
+                lengths=recipe.runs,
+                unknown=unknown,
+                # The mean of two means something only where both began at the same place.
+                generator=np.random.default_rng(recipe.seed),
+            )
             generator = np.random.default_rng([recipe.seed, number])
-            vectors = _train(sources, start=start, unknown=unknown, scale=scale, generator=generator, recipe=recipe, tell=tell)
+            _train(learnt, sources, unknown=unknown, scale=scale, generator=generator, recipe=recipe, tell=tell)
+            vectors = learnt.numbers()
             mean += vectors / np.median(np.linalg.norm(vectors, axis=1))
-        mean[list(asking)] *= np.float32(recipe.asking)
-        return mean
+        return mean * _factors(tokens, mean, recipe)[:, None]
     finally:
         torch.use_deterministic_algorithms(mode=False)
         torch.set_num_threads(threads)
 
 
+def _factors(tokens: Sequence[str], vectors: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+    """Return what each token's vector is multiplied by after training; shape (len(tokens),).
+
+    The sources are definitions and commands. They hold few questions, so that training does not find out how little the words say that
+    ask; and few numbers that matter, so that it does not find out how much they say.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    factors = np.power(lengths, recipe.lengths - 1, out=np.ones_like(lengths), where=lengths > 0)
+    for number, token in enumerate(tokens):
+        if token in QUESTION_WORDS:
+            factors[number] *= recipe.asking
+        elif token.removeprefix("##").isdecimal():
+            factors[number] *= recipe.counting
+    return factors
+
+
 def _train(
+    learnt: LearntVectors,
     sources: Mapping[str, Sequence[TokenPair]],
     *,
-    start: NDArray[np.float32],
     unknown: int,
     scale: float,
     generator: np.random.Generator,
     recipe: Recipe,
     tell: Callable[[str], None],
-) -> NDArray[np.float32]:
-    bag = torch.nn.EmbeddingBag(*start.shape, mode="mean", padding_idx=unknown, _weight=torch.from_numpy(start.copy()))
-    optimizer = torch.optim.AdamW(bag.parameters(), lr=recipe.learning_rate)
+) -> None:
+    optimizer = torch.optim.AdamW(learnt.parameters(), lr=recipe.learning_rate)
     epochs = [_batches(sources, recipe, generator) for _ in range(recipe.epochs)]
     steps = sum(map(len, epochs))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / max(1, steps), recipe))
     for number, epoch in enumerate(epochs, start=1):
         total = 0.0
         for pairs in epoch:
-            loss = _loss(bag, pairs, scale=scale, tokens=recipe.tokens)
+            loss = _loss(learnt(), pairs, unknown=unknown, scale=scale, tokens=recipe.tokens)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.item()
         tell(f"epoch {number} of {recipe.epochs}: {len(epoch)} batches, mean loss {total / max(1, len(epoch)):.4f}")
-    return bag.weight.detach().numpy().copy()
 
 
 def _batches(sources: Mapping[str, Sequence[TokenPair]], recipe: Recipe, generator: np.random.Generator) -> list[list[TokenPair]]:
@@ -145,8 +183,8 @@ def _rate(progress: float, recipe: Recipe) -> float:
     return recipe.final + (1 - recipe.final) * (1 + math.cos(math.pi * min(1.0, fallen))) / 2
 
 
-def _loss(bag: torch.nn.EmbeddingBag, pairs: Sequence[TokenPair], *, scale: float, tokens: int) -> torch.Tensor:
-    left, right = (_vectors(bag, [pair[side] for pair in pairs], tokens) for side in (0, 1))
+def _loss(vectors: torch.Tensor, pairs: Sequence[TokenPair], *, unknown: int, scale: float, tokens: int) -> torch.Tensor:
+    left, right = (_texts(vectors, [pair[side][:tokens] for pair in pairs], unknown) for side in (0, 1))
     cosines = scale * left @ right.T
     for side in (0, 1):
         # The same text twice in a batch is not a wrong answer.
@@ -158,7 +196,7 @@ def _loss(bag: torch.nn.EmbeddingBag, pairs: Sequence[TokenPair], *, scale: floa
     return (cross_entropy(cosines, target) + cross_entropy(cosines.T, target)) / 2
 
 
-def _vectors(bag: torch.nn.EmbeddingBag, texts: Sequence[Sequence[int]], tokens: int) -> torch.Tensor:
-    cut = [text[:tokens] for text in texts]
-    offsets = np.cumsum([0, *map(len, cut[:-1])])
-    return normalize(bag(torch.tensor(list(chain.from_iterable(cut))), torch.from_numpy(offsets)), dim=1)
+def _texts(vectors: torch.Tensor, texts: Sequence[Sequence[int]], unknown: int) -> torch.Tensor:
+    ids = torch.tensor(list(chain.from_iterable(texts)))
+    offsets = torch.from_numpy(np.cumsum([0, *map(len, texts[:-1])]))
+    return normalize(embedding_bag(ids, vectors, offsets, mode="mean", padding_idx=unknown), dim=1)

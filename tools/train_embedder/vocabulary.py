@@ -30,3 +30,9 @@ def write_vocabulary(texts: Iterable[str], path: Path, *, size: int, limit: int)
     # A special token would be found in the text of a user who types it.
     settings["added_tokens"] = []
     path.write_text(json.dumps(settings, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def tokens_of(tokenizer: bytes) -> list[str]:
+    """Return the tokens of a `tokenizer.json`, in the order of their ids."""
+    vocabulary: dict[str, int] = json.loads(tokenizer)["model"]["vocab"]
+    return sorted(vocabulary, key=vocabulary.__getitem__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from session_router.cache.keyed import Keyed
-from session_router.cache.text_forms import content_form, exact_form
+from session_router.cache.text_forms import content_form_of, exact_form
 from session_router.cache.time_relative import time_relative
 from session_router.core.cached import CacheMiss, MissReason
+from session_router.core.value import value
 from session_router.identity import checked_key
 
 if TYPE_CHECKING:
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 _PURPOSE: Final = b"session_router.cache.asked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Asked:
     """A question with its partition and its keys.
 
     Attributes:
         question: The question.
         partition: 64 hex digits.
+        form: Exact form of its text.
         exact: Keyed digest of partition and exact form, 32 bytes; stands for the question wherever its text is not needed.
     """
 
     question: CacheQuestion
     partition: str
+    form: str
     exact: bytes
 
 
@@ -67,12 +69,13 @@ class Asking:
         return Asked(
             question=question,
             partition=partition,
+            form=exact,
             exact=self._keyed(b"exact", partition, exact),
         )
 
     def content_key(self, asked: Asked) -> bytes:
         """Return the keyed digest of partition and content form, 32 bytes. It takes longer, and is often not needed."""
-        return self._keyed(b"content", asked.partition, content_form(asked.question.text))
+        return self._keyed(b"content", asked.partition, content_form_of(asked.form))
 
     def _keyed(self, kind: bytes, partition: str, form: str) -> bytes:
         return self._under.digest(kind + partition.encode("ascii") + form.encode("utf-8", "surrogatepass"))

@@ -23,7 +23,7 @@ _CLOSENESS = (MissReason.NOTHING, MissReason.GUARDED, MissReason.UNVERIFIED, Mis
 """Of misses: the later, the closer."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Candidate:
     """A neighbour that the reader may see.
 
@@ -77,7 +77,7 @@ def seen(
             if may is None:
                 may = visible[label] = permits(labels[label], question.reader, now=now, purpose=question.purpose)
             if may:
-                candidates.append(Candidate(row=row, cosine=cosine, said=Said(facts.said, facts.closed), outline=facts.outline))
+                candidates.append(Candidate(row, cosine, Said(facts.said, facts.closed), facts.outline))
             else:
                 reason = closer(reason, MissReason.NOT_PERMITTED)
             continue
@@ -85,7 +85,7 @@ def seen(
         if isinstance(entry, MissReason):
             reason = closer(reason, entry)
         else:
-            candidates.append(Candidate(row=row, cosine=cosine, said=said_by(entry.answer), entry=entry))
+            candidates.append(Candidate(row, cosine, said_by(entry.answer), entry=entry))
     return candidates, reason
 
 

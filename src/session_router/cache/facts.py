@@ -114,10 +114,10 @@ class Columns:
         self.live += len(numbers)
         self.count = end
 
-    def at(self, place: int) -> Sequence[tuple[int, Facts]]:
+    def at(self, place: int) -> tuple[int, Facts] | None:
         """Return number and facts of the entry at a place, or nothing if it is gone."""
         number, there, seal, said, closed, over, label, outline = _UNPACKED(self._packed, place * _ROW_BYTES)
-        return ((number, Facts(seal, said, closed, over, label, outline.rstrip(b"\0"))),) if there else ()
+        return (number, Facts(seal, said, closed, over, label, outline.rstrip(b"\0"))) if there else None
 
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of those that are not gone."""

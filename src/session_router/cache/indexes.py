@@ -156,7 +156,8 @@ class VectorIndexes:
                 self._catch_up(partition, held)
             finally:
                 held.catching_up.release()
-        if held.index.worn or (not held.index.graph and len(held.index) > self._graph_above):
+        index = held.index
+        if index.worn or (not index.graph and len(index) > self._graph_above):
             self._build_later(partition)
         return held
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log, log1p
 from typing import TYPE_CHECKING, Final
 
-from session_router.cache.readings import reading_of
-from session_router.cache.remembering import remembered
+from session_router.cache.readings import content_of_part, reading_of
+from session_router.cache.remembering import Words, remembered
+from session_router.cache.text_forms import composed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from session_router.cache.readings import Reading
 
@@ -18,9 +20,15 @@ READ_WORDS: Final = 64
 
 OUTLINE_BYTES: Final = 44
 
+# An outline is a number: how many words, how many trigrams, a bit for each word, a bit for each trigram.
 _WORD_BITS: Final = 64
 _TRIGRAM_BITS: Final = 256
 _MOST: Final = 0xFFFF  # what two bytes count
+_TRIGRAMS_AT: Final = 16
+_WORD_AT: Final = tuple(1 << 32 + place for place in range(_WORD_BITS))
+_TRIGRAM_AT: Final = tuple(1 << 32 + _WORD_BITS + place for place in range(_TRIGRAM_BITS))
+_WORD_MASK: Final = sum(_WORD_AT)
+_TRIGRAM_MASK: Final = sum(_TRIGRAM_AT)
 _REMEMBERED: Final = 4_096
 _RECENT: Final = 16
 """Questions: each is asked about once for every neighbour."""
@@ -55,30 +63,33 @@ def outline_of(reading: Reading) -> bytes:
     words, trigrams = content_of(reading), trigrams_of(reading)
     if max(len(words), len(trigrams)) > _MOST:
         return b""
-    counts = len(words) | len(trigrams) << 16
-    bits = _bits(words, _WORD_BITS) | _bits(trigrams, _TRIGRAM_BITS) << _WORD_BITS
-    return (counts | bits << 32).to_bytes(OUTLINE_BYTES, "little")
+    counts = len(words) | len(trigrams) << _TRIGRAMS_AT
+    return (counts | _word_bits(words) | _trigram_bits(trigrams)).to_bytes(OUTLINE_BYTES, "little")
 
 
-def most_words_in_common(asked: str, outline: bytes) -> tuple[float, float]:
+def read_outline(outline: bytes) -> int:
+    """Return an outline as the functions below take it. Zeros at its end may be lost."""
+    return int.from_bytes(outline, "little")
+
+
+def most_words_in_common(asked: str, outline: int) -> tuple[float, float]:
     """Return an upper bound of the share of content words that a text and one with this outline have in common.
 
     Returns:
         The bound, and `length_of` the shorter text.
     """
     words, bits = _words_of(asked)
-    # Zeros at the end may be lost.
-    other_words, other_bits = int.from_bytes(outline[:2], "little"), int.from_bytes(outline[4:12], "little")
-    shared = _most_shared(words, bits, other_words, other_bits)
-    either = words + other_words - shared
-    return shared / either if either else 0.0, length_of(min(words, other_words))
+    other = outline & _MOST
+    shared = _most_shared(words, bits, other, outline & _WORD_MASK)
+    either = words + other - shared
+    return shared / either if either else 0.0, length_of(min(words, other))
 
 
-def most_trigrams_in_common(asked: str, outline: bytes) -> float:
+def most_trigrams_in_common(asked: str, outline: int) -> float:
     """Return an upper bound of the share of trigrams that a text and one with this outline have in common."""
     trigrams, bits = _trigrams_of(asked)
-    other_trigrams, other_bits = int.from_bytes(outline[2:4], "little"), int.from_bytes(outline[12:], "little")
-    return 2 * _most_shared(trigrams, bits, other_trigrams, other_bits) / max(1, trigrams + other_trigrams)
+    other = outline >> _TRIGRAMS_AT & _MOST
+    return 2 * _most_shared(trigrams, bits, other, outline & _TRIGRAM_MASK) / max(1, trigrams + other)
 
 
 @remembered(_RECENT)
@@ -95,18 +106,54 @@ def _most_shared(one: int, bits: int, other: int, other_bits: int) -> int:
 
 @remembered(_RECENT)
 def _words_of(text: str) -> tuple[int, int]:
-    words = content_of(reading_of(text))
-    return len(words), _bits(words, _WORD_BITS)
+    """Return what `content_of` comes to, from what is known of the parts between white space: no more of the text is needed here."""
+    words: set[str] = set()
+    bits = 0
+    for part in composed(text).split():
+        its_words, its_bits = _of_part[part]
+        words.update(its_words)
+        bits |= its_bits
+    return len(words), bits
 
 
 @remembered(_RECENT)
 def _trigrams_of(text: str) -> tuple[int, int]:
-    trigrams = trigrams_of(reading_of(text))
-    return len(trigrams), _bits(trigrams, _TRIGRAM_BITS)
+    """Return what `trigrams_of` comes to, from what is known of single words and from what lies between them."""
+    words = reading_of(text).words[:READ_WORDS]
+    known = [_of_word[word] for word in words]
+    between = {f"{word[-1]} {after[0]}" for word, after in pairwise(words)}
+    bits = _trigram_bits(between)
+    for _, its_bits in known:
+        bits |= its_bits
+    return len(between.union(*[trigrams for trigrams, _ in known])), bits
 
 
-def _bits(things: Iterable[str], count: int) -> int:
+def _content_of_part(part: str) -> tuple[Sequence[str], int]:
+    content = content_of_part(part)
+    return content, _word_bits(content)
+
+
+_of_part = Words(_content_of_part)
+
+
+def _trigrams_of_word(word: str) -> tuple[frozenset[str], int]:
+    alone = f" {word} "
+    trigrams = frozenset([alone[place : place + 3] for place in range(len(alone) - 2)])
+    return trigrams, _trigram_bits(trigrams)
+
+
+_of_word = Words(_trigrams_of_word)
+
+
+def _word_bits(words: Iterable[str]) -> int:
     found = 0
-    for thing in things:
-        found |= 1 << hash(thing) % count
+    for word in words:
+        found |= _WORD_AT[hash(word) % _WORD_BITS]
+    return found
+
+
+def _trigram_bits(trigrams: Iterable[str]) -> int:
+    found = 0
+    for trigram in trigrams:
+        found |= _TRIGRAM_AT[hash(trigram) % _TRIGRAM_BITS]
     return found

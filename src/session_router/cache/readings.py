@@ -43,7 +43,8 @@ FUNCTION_WORDS: Final = frozenset(
 """Words that say little by themselves, in some languages."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+# Never changed, and not frozen: one is made of every text, and to freeze it would cost three times as much.
+@dataclass(slots=True, kw_only=True, eq=False)
 class Reading:
     """A text, taken apart. Two readings are equal if they are one: what is remembered of a reading is then found at once.
 
@@ -84,6 +85,11 @@ def _part(part: str) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
 
 
 _parts = Words(_part)
+
+
+def content_of_part(part: str) -> Sequence[str]:
+    """Return the content of a text without white space."""
+    return _parts[part][2]
 
 
 @remembered(2 * _REMEMBERED)

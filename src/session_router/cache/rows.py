@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from session_router.core.value import value
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from session_router.cache.entry import SealedEntry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Standing:
     """How far an index of a partition must have read.
 

@@ -20,7 +20,7 @@ from session_router.cache.partition import Partitions
 from session_router.cache.parts import Foundations, parts_of
 from session_router.cache.remembering import forget
 from session_router.cache.settings import CacheSettings
-from session_router.cache.similar import hit_of, unit_vector
+from session_router.cache.similar import MISSES, hit_of, unit_vector
 from session_router.cache.steps import Embed, WaitFor, Work, adrive, drive
 from session_router.cache.strata import Strata
 from session_router.cache.vectors import faiss_module
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from session_router.cache.asked import Asked
+    from session_router.cache.flights import Flight
     from session_router.cache.judge import AnswerJudge
     from session_router.cache.parts import Parts
     from session_router.cache.rows import EntryRows
@@ -247,31 +248,36 @@ class SemanticCache:
         return found
 
     def _found(self, asked: Asked, parts: Parts) -> Generator[Step, Any, CacheHit | CacheMiss]:
-        landed = parts.flights.landings
-        found: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
+        landed, waits = parts.flights.landings, self._rows.waits
+        # Where nothing waits there is no step to take.
+        found: CacheHit | CacheMiss = (yield Work(lambda: self._by_text(asked))) if waits else self._by_text(asked)
         tier = parts.similar
         if isinstance(found, CacheMiss) and tier is not None and found.reason is not MissReason.FAILED:
             vector = self._vector((yield Embed(asked.question.text)))
             if vector is not None:
-                similar: CacheHit | CacheMiss = yield Work(lambda: self._by_vector(asked, vector, tier))
+                similar: CacheHit | CacheMiss = (
+                    (yield Work(lambda: self._by_vector(asked, vector, tier))) if waits else self._by_vector(asked, vector, tier)
+                )
                 found = _closer(found, similar)
         if isinstance(found, CacheHit):
             return found
-        return (yield from self._flown(asked, found, landed, parts))
-
-    def _flown(self, asked: Asked, missed: CacheMiss, landed: int, parts: Parts) -> Generator[Step, Any, CacheHit | CacheMiss]:
-        """Wait for whoever asks the same, or be the one for whom others wait."""
+        # Wait for whoever asks the same, or be the one for whom others wait.
         flight = parts.flights.joined(asked.exact)
+        if flight is None and parts.flights.landings == landed:
+            return found
+        return (yield from self._flown(asked, found, flight, parts))
+
+    def _flown(self, asked: Asked, missed: CacheMiss, flight: Flight | None, parts: Parts) -> Generator[Step, Any, CacheHit | CacheMiss]:
+        """Look again: for somebody else who asked the same there may be an answer by now."""
         if flight is not None:
             yield WaitFor(flight)
             found: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
             return found if isinstance(found, CacheHit) else replace(missed, waited=True)
-        if parts.flights.landings != landed:
-            # Somebody may have brought the answer between this look-up and its turn to lead.
-            again: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
-            if isinstance(again, CacheHit):
-                parts.flights.land(asked.exact)
-                return again
+        # Somebody may have brought the answer between this look-up and its turn to lead.
+        again: CacheHit | CacheMiss = yield Work(lambda: self._by_text(asked))
+        if isinstance(again, CacheHit):
+            parts.flights.land(asked.exact)
+            return again
         return missed
 
     def _by_text(self, asked: Asked) -> CacheHit | CacheMiss:
@@ -295,7 +301,7 @@ class SemanticCache:
                     return hit_of(entry, Tier.CONTENT, now=now)
         except Exception as error:  # noqa: BLE001 -- a cache that fails may not fail its user
             return self._failed("look up", error)
-        return CacheMiss(reason=reason)
+        return MISSES[reason]
 
     def _by_vector(self, asked: Asked, vector: NDArray[np.float32], tier: SimilarTier) -> CacheHit | CacheMiss:
         """Look in the third tier."""

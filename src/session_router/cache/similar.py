@@ -40,6 +40,9 @@ NEIGHBOURS_VERSION: Final = "neighbours 1"
 """Changes whenever a verifier may be told something else of the same neighbours."""
 
 
+MISSES: Final = {reason: CacheMiss(reason=reason) for reason in MissReason}
+"""Of which there is nothing more to say."""
+
 _FLOAT: Final = np.dtype("<f4")
 
 
@@ -53,8 +56,8 @@ def unit_vector(rows: object, dimension: int) -> NDArray[np.float32] | None:
     found = np.asarray(rows, dtype=_FLOAT)
     if found.shape != (1, dimension):
         return None
-    row: NDArray[np.float32] = np.ascontiguousarray(found[0])
-    square = float(row @ row)
+    row: NDArray[np.float32] = found[0]
+    square = float(row.dot(row))
     return row if 0.99 < square < 1.01 else None  # noqa: PLR2004 -- what rounding may make of 1
 
 
@@ -103,7 +106,7 @@ class SimilarTier:
         near = [one for one in found if one.cosine >= self._settings.least_cosine]
         best = self._best(asked, vector, near) if near else MissReason.NOTHING
         if isinstance(best, MissReason):
-            return CacheMiss(reason=best)
+            return MISSES[best]
         return self._decided(asked, best)
 
     def _best(self, asked: Asked, vector: NDArray[np.float32], near: Sequence[Neighbour]) -> WouldBeHit | MissReason:
@@ -145,17 +148,14 @@ class SimilarTier:
 
     def _promising(self, asked: Asked, candidates: Sequence[Candidate]) -> list[tuple[float, Candidate, tuple[int, int]]]:
         """Return candidates with the highest score that the verifier might give them, and what it is to hear; the best first."""
-        heard = zip(candidates, agreement([candidate.said for candidate in candidates]), strict=True)
+        heard = agreement([candidate.said for candidate in candidates])
         if self._bounded is None:
-            return [(inf, candidate, counts) for candidate, counts in heard]
-        text, bounded = asked.question.text, self._bounded
-        found: list[tuple[float, Candidate, tuple[int, int]]] = []
-        for candidate, (agreeing, differing) in heard:
-            at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing)
-            if at_most >= SCORE_EDGES[0] and candidate.outline:
-                outline = candidate.outline
-                at_most = bounded.at_most(text, cosine=candidate.cosine, agreeing=agreeing, differing=differing, outline=outline)
-            found.append((at_most, candidate, (agreeing, differing)))
+            return [(inf, candidate, counts) for candidate, counts in zip(candidates, heard, strict=True)]
+        text, at_most = asked.question.text, self._bounded.at_most
+        found = [
+            (at_most(text, cosine=one.cosine, agreeing=counts[0], differing=counts[1], outline=one.outline), one, counts)
+            for one, counts in zip(candidates, heard, strict=True)
+        ]
         found.sort(key=itemgetter(0), reverse=True)
         return found
 

@@ -40,7 +40,8 @@ _CAPITONYMS = frozenset(
     {"china", "earth", "exodus", "job", "lent", "march", "mobile", "nice", "pole", "poles", "polish", "reading", "turkey"}
 )
 """What means something else with a capital, in small letters: `Polish` is no `polish`. Not `may`, with which questions begin."""
-_CAPITONYM = re.compile(rf"\b(?:{'|'.join(map(str.capitalize, sorted(_CAPITONYMS)))})\b")
+# In a sentence, capitals are at the beginnings of words only.
+_CAPITONYM = re.compile(rf"(?:{'|'.join(map(str.capitalize, sorted(_CAPITONYMS)))})\b")
 _WORD = "(?:[A-Za-z][a-z]+|[a-zAI])"
 _SENTENCE_WORD = f"{_WORD}(?:['-]{_WORD})*+"
 # Nothing in it can be read in two ways, so that nothing is tried twice.
@@ -71,7 +72,7 @@ def _form_of_sentence(stripped: str) -> str | None:
         return None
     form = stripped.lower()
     if form.endswith("?"):
-        return form[:-1] if wordings.is_question(form) else form
+        return form[:-1] if wordings.is_small_question(form) else form
     return form.removesuffix(".")
 
 
@@ -109,7 +110,14 @@ def content_form(text: str) -> str:
     Returns:
         A text that is its own content form. Texts with one exact form have one content form.
     """
-    form = exact_form(text)
+    return content_form_of(exact_form(text))
+
+
+def content_form_of(exact: str) -> str:
+    """Return the content form of the texts with an exact form."""
+    form = exact
+    if len(form) <= READ_CHARACTERS and form.isascii() and all(map(wordings.says_all.__getitem__, form.split(" "))):
+        return form
     if _is_literal(form) or not (form.isascii() or _OTHER_SCRIPTS.search(form) is None):
         return form
     for _ in range(_ROUNDS):
@@ -119,7 +127,7 @@ def content_form(text: str) -> str:
         if not shorter or shorter == form:
             return form
         form = shorter
-    return exact_form(text)
+    return exact
 
 
 def composed(text: str) -> str:

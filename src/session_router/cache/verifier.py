@@ -13,6 +13,7 @@ from session_router.cache.outlines import (
     most_trigrams_in_common,
     most_words_in_common,
     outline_of,
+    read_outline,
     trigrams_of,
 )
 from session_router.cache.readings import asking_of, reading_of
@@ -96,18 +97,18 @@ class LexicalVerifier:
 
         Trigrams, which take longest, are compared only where the bound would otherwise reach a bin.
         """
-        words, length = most_words_in_common(asked, outline) if outline else (1.0, most_length(asked))
-        if agreeing or differing:
-            weights, most = _BOUNDS[True]
-            most += weights[4] * _share(agreeing) + weights[5] * _share(differing)
-        else:
-            weights, most = _BOUNDS[False]
+        (near, words, trigrams, length), most = _BOUNDS[bool(agreeing or differing)]
         # What is added up in another order is rounded in another way.
-        most += weights[0] * cosine + weights[1] * words + weights[3] * length + _ROUNDING
-        at_most = _chance(most + weights[2])
-        if not outline or at_most < SCORE_EDGES[0]:
-            return at_most
-        return _chance(most + weights[2] * most_trigrams_in_common(asked, outline))
+        most += near * cosine + _ROUNDING
+        if agreeing or differing:
+            most += _AGREEING * _share(agreeing) + _DIFFERING * _share(differing)
+        if not outline:
+            return _chance(most + words + trigrams + length * most_length(asked))
+        known = read_outline(outline)
+        share, shorter = most_words_in_common(asked, known)
+        most += words * share + length * shorter
+        at_most = _chance(most + trigrams)
+        return at_most if at_most < SCORE_EDGES[0] else _chance(most + trigrams * most_trigrams_in_common(asked, known))
 
 
 def pair_columns(asked: str, stored: str, *, cosine: float) -> list[float]:
@@ -175,8 +176,8 @@ def _in_order(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 _WEIGHTS: Final = {
-    7: ((0.550, 2.100, 4.654, -0.483, -0.015, 2.796, 0.379), -3.391),
-    9: ((-1.400, 1.033, 3.566, 0.429, -0.062, 3.291, 0.216, 2.388, -3.476), -1.367),
+    7: ((1.395, 1.595, 4.670, -0.450, 0.016, 2.669, 0.396), -3.735),
+    9: ((-1.011, 0.670, 3.503, 0.537, -0.056, 3.213, 0.262, 2.600, -3.322), -1.671),
 }
 """By the number of columns: weights and intercept, as the tool printed them."""
 
@@ -185,9 +186,11 @@ _AT_MOST_ONE: Final = (3, 4, 6)
 
 _BOUNDS: Final = {
     heard: (
-        tuple(max(0.0, weight) if place in {1, 2, 5} else weight for place, weight in enumerate(weights) if place not in _AT_MOST_ONE),
+        (weights[0], max(0.0, weights[1]), max(0.0, weights[2]), max(0.0, weights[5])),
         intercept + sum(max(0.0, weights[place]) for place in _AT_MOST_ONE),
     )
     for heard, (weights, intercept) in ((False, _WEIGHTS[7]), (True, _WEIGHTS[9]))
 }
-"""By whether neighbours are heard: weights of the other columns, and the most that all else adds up to."""
+"""By whether neighbours are heard: weights of cosine, words, trigrams and length, and the most that the columns above add up to."""
+
+_AGREEING, _DIFFERING = _WEIGHTS[9][0][-2:]

@@ -18,6 +18,8 @@ _ASKING = (
     r"por qué|chi|cosa|dove|quale|quanto|quem|onde|qual|quais"
 )
 _QUESTION = re.compile(rf"[\u00bf\u00a1 ]*(?:{_ASKING})\b", re.IGNORECASE)
+# To look at no capitals is quicker.
+_SMALL_QUESTION = re.compile(rf"(?:{_ASKING})\b")
 
 _NOT = re.compile(
     r"(?<![\w'-])(do|does|did|is|are|was|were|has|have|had|could|would|should|must|need)(?:n't|nt)(?![\w'-])|"
@@ -84,6 +86,11 @@ def is_question(form: str) -> bool:
     return _QUESTION.match(form) is not None
 
 
+def is_small_question(form: str) -> bool:
+    """Return what `is_question` does, of a text in small letters without marks in front."""
+    return _SMALL_QUESTION.match(form) is not None
+
+
 def written_out(form: str) -> str:
     """Return `form` with English contractions written out; "who's" and its like always as "who is"."""
     if "'" not in form and "nt" not in form and "cannot" not in form:
@@ -103,6 +110,18 @@ def _in_full(form: str) -> str:
 
 
 _words_in_full = Words(_in_full)
+
+
+def _says_all(word: str) -> bool:
+    plain = word != "the" and _NEEDED_FOR_MANNERS.isdisjoint(word.translate(_MARKS_AS_BLANKS).split())
+    return plain and _words_in_full[word] == word
+
+
+says_all = Words(_says_all)
+"""By words between blanks: whether such a word is part of what is asked, and stays as it is, whatever stands beside it.
+
+A text in ASCII of such words alone is left alone by `written_out` and `without_manners`.
+"""
 
 
 def without_manners(form: str) -> str:

@@ -10,7 +10,7 @@ from session_router.core.drift import Drift
 from session_router.core.pricing import NOTHING, USD
 from session_router.core.segment import Habits, Segment
 from session_router.core.upgrades import Upgrades
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from session_router.core.segment import Ended
     from session_router.core.switching import Verdict
     from session_router.core.transcript import Transcript
+
+NO_UPGRADES = Upgrades()
+"""Nobody asked for any."""
 
 REMEMBERED_MARKS = 64
 """Pieces of feedback after which one may be told again and counts twice."""
@@ -57,7 +60,7 @@ class Account:
     explored: USD = NOTHING
     beliefs: Mapping[ModelName, Belief] = field(default_factory=dict["ModelName", Belief])
     marks: tuple[str, ...] = ()
-    upgrades: Upgrades = field(default_factory=Upgrades)
+    upgrades: Upgrades = NO_UPGRADES
 
     def ended(self, transcript: Transcript) -> Ended | None:
         """Say what the segment has been like that ended because `transcript` began another one; `None` when none did."""
@@ -89,7 +92,7 @@ class Account:
             explored: Expected dollars that exploration is charged with for it.
             scored: What the scorer itself gave the model that was chosen, in [0, 1].
         """
-        return Account(
+        return new_account(
             habits=habits,
             drift=drift,
             number=self.number + 1,
@@ -109,7 +112,7 @@ class Account:
         segment = Segment.begun(transcript, predicted_calls=habits.calls)
         # What nobody scored deviates from nothing: the next segment does not follow on the last that was.
         drift = replace(self.drift, last={})
-        return Account(
+        return new_account(
             habits=habits,
             drift=drift,
             number=self.number + 1,
@@ -134,7 +137,7 @@ class Account:
 
     def _with(self, segment: Segment, *, number: int) -> Account:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
-        return Account(
+        return new_account(
             habits=self.habits,
             drift=self.drift,
             number=number,
@@ -171,3 +174,6 @@ class Account:
     def spent(self) -> tuple[USD, USD] | None:
         """Dollars of the session, and those of never switching; `None` while nobody counted."""
         return None if self.ledger is None else (self.ledger.spent, self.ledger.unmoved)
+
+
+new_account = maker(Account)

@@ -6,12 +6,12 @@ from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.ledger import Ledger
-from session_router.core.offer import Later, Offer, afterwards
+from session_router.core.offer import Later, Offer, afterwards, new_later, new_offer
 from session_router.core.prefix import tokens_read
 from session_router.core.pricing import USD, cold_premium, cold_price, ingest_price, segment_price
 from session_router.core.segment import Forecast
-from session_router.core.switching import Standing
-from session_router.core.value import value
+from session_router.core.switching import Standing, new_standing
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,9 @@ class Appraisal:
     standing: Standing
 
 
+new_appraisal = maker(Appraisal)
+
+
 def appraise(situation: Situation, account: Account, habits: Habits, chances: Mapping[ModelName, float]) -> Appraisal:
     """Price the models of `chances`.
 
@@ -78,7 +81,7 @@ def appraise(situation: Situation, account: Account, habits: Habits, chances: Ma
     }
     trusted = habits.surprise <= TRUSTED_SURPRISE and (weight >= TRUSTED_BOUNDARIES or habits.weight >= TRUSTED_SEGMENTS)
     standing = _standing(situation, account, offers, forecast, trusted=trusted)
-    return Appraisal(offers=offers, forecast=forecast, standing=standing)
+    return new_appraisal(offers=offers, forecast=forecast, standing=standing)
 
 
 class _LastRead(NamedTuple):
@@ -93,15 +96,17 @@ def _offer(
 ) -> Offer:
     policy, intake = situation.policy, situation.intakes[name]
     prices, cache, tokens, cached = intake.prices, intake.cache, intake.tokens, intake.cached
-    ingest, loop = segment_price(prices, cache, forecast.scaled(intake.scale), tokens=tokens, cached=cached)
+    price = segment_price(prices, cache, forecast, tokens=tokens, cached=cached, scale=intake.scale)
+    ingest = price.ingest
     moved = situation.current is not None and name != situation.current
     kept = intake.kept(last.tokens, seconds=last.seconds)
     refresh = ingest if kept <= cached else ingest_price(prices, cache, tokens=tokens, cached=kept)
-    cold = cold_price(prices, cache, tokens)
-    return Offer(
+    # Where nothing is cached, all is read cold as things are.
+    cold = cold_price(prices, cache, tokens) if cached else max(0.0, ingest)
+    return new_offer(
         model=name,
         ingest=ingest,
-        loop=loop,
+        loop=price.loop,
         risk=USD(policy.stake * (1 - chance)),
         handoff=USD(policy.handoff if moved else 0.0),
         afterwards=afterwards,
@@ -140,9 +145,9 @@ def _the_same_again(
         then = tokens + added * scale * (1 + further) / 2
         read = max(0.0, then - forecast.between * scale)
         cached = read if read >= cache.minimum_tokens else 0.0
-        ingest, loop = segment_price(prices, cache, forecast.scaled(scale), tokens=then, cached=cached)
-        later[name] = Later(
-            dollars=USD(further * (ingest + loop)),
+        price = segment_price(prices, cache, forecast, tokens=then, cached=cached, scale=scale)
+        later[name] = new_later(
+            dollars=USD(further * (price.ingest + price.loop)),
             lapses=max(0.0, further * (1 - chance)),
             arrival=USD(cold_price(prices, cache, tokens + added * scale) + policy.handoff if further else 0.0),
         )
@@ -158,7 +163,7 @@ def _standing(situation: Situation, account: Account, offers: Mapping[ModelName,
         # There is no way back to the former anchor, or none that was reserved for: the session is anchored where it is now.
         ledger = Ledger(anchor=current)
     since = None if session is None or session.switched_at is None else transcript.turn - session.switched_at
-    return Standing(
+    return new_standing(
         current=current,
         trusted=trusted,
         # One in a later turn was before a summary, across which nobody counts turns.

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from session_router.core.step import AskKind, Role
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import InternalError
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ class Lock:
     waiting_for: tuple[str, ...] = ()
 
 
+new_lock = maker(Lock)
+
+
 @value
 class Position:
     """What the machine remembers.
@@ -124,6 +127,9 @@ class Position:
     open: tuple[Ask, ...] = ()
     abandoned: tuple[Ask, ...] = ()
     orphans: tuple[str, ...] = ()
+
+
+new_position = maker(Position)
 
 
 BEGINNING = Position()
@@ -180,7 +186,7 @@ def advance(position: Position, step: Step) -> Position:
         left = tuple(ask for ask in left if ask.id not in step.answers)
     elif event is Event.ORPHAN:
         orphans += step.answers or ("",)
-    return Position(phase=phase, author=author, agent=agent, open=left, abandoned=abandoned, orphans=orphans)
+    return new_position(phase=phase, author=author, agent=agent, open=left, abandoned=abandoned, orphans=orphans)
 
 
 def find_lock(
@@ -213,7 +219,7 @@ def find_lock(
     if position.phase in {Phase.OPEN, Phase.FINAL}:
         return _lock_of_orphans(position, stored)
     kind = _kind_of(position.open) if position.phase is Phase.ASKED else _KINDS[position.phase]
-    return Lock(kind=kind, model=position.author, waiting_for=tuple(ask.id for ask in position.open))
+    return new_lock(kind=kind, model=position.author, waiting_for=tuple(ask.id for ask in position.open))
 
 
 _KINDS: dict[Phase, LockKind] = {
@@ -228,8 +234,8 @@ def _lock_of_orphans(position: Position, stored: Lock | None) -> Lock | None:
     if not position.orphans:
         return None
     if stored is not None and set(position.orphans) & set(stored.waiting_for):
-        return Lock(kind=LockKind.STORED, model=stored.model, waiting_for=stored.waiting_for)
-    return Lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=None)
+        return new_lock(kind=LockKind.STORED, model=stored.model, waiting_for=stored.waiting_for)
+    return new_lock(kind=LockKind.TOOL_RESULTS_UNREAD, model=None)
 
 
 def _kind_of(open_: tuple[Ask, ...]) -> LockKind:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from session_router.core.checking import check_kind, check_number
 from session_router.core.model import ModelName
 from session_router.core.session import SessionId
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class BoundaryChoice:
         if account is None or segment is None or segment.p_success is None or segment.model != model:
             return None
         name = hashlib.blake2b(f"{session.id}|{account.number}|{segment.opening.hex()}".encode(), digest_size=16).hexdigest()
-        return cls(segment=name, model=model, p_success=segment.p_success, session=None if carried else session.id)
+        return new_boundary_choice(segment=name, model=model, p_success=segment.p_success, session=None if carried else session.id)
 
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values; what is not known is left out."""
@@ -78,3 +78,6 @@ class BoundaryChoice:
             p_success=float(cast("float", table["p_success"])),
             session=None if session is None else SessionId(session),
         )
+
+
+new_boundary_choice = maker(BoundaryChoice)

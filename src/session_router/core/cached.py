@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import PUBLIC, Integrity, Tag, join
 from session_router.core.pricing import NOTHING, USD, Usage
+from session_router.core.value import value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class CachedAnswer:
         return "".join(str(block.get("text", "")) for block in self.content)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class CacheHit:
     """An answer to replay instead of asking a model.
 
@@ -207,6 +208,7 @@ class CacheHit:
         return cls(entry=table["entry"], tier=Tier(table["hit"]), answer=answer, age_seconds=0.0, score=score)
 
 
+# Frozen: one that says nothing more is handed to everybody.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMiss:
     """No answer: ask a model, and tell the cache what came of it (`store`), or that nothing will (`abandon`).

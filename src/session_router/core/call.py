@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.checking import is_count
 from session_router.core.exposure import kept_as
-from session_router.core.session import Visit
+from session_router.core.session import Visit, new_visit
 from session_router.core.step import AskKind
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
@@ -98,6 +98,9 @@ class Call:
         """Return this call after so many seconds; `now` is what a clock says then, which may stand still."""
         at = float(now) if isinstance(now, int | float) else 0.0
         return replace(self, now=max(at, self.now + seconds), waited=self.waited + seconds)
+
+
+new_call = maker(Call)
 
 
 @value
@@ -189,7 +192,7 @@ def _visit(before: Visit | None, answered: ModelName, decision: Decision, outcom
         if outcome.counts_cached and expected:
             # `expected` was already short of what should have been there, by `held`.
             held = max(LEAST_HELD, held + HELD_SHARE * (min(1.0, held * usage.cached / expected) - held))
-    return Visit(
+    return new_visit(
         steps=decision.steps,
         digest=decision.prefix.digest,
         tokens=estimate if usage is None else usage.input,

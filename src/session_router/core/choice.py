@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from session_router.core.boundary_choice import BoundaryChoice
-from session_router.core.decision import Action, Candidate, Decision, Evidence, Reason
+from session_router.core.boundary_choice import BoundaryChoice, new_boundary_choice
+from session_router.core.decision import Action, Candidate, Decision, Reason, new_decision, new_evidence
 from session_router.core.eligibility import kinds_of
 from session_router.core.exposure import exposed, left_elsewhere
 from session_router.core.governance import join
 from session_router.core.policy import OnUnportable
-from session_router.core.session import Before, Session, Visit
+from session_router.core.session import Session, new_before, new_session, new_visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +157,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     number = session.call + 1 if session is not None and same_turn else 1
     # A hit is a read.
     tag = situation.tag if found is None or situation.tag is None else join(situation.tag, found.answer.tag)
-    evidence = Evidence(
+    evidence = new_evidence(
         candidates=tuple(
             [_explained(situation, one, chosen=name, locked_to=locked_to, target=target, scored=known.get(one)) for one in situation.specs]
         ),
@@ -180,7 +180,7 @@ def _decision(  # noqa: PLR0913 -- one place that builds decisions
     )
     decision_id = _decision_id(situation, prefix, number, name)
     after = _session_after(situation, action, name, prefix, number, lock=lock, reckoning=reckoning)
-    return Decision(
+    return new_decision(
         id=decision_id,
         action=action,
         model=name,
@@ -215,7 +215,7 @@ def _boundary(
     if session is None or after is None:
         # Nobody will know its later calls for those of one segment.
         scored = known[name].scored if name in known else None
-        return None if scored is None else BoundaryChoice(segment=decision_id, model=name, p_success=scored)
+        return None if scored is None else new_boundary_choice(segment=decision_id, model=name, p_success=scored)
     if not known and call.transcript.turn > session.turn:
         # The boundary of this turn was not stored: what the session remembers is another one.
         return None
@@ -256,7 +256,7 @@ def _session_after(
     visit, account = session.visits.get(name), session.account if reckoning is None else reckoning.before
     switched = action in {Action.SWITCH, Action.FORCED_SWITCH}
     # Spelled out: `dataclasses.replace` costs twice as much, and this runs at every call.
-    return Session(
+    return new_session(
         id=session.id,
         version=session.version + 1,
         current=name,
@@ -264,7 +264,7 @@ def _session_after(
         closed=session.closed,
         visits={
             **session.visits,
-            name: Visit(
+            name: new_visit(
                 steps=len(call.transcript.steps),
                 digest=prefix.digest,
                 tokens=prefix.tokens,
@@ -282,7 +282,7 @@ def _session_after(
         exposures=exposures,
         before=None
         if account is None or lock is not None
-        else Before(
+        else new_before(
             account=account,
             current=session.current,
             switches=session.switches,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.cached import CacheHit
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import NoCapableModel, NoClearedModel, NoHealthyModel, NoModelChosen, NotHandedOn, NotRecorded, Unportable
 
 if TYPE_CHECKING:
@@ -125,6 +125,9 @@ class Candidate:
         return {"model": self.model, **{key: value for key, value in known.items() if value is not None}, **offer}
 
 
+new_candidate = maker(Candidate)
+
+
 @value
 class Evidence:
     """What the decision rests on.
@@ -207,6 +210,9 @@ class Evidence:
             **trusted,
             **{key: value for key, value in lists.items() if value},
         }
+
+
+new_evidence = maker(Evidence)
 
 
 @value
@@ -329,3 +335,6 @@ class Decision:
             "boundary": None if self.boundary is None else self.boundary.to_plain(),
             "evidence": self.evidence.to_plain(),
         }
+
+
+new_decision = maker(Decision)

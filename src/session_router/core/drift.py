@@ -6,7 +6,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.core.segment import MEMORY, PRIOR_WEIGHT
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ class Drift:
 
     def as_prior(self) -> Drift:
         """Return this drift as a session begins with it: it soon has means of its own."""
-        return Drift(weight=min(self.weight, PRIOR_WEIGHT), chances=self.chances, variance=self.variance, covariance=self.covariance)
+        return new_drift(weight=min(self.weight, PRIOR_WEIGHT), chances=self.chances, variance=self.variance, covariance=self.covariance)
 
     def deviation(self, chances: Mapping[ModelName, float]) -> Deviation | None:
         """Return how need deviates from its mean, in the last segment and in one with `chances`.
@@ -77,11 +77,11 @@ class Drift:
     def moved(self, deviation: Deviation, *, memory: float = MEMORY) -> Drift:
         """Return this drift after need deviated from its mean."""
         variance, covariance = memory * self.variance + deviation.square, memory * self.covariance + deviation.product
-        return Drift(weight=self.weight, chances=self.chances, last=self.last, variance=variance, covariance=covariance)
+        return new_drift(weight=self.weight, chances=self.chances, last=self.last, variance=variance, covariance=covariance)
 
     def averaged(self, chances: Mapping[ModelName, float], *, memory: float = MEMORY) -> Drift:
         """Return this drift with `chances` (`p_success` by model) in its means, and nothing said of how need moves."""
-        return Drift(
+        return new_drift(
             weight=memory * self.weight + 1,
             chances=self._means(chances, memory=memory),
             last=self.last,
@@ -98,7 +98,7 @@ class Drift:
         """
         means, (square, product) = self._means(chances, memory=MEMORY), deviation or (0.0, 0.0)
         forgets = 1.0 if deviation is None else MEMORY
-        return Drift(
+        return new_drift(
             weight=MEMORY * self.weight + 1,
             chances=means,
             last={name: chance - means[name] for name, chance in chances.items()},
@@ -129,3 +129,6 @@ class Drift:
         left: float = min(1.0, rho * (1 - rho**ahead) / (ahead * (1 - rho)))
         means = self.chances
         return {name: left * chance + (1 - left) * means.get(name, chance) for name, chance in chances.items()}
+
+
+new_drift = maker(Drift)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from session_router.core.exposure import label_held
-from session_router.core.governance import Tag, join_labels
+from session_router.core.governance import Tag, join, join_labels
 from session_router.core.policy import OnUnportable
 from session_router.core.transcript import NO_HEAD
 
@@ -55,12 +55,17 @@ ELIGIBLE = Eligibility()
 
 def is_governed(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> bool:
     """Whether there is anything that not every model may be sent: a model has a clearance, or the policy has rules."""
-    return policy.rules is not None or any(spec.clearance is not None for spec in specs.values())
+    if policy.rules is not None:
+        return True
+    for spec in specs.values():  # noqa: SIM110 -- a generator costs more than the loop, and this runs at every call
+        if spec.clearance is not None:
+            return True
+    return False
 
 
 def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     """Name the kinds of `bindings`, sorted."""
-    return tuple(sorted({binding.kind.value for binding in bindings}))
+    return tuple(sorted({binding.kind.value for binding in bindings})) if bindings else ()
 
 
 def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
@@ -68,7 +73,7 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
 
     It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the
     history bears the label with which the session sent it there; what the application says of unlabelled data does not hold for what
-    this session knows nothing of. Tools have the one that the policy gives them, if it does; the system prompt too, unless it bears one.
+    this session knows nothing of. Tools have the one that the policy gives them, if it does; the system prompt too, beside its own.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
     if (
@@ -89,7 +94,8 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     if call.inherited is not None:
         labels |= {call.inherited}
     if call.transcript.head != NO_HEAD:
-        labels |= {policy.sources.get("system") if call.system is None else call.system, policy.sources.get("schemas")}
+        said = policy.sources.get("system", call.system)
+        labels |= {said if call.system is None or said is None else join(call.system, said), policy.sources.get("schemas")}
     if call.found is not None:
         labels |= {call.found}
     if call.transcript.derived:

@@ -32,9 +32,9 @@ from session_router.core.effects import (
 from session_router.core.gate import held_back
 from session_router.core.health_check import ill_in, to_decide_again
 from session_router.core.look_up import look_up
-from session_router.core.need import Need, Question
+from session_router.core.need import Need, Question, new_question
 from session_router.core.population import opened, taught
-from session_router.core.readings import label_to_leave, leave, take_up
+from session_router.core.readings import NOTHING_KNOWN, label_to_leave, leave, take_up
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
 from session_router.core.situation import Situation
@@ -76,18 +76,20 @@ def route(
     attempts, looked = 0, None
     tried_out: set[ModelName] = set()
     lost: set[str] = set()
-    call, known = yield from take_up(call, specs, policy, lost)
+    known, outside = NOTHING_KNOWN, None
+    if call.places:
+        call, known, outside = yield from take_up(call, specs, policy, lost)
     while True:
         degraded = set(lost)
         session = yield from _load(call, degraded)
         health = yield AskHealth(call.now)
         situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
         lock = _lock_of(situation)
-        if lock is None and looked is None:
+        if lock is None and looked is None and call.terms is not None:
             # Once only: whoever missed is the one for whom others wait.
             looked = yield from look_up(situation)
         decision, lesson = yield from _decide(situation, lock, looked, population, degraded)
-        if (again := (yield from to_decide_again(call, decision, health, tried_out))) is not None:
+        if health is not None and (again := (yield from to_decide_again(call, decision, health, tried_out))) is not None:
             call = again
             continue
         attempts += 1
@@ -97,7 +99,7 @@ def route(
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known)):
+    if call.places and not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known, outside=outside)):
         decision = decision if decision.refused else not_handed_on(decision)
         degraded.add("store")
     yield from _remember(situation, decision, lesson, population)
@@ -225,7 +227,7 @@ def _decide(
         return decision, None
     scores = yield ScoreNeed(_question(situation), {name: situation.specs[name] for name in names})
     needs = None if scores is None else _needs_of(scores, names)
-    if needs is None or any(situation.specs[name].prices is None for name in names):
+    if needs is None or not situation.all_have_prices(names):
         if needs is None and scores is not None:
             degraded.add("scorer")
         return choose(situation, situation.default(names), Reason.NO_SCORE), None
@@ -234,7 +236,7 @@ def _decide(
     if account is None:
         gone = session is None and "store" in degraded
         account = opened((yield from _population(None if gone else population)))
-    principal = yield from _principal(situation, degraded)
+    principal = None if situation.policy.upgrades is None else (yield from _principal(situation, degraded))
     held = held_back(situation, names, needs)
     reckoning = reckon(situation, account, names, needs, held, principal)
     decision = choose(situation, reckoning.model, reckoning.reason, reckoning=reckoning)
@@ -250,7 +252,7 @@ def _question(situation: Situation) -> Question:
     switched, account = session.switched_at, session.account
     since = None if switched is None else max(0, situation.call.transcript.turn - switched)
     # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every boundary.
-    return Question(
+    return new_question(
         text=question.text,
         recent=question.recent,
         turn=question.turn,
@@ -272,7 +274,7 @@ def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]
 
 def _principal(situation: Situation, degraded: set[str]) -> Generator[Effect, Any, Upgrades | None]:
     row = situation.call.principal
-    if row is None or situation.policy.upgrades is None:
+    if row is None:
         return None
     stored = yield LoadSession(row)
     if isinstance(stored, Failed):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from session_router.core.prefix import as_counted, tokens_read
 from session_router.core.pricing import estimated_cost
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ class Intake:
     def cold(cls, spec: ModelSpec, tokens: int, *, scale: float) -> Intake:
         """Take in a request of an estimated `tokens` for a model that has read nothing of the session."""
         cache, prices = spec.prompt_cache, spec.prices
-        return cls(tokens=as_counted(tokens, scale), read=0, cached=0, scale=scale, held=1.0, cache=cache, expected=prices)
+        return new_intake(tokens=as_counted(tokens, scale), read=0, cached=0, scale=scale, held=1.0, cache=cache, expected=prices)
 
     @classmethod
     def of(cls, call: Call, spec: ModelSpec, visit: Visit) -> Intake:
         """Take in `call` for a model that was there before."""
         transcript, cache, prices = call.transcript, spec.prompt_cache, spec.prices
         scale, held, read = visit.scale, visit.held, tokens_read(transcript, visit)
-        return cls(
+        return new_intake(
             tokens=as_counted(transcript.tokens, scale),
             read=read,
             cached=cache.held(as_counted(read, scale), seconds=call.now - visit.at),
@@ -82,6 +82,9 @@ class Intake:
             cache=cache,
             expected=prices if prices is None or held == 1 else prices.expected(held),
         )
+
+
+new_intake = maker(Intake)
 
 
 def intakes_of(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> dict[ModelName, Intake]:

@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, cast
 
 from session_router.core.model import ModelName
 from session_router.core.pricing import NOTHING, USD
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Ledger:
             cost: Dollars of the segment on the chosen model, as `allows` was told; finite, >= 0.
             unmoved: Dollars of the segment on the anchor, had the session never left it; finite, >= 0.
         """
-        return Ledger(anchor=self.anchor, spent=USD(self.spent + cost), unmoved=USD(self.unmoved + unmoved))
+        return new_ledger(anchor=self.anchor, spent=USD(self.spent + cost), unmoved=USD(self.unmoved + unmoved))
 
     def holds(self, *, share: float) -> bool:
         """Say whether `spent` is at most (1 + `share`) times `unmoved`, up to rounding."""
@@ -116,6 +116,9 @@ class Ledger:
             msg = "a ledger is a model name and two amounts; this row has another shape and is treated as lost."
             raise StoreCorrupt(msg)
         return cls(anchor=ModelName(row[0]), spent=_dollars(row[1]), unmoved=_dollars(row[2]))
+
+
+new_ledger = maker(Ledger)
 
 
 def _dollars(value: object) -> USD:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.core.checking import check_kind, check_number
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class Question:
     tool_errors: int = 0
     segment_calls: float = 0.0
     turns_since_switch: int | None = None
+
+
+new_question = maker(Question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,9 @@ class Need:
                 value=(self.low, self.p_success, self.high),
                 rule="a scorer must return 0 <= low <= p_success <= high <= 1.",
             )
+
+
+new_need = maker(Need)
 
 
 def alarm_in(needs: Iterable[Need]) -> Alarm | None:

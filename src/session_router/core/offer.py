@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.pricing import USD
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,9 @@ class Later:
     def staying(self, stake: float) -> float:
         """Return what follows on this model, where a badly served segment costs `stake` US dollars."""
         return self.dollars + stake * self.lapses
+
+
+new_later = maker(Later)
 
 
 def afterwards(later: Mapping[ModelName, Later], stake: float) -> dict[ModelName, USD]:
@@ -100,3 +103,6 @@ class Offer:
         }
         later = {} if self.later is None else {"later": [self.later.dollars, self.later.lapses, self.later.arrival]}
         return {"expected": self.expected, **{key: value for key, value in terms.items() if value}, **later}
+
+
+new_offer = maker(Offer)

@@ -80,7 +80,8 @@ class Policy:
         undetected: The tag that a text is raised by where a detector failed or was late.
         detector_seconds: How long one detector may take over one text, in seconds.
         tools: The tags of what tools return, by the tool's name.
-        sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`.
+        sources: The tags of what nobody labelled, by where it comes from (`SOURCES`), instead of `unlabelled`; a message's own label,
+            or a system prompt's, can raise that, and not lower it.
         on_denied: What is tried, in this order, where no model may see the whole request; nothing for a refusal.
         rules: Rules of your own, such as `CedarRules`, that are asked wherever a model's clearance is; `None` for none.
         recorded_from: Data of this level and above goes to no model, and is replayed to nobody, while the audit log cannot be written.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from session_router.core.account import Account
-from session_router.core.value import value
+from session_router.core.account import Account, new_account
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +53,9 @@ class Lesson:
         return self.number == 1
 
 
+new_lesson = maker(Lesson)
+
+
 def are_due(waiting: Sequence[Lesson], *, in_a_hurry: bool) -> bool:
     """Whether the lessons that wait in a process are to be kept now: once a session, not once a boundary.
 
@@ -67,7 +70,7 @@ def opened(population: Account | None) -> Account:
     """Return the account that a new session begins with."""
     if population is None:
         return Account()
-    return Account(
+    return new_account(
         habits=population.habits.as_prior(),
         drift=population.drift.as_prior(),
         beliefs={name: belief.as_prior() for name, belief in population.beliefs.items()},
@@ -76,7 +79,7 @@ def opened(population: Account | None) -> Account:
 
 def informed(population: Account | None, choice: BoundaryChoice, feedback: Feedback) -> Account:
     """Return the account of the population after feedback on the segment of any session that began with `choice`."""
-    return (population or Account()).told(choice, feedback, memory=FEEDBACK_MEMORY)
+    return (population or new_account()).told(choice, feedback, memory=FEEDBACK_MEMORY)
 
 
 def taught(population: Account | None, lessons: Iterable[Lesson]) -> Account:

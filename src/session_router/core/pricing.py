@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, NewType
 
 from session_router.core.checking import LARGEST_DOLLARS, check_number
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from session_router.core.prefix import PromptCache
@@ -134,7 +135,8 @@ def _dollars(prices: Prices, tokens: int, cached: int, written: int, output: int
     return USD(total / TOKENS_PER_PRICE)
 
 
-class SegmentPrice(NamedTuple):
+@value
+class SegmentPrice:
     """US dollars of a segment on one model.
 
     Attributes:
@@ -146,7 +148,12 @@ class SegmentPrice(NamedTuple):
     loop: USD
 
 
-def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tokens: float, cached: float) -> SegmentPrice:
+new_segment_price = maker(SegmentPrice)
+
+
+def segment_price(
+    prices: Prices, cache: PromptCache, forecast: Forecast, *, tokens: float, cached: float, scale: float = 1.0
+) -> SegmentPrice:
     """Price a segment.
 
     With r = E[n] - 1 calls after the first and q = E[n (n - 1) / 2], the later requests hold r * tokens + q * growth
@@ -158,16 +165,17 @@ def segment_price(prices: Prices, cache: PromptCache, forecast: Forecast, *, tok
         forecast: The segment.
         tokens: Of its first request.
         cached: Of these, those that the provider should still hold.
+        scale: Tokens that the provider counts for one of the forecast's growth; output is as providers counted it.
     """
     caches = tokens >= cache.minimum_tokens and cache.seconds_to_live > 0
     fresh_price, cached_price = prices.read if caches else (prices.input, prices.input)
-    calls, growth = forecast.calls, forecast.growth
+    calls, growth = forecast.calls, forecast.growth * scale
     later = calls - 1
     new = later * growth
     reread = later * tokens + forecast.pairs * growth - new
     loop = tokens * cached_price + new * fresh_price + reread * cached_price + calls * forecast.output * prices.output
     ingest = (tokens - cached) * (fresh_price - cached_price) if caches else 0.0
-    return SegmentPrice(USD(ingest / TOKENS_PER_PRICE), USD(loop / TOKENS_PER_PRICE))
+    return new_segment_price(ingest=USD(ingest / TOKENS_PER_PRICE), loop=USD(loop / TOKENS_PER_PRICE))
 
 
 def ingest_price(prices: Prices, cache: PromptCache, *, tokens: float, cached: float) -> USD:

@@ -2,11 +2,14 @@
 
 Nobody sees a graph's code copy words out of an answer: the copy bears no label. So each session leaves with the graphs around it the
 label of what it has read, and a session whose request says nothing of itself takes up what was left where it could have come from.
+
+A run may start another one in another thread. The graphs around that thread are around its sessions too, and what came in from there is
+left at its door: whoever takes up the thread from elsewhere later finds it there.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,9 +20,10 @@ from session_router.core.governance import PUBLIC, join
 from session_router.core.session import Reading, Session
 from session_router.core.step import Role
 from session_router.core.value import value
+from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 
 NOTHING_KNOWN: Mapping[SessionId, Session] = MappingProxyType({})
 """No row was loaded."""
+
+FRESH = 3_600.0
+"""Seconds after which a row is written again though it says nothing new."""
 
 MOST_READINGS = 16
 """Of one graph. Beyond, the two oldest become one that everybody takes up."""
@@ -47,6 +54,10 @@ class Place:
         task: Digest of its task in that step. Tasks of one step cannot have heard of one another.
         listens: Whether the request has words that say nothing of themselves.
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
+        outside: Whether the graph is around the thread that the call belongs to, and not in it.
+        door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
+        recollect: Returns the label of what the task was given, as it says itself; asked where nothing is known to have been read before,
+            since a store may have lost it. `None` where that cannot be known.
     """
 
     row: SessionId
@@ -55,6 +66,15 @@ class Place:
     task: str = ""
     listens: bool = True
     anew: bool = False
+    outside: bool = False
+    door: bool = False
+    recollect: Callable[[], Tag] | None = field(default=None, compare=False, repr=False)
+
+    def recollected(self, row: Session | None) -> Tag:
+        """Return what stands in for readings that are not there; public where some are, or there is nothing to say."""
+        if self.recollect is None or (row is not None and any(_is_before(one, self) for one in row.readings)):
+            return PUBLIC
+        return self.recollect()
 
 
 class Inherited(NamedTuple):
@@ -63,10 +83,12 @@ class Inherited(NamedTuple):
     Attributes:
         call: The call.
         known: Rows of graphs, as they were loaded.
+        outside: Label of what came into its thread from outside; `None` for nothing.
     """
 
     call: Call
     known: Mapping[SessionId, Session]
+    outside: Tag | None = None
 
 
 def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
@@ -77,6 +99,11 @@ def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
 def _reaches(reading: Reading, place: Place) -> bool:
     if reading.reader == place.reader and not place.anew:
         return False
+    return _is_before(reading, place)
+
+
+def _is_before(reading: Reading, place: Place) -> bool:
+    """Whether `reading` was left by somebody whom a call at `place` may have heard of."""
     return not (reading.step and reading.step == place.step and reading.task != place.task)
 
 
@@ -85,7 +112,7 @@ def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float
     own = [one for one in readings if one.reader == place.reader and (one.step != place.step or one.task == place.task)]
     before = join(*(one.tag for one in own))
     if join(before, tag) == before:
-        return None
+        return _kept_alive(readings, own, now=now)
     same = next((one for one in own if (one.step, one.task) == (place.step, place.task)), None)
     if same is not None:
         joined = replace(same, tag=join(same.tag, tag), at=max(same.at, now))
@@ -97,26 +124,39 @@ def left_at(readings: tuple[Reading, ...], place: Place, tag: Tag, *, now: float
     return (Reading(tag=join(first.tag, second.tag), at=max(first.at, second.at)), *rest)
 
 
+def _kept_alive(readings: tuple[Reading, ...], own: Sequence[Reading], *, now: float) -> tuple[Reading, ...] | None:
+    """Return `readings` as read again; `None` where that is known already. Stores forget what nobody has touched for long."""
+    newest = max(readings, key=lambda one: one.at, default=None)
+    if newest is None or not own or now - newest.at < FRESH:
+        return None
+    return tuple(replace(one, at=now) if one is own[-1] else one for one in readings)
+
+
 def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, degraded: set[str]) -> Generator[Effect, Any, Inherited]:
     """Join to `call` what it takes up from the graphs around it; what cannot be loaded there is unlabelled."""
     known: dict[SessionId, Session] = {}
     if not any(place.listens for place in call.places) or payload_tag(call, specs, policy) is None:
-        return Inherited(call, known)
-    tags = list[Any]()
+        return Inherited(call, known, call.inherited)
+    within, outside = list[Any](), list[Any]()
     for place in call.places:
         if not place.listens:
             continue
         loaded = yield LoadSession(place.row)
+        tags = outside if place.outside else within
         if isinstance(loaded, Failed):
+            if place.door and not isinstance(loaded.error, StoreCorrupt):
+                # Threads into which nothing ever came from outside, and these are nearly all, go on without the store.
+                continue
             degraded.add("store")
             tags.append(policy.unlabelled)
-        elif loaded is not None:
+            continue
+        tags.append(place.recollected(loaded))
+        if loaded is not None:
             known[place.row] = loaded
             tags.append(taken_up(loaded.readings, place))
-    tag = join(*tags)
-    if tag == PUBLIC:
-        return Inherited(call, known)
-    return Inherited(replace(call, inherited=tag if call.inherited is None else join(call.inherited, tag)), known)
+    before = () if call.inherited is None else (call.inherited,)
+    tag, came_in = join(*within, *outside, *before), join(*outside, *before)
+    return Inherited(call if tag == PUBLIC else replace(call, inherited=tag), known, None if came_in == PUBLIC else came_in)
 
 
 def label_to_leave(call: Call, decision: Decision) -> Tag | None:
@@ -134,7 +174,12 @@ def label_to_leave(call: Call, decision: Decision) -> Tag | None:
 
 
 def leave(
-    places: Iterable[Place], tag: Tag | None, *, now: float, known: Mapping[SessionId, Session] = NOTHING_KNOWN
+    places: Iterable[Place],
+    tag: Tag | None,
+    *,
+    now: float,
+    known: Mapping[SessionId, Session] = NOTHING_KNOWN,
+    outside: Tag | None = None,
 ) -> Generator[Effect, Any, bool]:
     """Leave with the graphs around a session the label of what is about to be sent, or came in.
 
@@ -143,17 +188,19 @@ def leave(
         tag: The label; `None` where governance is not in use.
         now: POSIX seconds.
         known: Rows that were loaded just now.
+        outside: Label of what came into its thread from outside; `None` for nothing.
 
     Returns:
         Whether the store took it.
     """
-    if tag is None or tag == PUBLIC:
-        return True
     for place in places:
-        row = known.get(place.row)
-        if row is not None and left_at(row.readings, place, tag, now=now) is None:
+        left = outside if place.door else tag
+        if left is None or left == PUBLIC:
             continue
-        if not (yield from amend(place.row, _leaving(place, tag, now))).available:
+        row = known.get(place.row)
+        if row is not None and left_at(row.readings, place, left, now=now) is None:
+            continue
+        if not (yield from amend(place.row, _leaving(place, left, now))).available:
             return False
     return True
 
@@ -161,7 +208,9 @@ def leave(
 def _leaving(place: Place, tag: Tag, now: float) -> Any:  # noqa: ANN401 -- a function of what is stored
     def change(stored: Session | None) -> Session | None:
         row = stored or Session(id=place.row)
-        left = left_at(row.readings, place, tag, now=now)
+        before = place.recollected(stored)
+        kept = row.readings if before == PUBLIC else left_at(row.readings, replace(place, reader=""), before, now=now) or row.readings
+        left = left_at(kept, place, tag, now=now)
         return None if left is None else replace(row, readings=left)
 
     return change

@@ -12,10 +12,10 @@ from session_router.core.exploration import Exploration, draw, explore
 from session_router.core.gate import cold_call
 from session_router.core.need import alarm_in
 from session_router.core.policy import OnUnportable
-from session_router.core.population import Lesson
+from session_router.core.population import Lesson, new_lesson
 from session_router.core.switching import decide
 from session_router.core.upgrades import Watched
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +64,9 @@ class Reckoning:
     upgrades: Watched | None = None
 
 
+new_reckoning = maker(Reckoning)
+
+
 def reckon(
     situation: Situation,
     before: Account,
@@ -110,7 +113,7 @@ def reckon(
     if watched is not None and situation.policy.upgrades is not None:
         observed = situation.policy.upgrades.observed(before.upgrades, asked=watched.asked, at=situation.call.now)
         after = replace(after, upgrades=observed)
-    return Reckoning(
+    return new_reckoning(
         model=verdict.model,
         reason=verdict.reason,
         candidates={
@@ -128,7 +131,7 @@ def reckon(
         standing=appraisal.standing,
         before=before,
         account=after,
-        lesson=Lesson(number=after.number, ended=ended, chances=chances, deviation=deviation),
+        lesson=new_lesson(number=after.number, ended=ended, chances=chances, deviation=deviation),
         propensity=tried.propensity,
         alarm=alarm_in(scores.values()),
         upgrades=watched,

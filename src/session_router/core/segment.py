@@ -5,13 +5,12 @@ A model chosen for a user turn is locked for the tool loop that follows: the loo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING
 
 from session_router.core.step import Role
 from session_router.core.transcript import EMPTY_DIGEST
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from session_router.core.model import ModelName
@@ -61,7 +60,7 @@ class Segment:
     ) -> Segment:
         """Begin a segment with the request `transcript`."""
         tokens = transcript.tokens
-        return cls(
+        return new_segment(
             start=len(transcript.steps),
             opening=transcript.end.digest,
             model=model,
@@ -85,7 +84,7 @@ class Segment:
 
     def _with(self, *, calls: int, last_tokens: int, output: int, counted: int) -> Segment:
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs twice at every call.
-        return Segment(
+        return new_segment(
             start=self.start,
             opening=self.opening,
             model=self.model,
@@ -107,7 +106,7 @@ class Segment:
             output = sum(said) / len(said)
         between = transcript.tokens - self.last_tokens
         grown = self.last_tokens - self.first_tokens
-        return Ended(
+        return new_ended(
             calls=self.calls,
             growth=grown / (self.calls - 1) if self.calls > 1 and grown >= 0 else None,
             output=output,
@@ -116,7 +115,10 @@ class Segment:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+new_segment = maker(Segment)
+
+
+@value
 class Ended:
     """What a segment has been like. `None` stands for what it says nothing about: a summary makes requests shrink.
 
@@ -133,6 +135,9 @@ class Ended:
     output: float | None
     between: float | None
     surprise: float
+
+
+new_ended = maker(Ended)
 
 
 @value
@@ -168,7 +173,7 @@ class Habits:
 
     def as_prior(self) -> Habits:
         """Return these habits as a session begins with them: it soon learns its own."""
-        return Habits(
+        return new_habits(
             weight=min(self.weight, PRIOR_WEIGHT),
             growth_weight=min(self.growth_weight, PRIOR_WEIGHT),
             between_weight=min(self.between_weight, PRIOR_WEIGHT),
@@ -186,7 +191,7 @@ class Habits:
         n, output = ended.calls, ended.output
         growth, growth_weight = _learned(self.growth, self.growth_weight, ended.growth, memory)
         between, between_weight = _learned(self.between, self.between_weight, ended.between, memory)
-        return Habits(
+        return new_habits(
             weight=memory * self.weight + 1,
             growth_weight=growth_weight,
             between_weight=between_weight,
@@ -208,7 +213,7 @@ class Habits:
         Args:
             number: Of the segment that begins, in its session, from 1.
         """
-        return Habits(
+        return new_habits(
             weight=self.weight,
             growth_weight=self.growth_weight,
             between_weight=self.between_weight,
@@ -220,6 +225,9 @@ class Habits:
             further=self.further + FURTHER_SHARE * (number - 1 - self.further),
             surprise=self.surprise,
         )
+
+
+new_habits = maker(Habits)
 
 
 def _learned(mean: float, weight: float, value: float | None, memory: float) -> tuple[float, float]:
@@ -249,26 +257,10 @@ class Forecast:
     further: float = 0.0
     between: float = 0.0
 
-    def scaled(self, scale: float) -> Forecast:
-        """Return this forecast for a provider that counts `scale` tokens for one that we estimate.
-
-        Output is as providers counted it.
-        """
-        if scale == 1:
-            return self
-        return Forecast(
-            calls=self.calls,
-            pairs=self.pairs,
-            growth=self.growth * scale,
-            output=self.output,
-            further=self.further,
-            between=self.between * scale,
-        )
-
     def blended(self, other: Forecast, *, weight: float, other_weight: float) -> Forecast:
         """Return the mean of this forecast, which rests on `weight` segments, and of `other` for the coming segment."""
         share = weight / (weight + other_weight)
-        return Forecast(
+        return new_forecast(
             calls=max(1.0, share * self.calls + (1 - share) * other.calls),
             pairs=share * self.pairs + (1 - share) * other.pairs,
             growth=share * self.growth + (1 - share) * other.growth,
@@ -290,7 +282,7 @@ class Forecast:
     @classmethod
     def of(cls, habits: Habits, *, output: int) -> Forecast:
         """Expect more of the same; `output` tokens of a call where nobody has seen any."""
-        return cls(
+        return new_forecast(
             calls=habits.calls,
             pairs=max(habits.pairs, habits.calls - 1),
             growth=habits.growth,
@@ -298,3 +290,6 @@ class Forecast:
             further=habits.further,
             between=habits.between,
         )
+
+
+new_forecast = maker(Forecast)

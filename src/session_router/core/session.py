@@ -6,7 +6,7 @@ from dataclasses import field, replace
 from math import inf
 from typing import TYPE_CHECKING, NewType
 
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,9 @@ class Visit:
         return cls(steps=len(transcript.steps), digest=prefix.digest, tokens=prefix.tokens, at=at)
 
 
+new_visit = maker(Visit)
+
+
 @value
 class Before:
     """A session at a boundary, as it was before that was decided.
@@ -69,6 +72,9 @@ class Before:
     switched_at: int | None
     model: ModelName
     visit: Visit | None
+
+
+new_before = maker(Before)
 
 
 @value
@@ -165,3 +171,6 @@ class Session:
     def visited(self, model: ModelName, transcript: Transcript, *, at: float) -> Session:
         """Return this session after `model` read the whole transcript at `at` (POSIX seconds)."""
         return replace(self, visits={**self.visits, model: Visit.of(transcript, at=at)})
+
+
+new_session = maker(Session)

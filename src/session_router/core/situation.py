@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from session_router.core.binding import BindingReach
-from session_router.core.decision import Candidate
+from session_router.core.decision import Candidate, new_candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import intakes_of
 from session_router.core.step import Role
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class Situation:
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
-        return cls(
+        return new_situation(
             call=call,
             specs=specs,
             policy=policy,
@@ -86,6 +86,10 @@ class Situation:
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
         return [name for name, one in self.eligible.items() if one is ELIGIBLE or not self.exclusion(name)]
+
+    def all_have_prices(self, names: Sequence[ModelName]) -> bool:
+        """Whether the price of each of `names` is known."""
+        return all([self.intakes[name].expected for name in names])  # noqa: C419 -- a generator costs more than so short a list
 
     def exclusion(self, name: ModelName) -> str:
         """Say what excludes `name` at a boundary; empty for nothing."""
@@ -136,7 +140,7 @@ class Situation:
     ) -> Candidate:
         """Price the call on `name`; the rest is put into the candidate as it is. What was `scored` is the need unless given."""
         intake = self.intakes[name]
-        return Candidate(
+        return new_candidate(
             model=name,
             excluded=excluded,
             uncleared=uncleared,
@@ -149,6 +153,9 @@ class Situation:
             propensity=propensity,
             offer=offer,
         )
+
+
+new_situation = maker(Situation)
 
 
 def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> ModelName | None:

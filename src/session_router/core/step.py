@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from session_router.core.governance import join
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from session_router.core.binding import Binding
@@ -39,6 +39,9 @@ class Ask:
 
     id: str
     kind: AskKind = AskKind.TOOL_CALL
+
+
+new_ask = maker(Ask)
 
 
 @value
@@ -95,3 +98,6 @@ class Step:
     def opens_turn(self) -> bool:
         """Whether a human typed this: an approval answers a call, and what was injected nobody typed."""
         return self.role is Role.HUMAN and not self.injected and not self.answers
+
+
+new_step = maker(Step)

@@ -6,9 +6,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from session_router.core.decision import Reason
-from session_router.core.ledger import Ledger
+from session_router.core.ledger import Ledger, new_ledger
 from session_router.core.pricing import NOTHING, USD
-from session_router.core.value import value
+from session_router.core.value import maker, value
 from session_router.core.work_function import begun, following, nearest, paid, served
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Standing:
         return {key: value for key, value in facts.items() if value is not None}
 
 
+new_standing = maker(Standing)
+
+
 @value
 class Verdict:
     """Which offer is taken.
@@ -73,6 +76,9 @@ class Verdict:
     ledger: Ledger
     work: Mapping[ModelName, USD]
     quiet: int
+
+
+new_verdict = maker(Verdict)
 
 
 class _Work(NamedTuple):
@@ -142,7 +148,7 @@ def _here(offers: Mapping[ModelName, Offer], standing: Standing) -> Offer | None
 
 
 def _ledger(standing: Standing, here: Offer) -> Ledger:
-    return standing.ledger or Ledger(anchor=here.model)
+    return standing.ledger or new_ledger(anchor=here.model)
 
 
 def _quiet(best: Offer, here: Offer, standing: Standing) -> int:
@@ -170,14 +176,14 @@ def _work(offers: Mapping[ModelName, Offer], standing: Standing) -> _Work | None
 def _verdict(offer: Offer, here: Offer | None, standing: Standing, reason: Reason, *, work: _Work | None, quiet: int = 0) -> Verdict:
     after = {} if work is None else following(*work)
     if here is None:
-        return Verdict(model=offer.model, reason=reason, ledger=_anchored(offer), work=after, quiet=0)
+        return new_verdict(model=offer.model, reason=reason, ledger=_anchored(offer), work=after, quiet=0)
     ledger = _ledger(standing, here).charged(cost=offer.segment, unmoved=standing.unmoved)
-    return Verdict(model=offer.model, reason=reason, ledger=ledger, work=after, quiet=quiet if offer.model == here.model else 0)
+    return new_verdict(model=offer.model, reason=reason, ledger=ledger, work=after, quiet=quiet if offer.model == here.model else 0)
 
 
 def _anchored(offer: Offer) -> Ledger:
     dollars = offer.segment
-    return Ledger(anchor=offer.model, spent=dollars, unmoved=dollars)
+    return new_ledger(anchor=offer.model, spent=dollars, unmoved=dollars)
 
 
 def _by_expectation(

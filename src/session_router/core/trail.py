@@ -23,9 +23,10 @@ class Trail(Sequence[Item], Generic[Item]):
 
     __slots__ = ("_items", "_length")
 
-    def __init__(self, items: Iterable[Item] = (), *, _shared: tuple[list[Item], int] | None = None) -> None:
+    def __init__(self, items: Iterable[Item] = ()) -> None:
         """Hold `items`."""
-        self._items, self._length = _shared or (own := list(items), len(own))
+        self._items = list(items)
+        self._length = len(self._items)
 
     def extended(self, items: Iterable[Item]) -> Trail[Item]:
         """Return this trail with `items` after it."""
@@ -35,7 +36,9 @@ class Trail(Sequence[Item], Generic[Item]):
             # In one step; where another thread came first, its items stand at our places.
             shared.extend(new)
             if all(map(is_, new, shared[start : start + len(new)])):
-                return Trail(_shared=(shared, start + len(new)))
+                longer: Trail[Item] = Trail()
+                longer._items, longer._length = shared, start + len(new)
+                return longer
         return Trail((*shared[:start], *new))
 
     def __len__(self) -> int:

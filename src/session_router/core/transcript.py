@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from session_router.core.boundary import BEGINNING, Position, advance
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.trail import Trail
-from session_router.core.value import value
+from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,7 +122,7 @@ class Transcript:
             else:
                 tags.add(step.tag)
                 derived = derived or step.unasked
-        return Transcript(
+        return new_transcript(
             head=head,
             steps=self.steps.extended(new),
             prefixes=self.prefixes.extended(prefixes),
@@ -145,7 +145,7 @@ class Transcript:
         if head == self.head:
             return self
         # Spelled out: `dataclasses.replace` costs several times as much, and this runs at every call.
-        return Transcript(
+        return new_transcript(
             head=head,
             steps=self.steps,
             prefixes=self.prefixes,
@@ -181,6 +181,9 @@ class Transcript:
 
     def _behind_head(self, prefix: Prefix) -> Prefix:
         return Prefix(chain(self.head.digest, prefix.digest), self.head.tokens + prefix.tokens)
+
+
+new_transcript = maker(Transcript)
 
 
 NO_MESSAGES = Transcript()

@@ -7,7 +7,7 @@ from functools import lru_cache
 from math import exp, log, log2
 from typing import TYPE_CHECKING
 
-from session_router.core.need import Need
+from session_router.core.need import Need, new_need
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +49,6 @@ _HARD_WORDS = frozenset(
 _HARD_PHRASES = ("race condition", "root cause", "trade-off", "concurren", "strateg")
 _STEP_WORDS = frozenset({"then", "finally", "first", "second", "step"})
 _MARKING_WORDS = _HARD_WORDS | _STEP_WORDS
-_CODE_MARKS = ("```", "Traceback", "=>")
-_CODE_BEGINNINGS = ("def ", "class ", "SELECT")
 _CODE_WORDS = re.compile(r"\b(?:def \w+\(|class \w|SELECT\b)")
 _CODE_LINE = re.compile(r";\s*$", re.MULTILINE)
 _UNCERTAINTY = 0.2  # half width of the interval: the estimate is weak, and says so
@@ -99,11 +97,11 @@ def marks_of_work(text: str) -> tuple[int, int]:
 def has_code(text: str) -> bool:
     """Whether `text` has the look of code."""
     # Plain searches first: one expression for all of it costs as much as all the rest of the score.
-    return (
-        any(map(text.__contains__, _CODE_MARKS))
-        or (any(map(text.__contains__, _CODE_BEGINNINGS)) and _CODE_WORDS.search(text) is not None)
-        or (";" in text and _CODE_LINE.search(text) is not None)
-    )
+    if "```" in text or "Traceback" in text or "=>" in text:
+        return True
+    if ("def " in text or "class " in text or "SELECT" in text) and _CODE_WORDS.search(text) is not None:
+        return True
+    return ";" in text and _CODE_LINE.search(text) is not None
 
 
 def skills_of(models: Mapping[ModelName, ModelSpec]) -> dict[ModelName, float]:
@@ -130,4 +128,4 @@ def _skills(known: tuple[tuple[float | None, float | None], ...]) -> tuple[float
 
 def _need(advantage: float) -> Need:
     p_success = 1 / (1 + exp(-(6 * advantage + 2)))
-    return Need(p_success=p_success, low=max(0.0, p_success - _UNCERTAINTY), high=min(1.0, p_success + _UNCERTAINTY))
+    return new_need(p_success=p_success, low=max(0.0, p_success - _UNCERTAINTY), high=min(1.0, p_success + _UNCERTAINTY))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
+
 import pytest
 
 from benchmarks._cache_isolation import a_cache, attacked
@@ -9,7 +11,7 @@ from session_router.cache.partition import Partitions
 from session_router.cache.semantic import SemanticCache
 from session_router.core.cached import CacheMiss
 from session_router.testing import ResponseCacheSuite
-from session_router.testing.cached import CONFUSABLE, a_question, apart_by
+from session_router.testing.cached import CONFUSABLE, UNTRUSTED, a_question, apart_by
 from support.unsound_caches import KEY, forgetful
 
 LAW = ResponseCacheSuite.test_nothing_crosses_by_a_little
@@ -49,6 +51,29 @@ def test_the_law_refuses_fields_that_are_joined_as_they_are() -> None:
     assert getattr(asked[0], "partition", 0) == getattr(asked[1], "partition", 1)
     sound = Partitions(KEY, embedder="")
     assert sound.partition(first) != sound.partition(second)
+
+
+def test_what_is_remembered_of_a_partition_is_of_one_key_and_embedder() -> None:
+    question = a_question()
+    made = [Partitions(KEY, embedder=""), Partitions(KEY, embedder="other"), Partitions(b"another key" * 3, embedder="")]
+    first = [one.partition(question) for one in made]
+    assert len(set(first)) == 3
+    assert [one.partition(question) for one in made] == first
+    assert None not in first
+    # What is believed is shared between sessions, and what is not stays in its own.
+    assert made[0].partition(replace(question, session="another")) == first[0]
+    own = [made[0].partition(a_question(tag=UNTRUSTED, session=name)) for name in ("one", "another", None)]
+    assert len({*own, first[0]}) == 4
+    assert own[2] is None
+
+
+def test_nobody_writes_into_the_miss_of_another() -> None:
+    with SemanticCache(key=KEY) as cache:
+        missed = cache.look_up(a_question(tenant="one"))
+        assert isinstance(missed, CacheMiss)
+        with pytest.raises(FrozenInstanceError):
+            missed.detail = "what one tenant asked"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue] -- on purpose
+        assert cache.look_up(a_question(tenant="another")) == CacheMiss(reason=missed.reason)
 
 
 def test_what_is_easily_confused_is_apart() -> None:

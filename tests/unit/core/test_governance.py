@@ -131,6 +131,15 @@ class TestPayload:
         assert payload_tag(headed, self.cleared, Policy(unlabelled=Tag(level=Level.INTERNAL))) == Tag(level=Level.INTERNAL)
         assert payload_tag(replace(headed, tag=Tag(level=Level.CONFIDENTIAL)), self.cleared, Policy()) == Tag(level=Level.CONFIDENTIAL)
 
+    def test_a_system_prompt_can_raise_what_the_policy_says_of_it_and_not_lower_it(self) -> None:
+        internal, secret = Tag(level=Level.INTERNAL), Tag(level=Level.CONFIDENTIAL)
+        policy = Policy(sources={"system": internal, "schemas": PUBLIC})
+        call = call_of(human(tag=PUBLIC))
+        headed = replace(call, transcript=call.transcript.headed(Prefix(b"system prompt...", 12)))
+        for own, expected in ((None, internal), (PUBLIC, internal), (secret, secret)):
+            assert payload_tag(replace(headed, system=own), self.cleared, policy) == expected
+        assert payload_tag(replace(headed, system=PUBLIC), self.cleared, Policy(sources={"schemas": PUBLIC})) == PUBLIC
+
     def test_history_that_the_provider_keeps_has_no_label_of_its_own(self) -> None:
         call = call_of(human(tag=PUBLIC), bindings=frozenset({kept_at("one")}))
         assert payload_tag(call, self.cleared, Policy()) == TOP

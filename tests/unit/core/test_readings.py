@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from session_router import Clearance, Tag
 from session_router.core.decision import Reason
 from session_router.core.governance import PUBLIC, Level, join
-from session_router.core.readings import MOST_READINGS, Place, left_at, taken_up
+from session_router.core.readings import FRESH, MOST_READINGS, Place, left_at, taken_up
 from session_router.core.session import Reading, SessionId
-from session_router.errors import NotHandedOn, StoreUnavailable
+from session_router.errors import NotHandedOn, StoreCorrupt, StoreUnavailable
 from session_router.testing.sessions import tags
 from values import FAST, SESSION, STRONG, FlakyStore, ai, call_of, human, router, spec, tool
 
@@ -131,6 +131,72 @@ def test_what_is_public_is_not_written_and_what_is_not_governed_not_looked_up() 
     assert store.commits == 0
     ungoverned = FlakyStore(on_load=[GONE])
     assert router(store=ungoverned).route(call_of(human(), session=None, places=(at(),))).evidence.degraded == ()
+
+
+DOOR = SessionId("cc" * 32)
+
+
+def door(reader: str = "me") -> Place:
+    return Place(row=DOOR, reader=reader, door=True)
+
+
+def test_what_came_in_from_outside_is_left_at_the_door_and_nothing_else() -> None:
+    store = FlakyStore()
+    subject = governed(store)
+    subject.route(asked(at(reader="first"), tag=SECRET))
+    told = subject.route(asked(at("2", "b", "second", outside=True), door("run 1")))
+    assert (told.model, told.tag) == (STRONG, SECRET)
+    # Whoever takes up the thread from elsewhere knows nothing of that graph.
+    assert subject.route(asked(door("run 2"))).tag == SECRET
+    # What is read in the thread itself is no news to it.
+    subject.route(asked(door("run 2"), tag=Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}))))
+    assert [one.reader for one in (store.load(DOOR) or fail()).readings] == ["run 1"]
+
+
+def fail() -> Any:
+    raise AssertionError
+
+
+def test_what_a_caller_hands_down_is_left_at_the_door_even_where_nobody_may_see_it() -> None:
+    secret = Tag(level=Level.RESTRICTED)
+    subject = governed(FlakyStore())
+    assert subject.route(asked(door("run 1"), inherited=secret)).refused
+    assert subject.route(asked(door("run 2"))).refused
+
+
+def test_a_door_that_cannot_be_looked_at_is_no_reason_to_refuse_and_one_that_is_broken_is() -> None:
+    assert governed(FlakyStore(on_load=[GONE])).route(asked(door())).model == FAST
+    assert governed(FlakyStore(on_load=[StoreCorrupt("broken")])).route(asked(door())).refused
+
+
+def test_what_a_task_was_given_stands_in_for_readings_that_are_gone() -> None:
+    store = FlakyStore()
+    subject = governed(store)
+    given_secret = at("2", "b", "second", recollect=lambda: SECRET)
+    # It says what it is; what is left is also what its task was given.
+    assert subject.route(asked(replace(given_secret, listens=False), tag=Tag(level=Level.INTERNAL))).tag == Tag(level=Level.INTERNAL)
+    assert subject.route(asked(at("3", "c", "third"))).tag == SECRET
+    assert governed(FlakyStore()).route(asked(given_secret)).tag == SECRET
+    # Where something is known to have been read, that counts.
+    known = governed(FlakyStore())
+    known.route(asked(at("1", "a", "first"), tag=Tag(level=Level.INTERNAL)))
+    assert known.route(asked(given_secret, tag=Tag(level=Level.INTERNAL))).tag == Tag(level=Level.INTERNAL)
+
+
+def test_tasks_side_by_side_do_not_recollect_for_one_another() -> None:
+    subject = governed(FlakyStore())
+    subject.route(asked(at("1", "a", "first", recollect=lambda: SECRET)))
+    assert subject.route(asked(at("1", "b", "second", recollect=lambda: PUBLIC))).tag == PUBLIC
+    assert subject.route(asked(at("2", "c", "third"))).tag == SECRET
+
+
+def test_what_is_read_again_is_kept_alive() -> None:
+    """Stores forget what nobody has touched for long."""
+    readings = left(at())
+    assert left_at(readings, at("2", "a"), SECRET, now=FRESH - 1) is None
+    (again,) = left_at(readings, at("2", "a"), SECRET, now=FRESH) or ()
+    assert (again.at, replace(again, at=0.0)) == (FRESH, readings[0])
+    assert left_at((), at(), PUBLIC, now=FRESH) is None
 
 
 def test_what_cannot_be_loaded_is_unlabelled() -> None:

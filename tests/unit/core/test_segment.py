@@ -146,11 +146,6 @@ class TestForecast:
     def test_output_that_nobody_has_seen_is_as_the_policy_says(self) -> None:
         assert Forecast.of(replace(self.habits, output=0.0), output=400).output == 400.0
 
-    def test_a_provider_that_counts_otherwise_reads_otherwise_and_writes_what_it_counts(self) -> None:
-        expected = Forecast.of(self.habits, output=400)
-        assert expected.scaled(1.0) == expected
-        assert expected.scaled(1.3) == replace(expected, growth=130.0, between=39.0)
-
     @pytest.mark.parametrize(("weight", "share"), [(0.0, 0.0), (8.0, 0.5), (24.0, 0.75)])
     def test_a_session_s_own_segments_count_against_those_of_others(self, weight: float, share: float) -> None:
         own, other = Forecast.of(self.habits, output=400), Forecast(calls=7.0, pairs=24.0, growth=20.0, output=10.0)
@@ -170,6 +165,11 @@ class TestPrice:
         assert price.ingest == pytest.approx(6_000 * (2.5 - 0.5) / TOKENS_PER_PRICE)
         loop = 10_000 * 0.5 + (1_000 * 2.5 + 10_000 * 0.5) + (1_000 * 2.5 + 11_000 * 0.5) + 3 * 100 * 8.0
         assert price.loop == pytest.approx(loop / TOKENS_PER_PRICE)
+
+    def test_a_provider_that_counts_otherwise_reads_otherwise_and_writes_what_it_counts(self) -> None:
+        price = segment_price(PRICES, self.cache, self.forecast, tokens=10_000, cached=4_000, scale=1.3)
+        longer = replace(self.forecast, growth=1_300.0)
+        assert price == segment_price(PRICES, self.cache, longer, tokens=10_000, cached=4_000)
 
     @pytest.mark.parametrize("cache", [PromptCache(minimum_tokens=10_001), PromptCache(seconds_to_live=0.0)])
     def test_where_nothing_is_cached_every_call_reads_everything_at_the_plain_price(self, cache: PromptCache) -> None:

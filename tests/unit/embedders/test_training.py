@@ -31,9 +31,11 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     from types import SimpleNamespace
 
-    from train_embedder import __main__, artefact, docstrings, pairs, training, vocabulary
+    from train_embedder import __main__, artefact, docstrings, letters, pairs, training, vocabulary
 
-    return SimpleNamespace(main=__main__, artefact=artefact, docstrings=docstrings, pairs=pairs, training=training, vocabulary=vocabulary)
+    return SimpleNamespace(
+        main=__main__, artefact=artefact, docstrings=docstrings, letters=letters, pairs=pairs, training=training, vocabulary=vocabulary
+    )
 
 
 @pytest.fixture
@@ -189,38 +191,82 @@ def test_a_new_vocabulary_is_one_that_we_read(tool: SimpleNamespace, tmp_path: P
 def test_the_same_text_twice_in_a_batch_is_not_a_wrong_answer(tool: SimpleNamespace) -> None:
     import torch
 
-    bag = torch.nn.EmbeddingBag(4, 2, mode="mean", _weight=torch.tensor([[0.0, 1], [1, 0], [0, 1], [-1, 0]]))
+    vectors = torch.tensor([[0.0, 1], [1, 0], [0, 1], [-1, 0]])
 
     def loss(*pairs: tuple[list[int], list[int]]) -> float:
-        return float(tool.training._loss(bag, pairs, scale=20.0, tokens=96).detach())
+        return float(tool.training._loss(vectors, pairs, unknown=0, scale=20.0, tokens=96))
 
     once = loss(([1], [1]), ([3], [3]))
     assert loss(([1], [1]), ([1], [1]), ([3], [3])) == pytest.approx(once, abs=1e-6)
     assert loss(([1], [1]), ([1, 2], [1]), ([3], [3])) < 0.1
     assert loss(([1], [3]), ([3], [1])) > 10
+    # What is not in the vocabulary is passed over, in a text and at its end.
+    assert loss(([1, 0], [1]), ([3], [0, 3])) == pytest.approx(once, abs=1e-6)
 
 
-def test_words_that_ask_are_shortened_and_nothing_else(tool: SimpleNamespace) -> None:
-    recipe = replace(tool.training.SHIPPED, dimension=4, epochs=2, batch=4, scales=(20.0, 10.0), shares={}, asking=1.0)
-    sources = {"one": [([number], [number + 8]) for number in range(1, 8)]}
+TOKENS = ("[UNK]", "how", "7", "seven", "##7", "##how", "me", "x7", *(f"word{letter}" for letter in "abcdefgh"))
+SOURCES = {"one": [([number], [number + 8]) for number in range(1, 8)]}
 
-    def trained(asking: list[int], recipe: Any) -> Any:
-        return tool.training.train(sources, size=16, unknown=0, asking=asking, recipe=recipe, tell=lambda _: None)
 
-    whole, shortened = trained([3, 5], recipe), trained([3, 5], replace(recipe, asking=0.5))
-    factors = np.ones((16, 1), dtype=np.float32)
-    factors[[3, 5]] = 0.5
-    np.testing.assert_array_equal(shortened, whole * factors)
+@pytest.fixture
+def small(tool: SimpleNamespace) -> Any:
+    """A recipe for `SOURCES`."""
+    return replace(tool.training.SHIPPED, dimension=4, epochs=2, batch=4, scales=(20.0, 10.0), shares={})
+
+
+def test_words_that_ask_and_numbers_are_weighted_and_nothing_else(tool: SimpleNamespace, small: Any) -> None:
+    def trained(recipe: Any) -> Any:
+        return tool.training.train(SOURCES, tokens=TOKENS, unknown=0, recipe=recipe, tell=lambda _: None)
+
+    whole, weighted = (trained(replace(small, asking=asking, counting=counting)) for asking, counting in ((1.0, 1.0), (0.5, 2.0)))
+    factors = np.ones((len(TOKENS), 1), dtype=np.float32)
+    factors[[TOKENS.index("how"), TOKENS.index("me")]] = 0.5
+    factors[[TOKENS.index("7"), TOKENS.index("##7")]] = 2
+    np.testing.assert_array_equal(weighted, whole * factors)
     assert not whole[0].any()
     assert whole[1:].any(axis=1).all()
 
 
-def test_the_mean_of_two_trainings_is_not_one_of_them(tool: SimpleNamespace) -> None:
-    recipe = replace(tool.training.SHIPPED, dimension=4, epochs=2, batch=4, shares={})
-    sources = {"one": [([number], [number + 8]) for number in range(1, 8)]}
+def test_lengths_are_evened_and_directions_kept(tool: SimpleNamespace, small: Any) -> None:
+    one, root = (
+        tool.training.train(
+            SOURCES, tokens=TOKENS, unknown=0, recipe=replace(small, asking=1, counting=1, lengths=power), tell=lambda _: None
+        )
+        for power in (1.0, 0.5)
+    )
+    lengths = np.linalg.norm(one, axis=1, keepdims=True)
+    assert lengths[0] == 0
+    assert not root[0].any()
+    np.testing.assert_allclose(root[1:] * np.sqrt(lengths[1:]), one[1:], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("token", "runs"),
+    [("card", ["<ca", "car", "ard", "<car", "card"]), ("##ing", ["ing"]), ("a", []), ("##a", []), ("at", ["<at"])],
+)
+def test_runs_of_letters_know_where_a_word_begins(tool: SimpleNamespace, token: str, runs: list[str]) -> None:
+    assert tool.letters.runs_of(token, (3, 4)) == runs
+
+
+def test_a_token_learns_from_those_that_share_its_letters(tool: SimpleNamespace, small: Any) -> None:
+    tokens = ["[UNK]", "payment", "pay", "river", "repayment", "money", "water"]
+    sources = {"one": [([1], [5]), ([3], [6])]}
+
+    def nearer_to_money_than_to_water(letters: float) -> float:
+        recipe = replace(small, dimension=64, epochs=60, batch=2, letters=letters)
+        vectors = tool.training.train(sources, tokens=tokens, unknown=0, recipe=recipe, tell=lambda _: None)
+        vectors[1:] /= np.linalg.norm(vectors[1:], axis=1, keepdims=True)
+        # "repayment" stands in no pair.
+        return float(vectors[4] @ (vectors[5] - vectors[6]))
+
+    assert nearer_to_money_than_to_water(1.0) > 0.3
+    assert abs(nearer_to_money_than_to_water(0.0)) < 0.3
+
+
+def test_the_mean_of_two_trainings_is_not_one_of_them(tool: SimpleNamespace, small: Any) -> None:
     told: list[str] = []
     for scales in ((20.0,), (20.0, 10.0)):
-        tool.training.train(sources, size=16, unknown=0, asking=[], recipe=replace(recipe, scales=scales), tell=told.append)
+        tool.training.train(SOURCES, tokens=TOKENS, unknown=0, recipe=replace(small, scales=scales), tell=told.append)
     assert [line for line in told if "training" in line] == [
         "training 1 of 1, scale 20.0",
         "training 1 of 2, scale 20.0",

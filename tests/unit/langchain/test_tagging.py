@@ -25,6 +25,7 @@ from session_router_langchain.tagging import (
     tagged_tool,
     tool_tags,
 )
+from session_router_langchain.withholding import WITHHELD
 
 PII = Tag(level=Level.CONFIDENTIAL, categories=frozenset({"pii"}))
 INTERNAL = Tag(level=Level.INTERNAL)
@@ -121,7 +122,23 @@ def test_the_policy_knows_what_nobody_labelled_by_where_it_comes_from() -> None:
     policy = Policy(sources={"system": PUBLIC, "human": PII, "tool": INTERNAL})
     messages = [SystemMessage("s"), HumanMessage("h"), AIMessage("a"), ToolMessage("t", tool_call_id="1", name="read")]
     assert [label_of(message, policy, {}) for message in messages] == [PUBLIC, PII, None, INTERNAL]
-    assert label_of(labelled(HumanMessage("h"), PUBLIC), policy, {}) == PUBLIC
+
+
+def test_whoever_writes_a_message_can_raise_what_the_policy_says_of_its_source_and_not_lower_it() -> None:
+    policy = Policy(sources=dict.fromkeys(("system", "human", "ai", "tool"), INTERNAL))
+    for message in (SystemMessage("s"), HumanMessage("h"), AIMessage("a"), ToolMessage("t", tool_call_id="1", name="read")):
+        assert label_of(labelled(message, PUBLIC), policy, {}) == INTERNAL
+        assert label_of(labelled(message, PII), policy, {}) == join(PII, INTERNAL)
+        assert label_of(labelled(message, PUBLIC), Policy(), {}) == PUBLIC
+    # Of a tool that is declared, its declaration says what it returns.
+    assert label_of(labelled(ToolMessage("t", tool_call_id="1", name="read"), PUBLIC), policy, {"read": PUBLIC}) == PUBLIC
+
+
+@pytest.mark.parametrize("message", [SystemMessage(WITHHELD), HumanMessage(WITHHELD), ToolMessage(WITHHELD, tool_call_id="1")])
+def test_a_notice_that_something_is_withheld_says_no_more_than_that(message: Any) -> None:
+    policy = Policy(sources=dict.fromkeys(("system", "human", "ai", "tool"), INTERNAL))
+    assert label_of(labelled(message, PUBLIC), policy, {}) == PUBLIC
+    assert label_of(labelled(message.model_copy(update={"name": "Ada"}), PUBLIC), policy, {}) == INTERNAL
 
 
 def test_documents_are_joined() -> None:
