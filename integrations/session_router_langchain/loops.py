@@ -55,14 +55,15 @@ def _start_of_loop(messages: Sequence[BaseMessage]) -> int | None:
     if last is None or not any(isinstance(message, ToolMessage) for message in messages[last + 1 :]):
         return None
     start = last
-    while start > 0:
-        before = messages[start - 1]
-        # What a human says right after tool results reaches the provider in the same message as they do.
-        joined = isinstance(before, HumanMessage) and start > 1 and isinstance(messages[start - 2], ToolMessage)
-        if not (isinstance(before, AIMessage | ToolMessage) or joined):
-            break
-        start -= 1
-    return start
+    while True:
+        before = start - 1
+        # What humans say right after tool results, however often, reaches the provider in the same message as they do.
+        while before >= 0 and isinstance(messages[before], HumanMessage):
+            before -= 1
+        joined = before >= 0 and isinstance(messages[before], ToolMessage if before < start - 1 else AIMessage | ToolMessage)
+        if not joined:
+            return start
+        start = before
 
 
 def _begins_with_thought(message: BaseMessage) -> bool:

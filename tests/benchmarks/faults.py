@@ -1,11 +1,13 @@
 """What faults cost, and what they must not cost: replicas killed at random points, and a Redis server that is frozen or dead.
 
-Usage: `python tests/benchmarks/faults.py [--quick] [--providers]`; `--quick` kills fewer replicas and plays fewer turns, `--providers`
-leaves Redis alone.
+Usage: `python tests/benchmarks/faults.py [--quick] [--providers | --agents]`; `--quick` kills fewer replicas and plays fewer turns,
+`--providers` leaves Redis alone, `--agents` kills agents and does nothing else.
 
 First, replicas in processes of their own run whole agent sessions and are killed at random points, while their Redis server is
 killed, frozen, emptied and filled up; what the histories say is counted, and counted once more for broken replicas that go where they
-like. Then three replicas decide at an even pace, and their server is frozen, or killed: how much longer than before do decisions
+like. The same with real agents: of `create_agent` with the middleware and with the chat model, and of a graph with a router node, with a
+response cache and checkpoints, on simulated providers of whose calls a fifth fails; half of them reach Redis through a proxy that cuts and
+loses. Then three replicas decide at an even pace, and their server is frozen, or killed: how much longer than before do decisions
 take in the first second, and when nobody asks any more; how long after its return is each replica back, and do all come at once?
 Last, almost a third of the calls of three simulated models fail: how many turns are answered, and how often is a model asked again?
 Broken variants stand beside: no notice of health, no retry budget, no breaker.
@@ -30,7 +32,8 @@ from benchmarks._figure import figure, missing, say
 from benchmarks._provider_faults import IMPATIENT, RULES, WITHOUT_BREAKER, WITHOUT_BUDGET, Turns, at_random, down, play
 from session_router.stores.redis import RedisSessionStore
 from session_router.testing.providers import Faults
-from support.killing import killed_replicas
+from support.invariants import INVARIANTS, OF_AGENTS
+from support.killing import FAILING, killed_agents, killed_replicas
 from support.redis_servers import Server, standalone
 from support.replicas import KEY, Played, Run, replica
 
@@ -40,16 +43,7 @@ if TYPE_CHECKING:
     from session_router.core.health import HealthRules
 
 KILLS, KILLS_QUICK, KILLS_BROKEN = 1_000, 120, 30
-INVARIANTS = (
-    "unsafe_switches",
-    "locks_lost",
-    "locks_that_never_end",
-    "uncleared_sends",
-    "invented_results",
-    "without_audit_record",
-    "tags_lowered",
-    "double_commits",
-)
+AGENTS_KILLS, AGENTS_KILLS_QUICK, AGENTS_KILLS_BROKEN = 1_000, 60, 60
 REPLICAS, PACE_SECONDS = 3, 0.01
 CALM_SECONDS, FIRST_SECONDS, OPEN_SECONDS, LONGEST_RECOVERY = 2.5, 1.0, 5.0, 20.0
 FAULTS = ("frozen", "dead")
@@ -69,6 +63,8 @@ OF_PROVIDERS = [
 NAMES = [
     "kill_points",
     *INVARIANTS,
+    "kill_points_agents",
+    *(f"{name}_agents" for name in OF_AGENTS),
     *OF_PROVIDERS,
     *(f"{what}_{fault}" for fault in FAULTS for what in OF_A_FAULT),
 ]
@@ -172,13 +168,30 @@ def print_kills(server: Server, folder: Path, *, kills: int) -> None:
     counts = killed_replicas(server, folder / "sound", kills=kills)
     peer: dict[str, float | None] = {
         name: counts[name]
-        for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switches", "races", "degraded", "failed")
+        for name in ("killed_in_mid_loop", "killed_between_a_tool_and_its_result", "switched", "races", "degraded", "failed")
     }
     figure("kill_points", counts["killed"], unit="count", n=counts["decisions"], target=f">= {kills}", peer=peer)
     for name in INVARIANTS:
         found: dict[str, float | None] = {"broken": broken[name]}
         figure(name, counts[name], unit="count", n=counts["decisions"], target="== 0", peer=found)
     say(f"{counts['killed']} kills, {counts['decisions']} decisions, {counts['degraded']} without the store")
+
+
+def print_agents(server: Server, folder: Path, *, kills: int) -> None:
+    """Print what became of agents that were killed."""
+    broken = killed_agents(server, folder / "broken agents", kills=AGENTS_KILLS_BROKEN, broken=True)
+    begun = time.monotonic()
+    counts = killed_agents(server, folder / "agents", kills=kills)
+    took = time.monotonic() - begun
+    names = ["killed_in_mid_loop", "killed_between_a_tool_and_its_result", "over", "switched", "degraded", "hits", "told_unknown"]
+    names += ["races", "races_lost", "requests", "failed_requests", "runs_that_ended_in_an_error", "failed"]
+    peer: dict[str, float | None] = {name: counts[name] for name in names}
+    note = f"{took:.0f} s; {FAILING:.0%} of providers' calls fail"
+    figure("kill_points_agents", counts["killed"], unit="count", n=counts["decisions"], target=f">= {kills}", peer=peer, note=note)
+    for name in OF_AGENTS:
+        found: dict[str, float | None] = {"broken": broken[name]}
+        figure(f"{name}_agents", counts[name], unit="count", n=counts["decisions"], target="== 0", peer=found)
+    say(f"{counts['killed']} kills of agents, {counts['requests']} requests, {counts['hits']} answers from the cache, {took:.0f} s")
 
 
 def failing(turns: int, *, is_async: bool, health: HealthRules | None = RULES) -> Turns:
@@ -240,7 +253,7 @@ def print_providers(*, turns: int, broken_turns: int) -> None:
 
 def main() -> None:
     """Print every figure."""
-    kills = KILLS_QUICK if "--quick" in sys.argv[1:] else KILLS
+    kills, of_agents = (KILLS_QUICK, AGENTS_KILLS_QUICK) if "--quick" in sys.argv[1:] else (KILLS, AGENTS_KILLS)
     logging.getLogger("session_router").setLevel(logging.CRITICAL)
     turns, broken_turns = (TURNS_QUICK, TURNS_QUICK) if "--quick" in sys.argv[1:] else (TURNS, TURNS_BROKEN)
     if "--providers" in sys.argv[1:]:
@@ -250,10 +263,15 @@ def main() -> None:
         missing(NAMES, "redis-server is missing: `apt-get install --no-install-recommends redis-server`")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in ("broken", "sound"):
+        for part in ("broken", "sound", "broken agents", "agents"):
             (folder / part).mkdir()
         with standalone(folder) as server:
+            if "--agents" in sys.argv[1:]:
+                print_agents(server, folder, kills=of_agents)
+                return
             print_kills(server, folder, kills=kills)
+            server.command("FLUSHALL")
+            print_agents(server, folder, kills=of_agents)
             server.command("FLUSHALL")
             print_fault("frozen", server, server.freeze, server.thaw)
             print_fault("dead", server, server.kill, server.start)

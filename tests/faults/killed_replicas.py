@@ -31,83 +31,23 @@ from session_router.core.need import Question
 from session_router.core.session import SessionId
 from session_router.core.step import Role
 from session_router.core.transcript import Transcript
-from session_router.errors import StoreError
 from session_router.stores.redis import RedisSessionStore
-from support.replicas import KEY, POLICY, ROUTES, SECRET, Played, asker_of, replica
+from support.invariants import Journal, JournalAudit, asker_of, count, race, wrongs
+from support.mortal import EPOCH, Epoch, Fate, MortalStore
+from support.replicas import KEY, POLICY, ROUTES, SECRET, replica
 from values import ai, answered, human, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from session_router.core.session import Session
     from session_router.core.step import Step
 
-KINDS = {
-    "unsafe_switches": " asked, ",
-    "locks_lost": "is lost",
-    "locks_that_never_end": "does not end",
-    "uncleared_sends": "an uncleared model",
-}
 TURNS, LONGEST_LOOP, REPLICAS_AT_ONCE = 4, 4, 2
 FIRST = "question 0"
 UNLABELLED_IS_PUBLIC = replace(POLICY, unlabelled=PUBLIC)
 
 
-class Fate:
-    """Counts the points at which a replica may die, and dies at one of them."""
-
-    def __init__(self, points: int) -> None:
-        self._left = points
-
-    def pass_by(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-class MortalStore:
-    """A store before and after each of whose answers the process may die."""
-
-    def __init__(self, store: RedisSessionStore, fate: Fate) -> None:
-        self._store, self._fate = store, fate
-
-    def load(self, session: SessionId) -> Session | None:
-        self._fate.pass_by()
-        loaded = self._store.load(session)
-        self._fate.pass_by()
-        return loaded
-
-    def commit(self, session: Session) -> bool:
-        self._fate.pass_by()
-        committed = self._store.commit(session)
-        self._fate.pass_by()
-        return committed
-
-    async def aload(self, session: SessionId) -> Session | None:
-        return self.load(session)
-
-    async def acommit(self, session: Session) -> bool:
-        return self.commit(session)
-
-
-class Journal:
-    """A session's history on disk, and what was decided about it. A line that is not whole was never written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def append(self, **line: object) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def lines(self) -> list[dict[str, Any]]:
-        if not self._path.exists():
-            return []
-        text = self._path.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-
-    def steps(self) -> list[Step]:
-        return [_step(line) for line in self.lines() if "role" in line]
+def steps_of(journal: Journal) -> list[Step]:
+    """Return a session's history: its journal holds that too."""
+    return [_step(line) for line in journal.lines() if "role" in line]
 
 
 def _step(line: dict[str, Any]) -> Step:
@@ -120,26 +60,15 @@ def _step(line: dict[str, Any]) -> Step:
             return ai(*line["asks"], by=line["by"])
 
 
-class JournalAudit:
-    """An audit log: the history's own file."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        if "decision" in record:
-            self._journal.append(audited=record["decision_id"])
-
-
-def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: int, broken: bool) -> None:
+def live(url: str, epoch: Epoch, session: SessionId, journal: Journal, *, seed: int, points: int, broken: bool) -> None:
     """Go on with a session until it has all its turns, or until death."""
     draws, fate = random.Random(seed), Fate(points)
-    store = RedisSessionStore(url, key=KEY)
+    store = MortalStore(RedisSessionStore(url, key=KEY), fate, epoch=epoch, note=journal.append)
     audit = None if broken else JournalAudit(journal)
-    router = replica(MortalStore(store, fate), seed, policy=UNLABELLED_IS_PUBLIC, audit=audit)
+    router = replica(store, seed, policy=UNLABELLED_IS_PUBLIC, audit=audit)
     now = 1_000.0 + len(journal.lines())
     while True:
-        steps = journal.steps()
+        steps = steps_of(journal)
         if asker_of(steps) is None:
             if steps and steps[-1].role is Role.AI and sum(step.role is Role.HUMAN for step in steps) >= TURNS:
                 return
@@ -149,11 +78,11 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
             asked = [ask.id for ask in steps[-1].asks]
             fate.pass_by()
             # The tool ran; whether it did is not known to who comes after a death here: it is asked again.
-            journal.append(ran=asked)
+            journal.append(ran={ask: f"result of {ask}" for ask in asked})
             fate.pass_by()
-            journal.append(role="tool", answers=[*asked, "nobody asked"] if broken else asked)
+            journal.append(role="tool", answers={ask: "made up" if broken else f"result of {ask}" for ask in asked})
         fate.pass_by()
-        steps = journal.steps()
+        steps = steps_of(journal)
         now += 1.0
         transcript = Transcript().extended(steps)
         call = Call(transcript=transcript, question=Question(text="", turn=transcript.turn), now=now, session=session)
@@ -161,10 +90,7 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
         if broken:
             lock = Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=decision.model) if asker_of(steps) is None else None
             decision = replace(decision, model=draws.choice(sorted(ROUTES)), lock=lock, tag=draws.choice([SECRET, PUBLIC]))
-        played = Played()
-        played.note(steps, decision)
-        facts = {"wrong": played.wrong, "switched": decision.switched, "degraded": played.degraded}
-        journal.append(decided=decision.model, id=decision.id, level=-1 if decision.tag is None else decision.tag.level, **facts)
+        journal.decided(decision, wrongs(steps, decision, least=SECRET))
         fate.pass_by()
         loop = next(number for number, step in enumerate(reversed(steps)) if step.role is Role.HUMAN) // 2
         asks = [f"call {len(steps)}"] if loop < LONGEST_LOOP and draws.random() < 0.7 else []
@@ -173,30 +99,13 @@ def live(url: str, session: SessionId, journal: Journal, *, seed: int, points: i
         router.observe(decision, answered(decision.model, *asks, at=now + 0.5))
 
 
-def race(stores: Sequence[RedisSessionStore], session: SessionId, counts: Counter[str], *, broken: bool) -> None:
-    """Let two replicas that have read the same row commit what follows it: one may."""
-    try:
-        read = [store.load(session) for store in stores]
-        committed: list[bool] = []
-        for number, store in enumerate(stores):
-            # A broken one looks again, and wins whatever it had decided from.
-            one = store.load(session) if broken else read[number]
-            if one is None:
-                return
-            committed.append(store.commit(replace(one.committed(), switches=one.switches + number)))
-    except StoreError:
-        # The server is in trouble: nobody can tell what became of it.
-        return
-    counts["races"] += 1
-    counts["double_commits"] += all(committed)
-
-
 def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
     logging.getLogger("session_router").setLevel(logging.ERROR)
     # What a store and a router import is imported once, here.
     racing = [RedisSessionStore(url, key=KEY) for _ in range(2)]
     replica(racing[0])
     folder, draws, counts = Path.cwd(), random.Random(seed), Counter[str]()
+    epoch = Epoch(folder / EPOCH)
     running: dict[int, tuple[SessionId, Journal]] = {}
     waiting = [(SessionId(uuid.uuid4().hex * 2), Journal(folder / f"{seed}-0.jsonl"))]
     histories = [waiting[0][1]]
@@ -212,7 +121,7 @@ def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
             if child == 0:
                 code = 1
                 try:
-                    live(url, session, journal, seed=own, points=points, broken=broken)
+                    live(url, epoch, session, journal, seed=own, points=points, broken=broken)
                     code = 0
                 finally:
                     os._exit(code)
@@ -222,7 +131,7 @@ def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
         code = os.waitstatus_to_exitcode(status)
         if code == -signal.SIGKILL:
             counts["killed"] += 1
-            counts["killed_in_mid_loop"] += asker_of(journal.steps()) is not None
+            counts["killed_in_mid_loop"] += asker_of(steps_of(journal)) is not None
             lines = journal.lines()
             counts["killed_between_a_tool_and_its_result"] += bool(lines) and "ran" in lines[-1]
             race(racing, session, counts, broken=broken)
@@ -230,27 +139,8 @@ def main(url: str, kills: int, seed: int, *, broken: bool = False) -> None:
         else:
             counts["finished"] += code == 0
             counts["failed"] += code != 0
-    for journal in histories:
-        count(journal, counts)
+    counts += count(histories)
     print(json.dumps(counts))  # noqa: T201 -- the answer
-
-
-def count(journal: Journal, counts: Counter[str]) -> None:
-    """Count what a history says, by its own words alone."""
-    ran, audited, highest = set[str](), set[str](), -1
-    for line in journal.lines():
-        counts["decisions"] += "decided" in line
-        counts["switches"] += bool(line.get("switched"))
-        counts["degraded"] += line.get("degraded", 0)
-        counts["wrong"] += len(line.get("wrong", []))
-        for kind, words in KINDS.items():
-            counts[kind] += sum(words in wrong for wrong in line.get("wrong", []))
-        audited.add(line.get("audited", ""))
-        counts["without_audit_record"] += "decided" in line and line["id"] not in audited
-        counts["tags_lowered"] += line.get("level", highest) < highest
-        highest = max(highest, line.get("level", highest))
-        ran.update(line.get("ran", []))
-        counts["invented_results"] += len(set(line.get("answers", [])) - ran)
 
 
 if __name__ == "__main__":

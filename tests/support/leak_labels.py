@@ -116,7 +116,7 @@ class Parrot:
         """Answer one request."""
         if prompt.json_schema is not None or prompt.json_mode or prompt.tool_choice.forced:
             return self._otherwise(prompt)
-        read = _words_of(prompt)
+        read = words_of(prompt)
         said = self._rng.sample(found, min(_MOST_REPEATED, len(found))) if (found := sorted(set(_MARKER.findall(read)))) else []
         text = " ".join(["read:", *said])
         plans = _PLAN.findall(read)
@@ -132,7 +132,8 @@ class Parrot:
         return Reply(text=text)
 
 
-def _words_of(prompt: Prompt) -> str:
+def words_of(prompt: Prompt) -> str:
+    """Return all that a model reads."""
     parts = [prompt.system]
     for turn in prompt.turns:
         parts += [turn.text, *(str(dict(call.arguments)) for call in turn.tool_calls), *(result.text for result in turn.tool_results)]

@@ -24,6 +24,7 @@ from session_router.core.step import Role, Step
 from session_router.core.transcript import Transcript
 from session_router.router import Router
 from session_router.testing.session_store_suite import close
+from support.invariants import asker_of, wrongs
 from support.redis_servers import until
 from values import FAST, OTHER, STRONG, ai, answered, human, spec, tool
 
@@ -78,40 +79,19 @@ class Played:
 
     def note(self, history: Sequence[Step], decision: Decision) -> None:
         """Compare a decision with the history that it was made on."""
-        asker = asker_of(history)
-        wrong = []
-        if decision.model is None:
-            wrong.append("refused")
-        if decision.model == OTHER:
-            wrong.append("an uncleared model was chosen")
-        if asker is not None and decision.model != asker:
-            wrong.append(f"{asker} asked, {decision.model} was chosen")
-        if asker is not None and decision.lock is None:
-            wrong.append(f"the lock of {asker} is lost")
-        if asker is None and decision.lock is not None:
-            wrong.append(f"the lock of {decision.lock.model} does not end")
+        wrong = wrongs(history, decision)
         with self.guard:
             self.decided += 1
             self.degraded += "store" in decision.evidence.degraded
             self.switches += decision.switched
-            self.locked += asker is not None
-            self.wrong += wrong
+            self.locked += asker_of(history) is not None
+            self.wrong += wrong.values()
 
     def check(self, *, degraded: bool = True) -> None:
         """Nothing was wrong, and there was something that could have been."""
         assert not self.wrong, Counter(self.wrong)
         assert min(self.locked, self.switches, self.healthy) > 0, self
         assert not degraded or self.degraded > 0, self
-
-
-def asker_of(history: Sequence[Step]) -> str | None:
-    """Who must go on: whose calls the history ends with, answered or not."""
-    for step in reversed(history):
-        if step.role is Role.AI:
-            return step.author if step.asks else None
-        if step.role is not Role.TOOL:
-            return None
-    return None
 
 
 class Run:

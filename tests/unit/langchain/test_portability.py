@@ -342,6 +342,17 @@ class TestRunningLoops:
         messages = [*self.loop(anthropic_message(THINKING, TOOL_USE), "toolu_1"), again, result("toolu_2")]
         assert convert(messages, TARGETS["thinks"], origin=ORIGIN) is messages
 
+    @pytest.mark.parametrize("humans", [1, 2, 3])
+    def test_a_loop_that_users_gave_up_is_told_with_the_one_that_runs(self, humans: int) -> None:
+        # What they said reaches the provider in one message with the results before it: these would be taken for a running loop's.
+        given_up = self.loop(openai_message({**FUNCTION_CALL, "call_id": "call_0"}), "call_0")
+        spoken = [HumanMessage(f"Hello? {number}") for number in range(humans)]
+        messages = [*given_up, *spoken, openai_message(FUNCTION_CALL), result("call_1")]
+        carried = convert(messages, TARGETS["thinks"], origin=ORIGIN)
+        assert all(isinstance(message, HumanMessage) for message in carried)
+        assert carried[-humans:] == spoken
+        assert carried[-humans - 1].text.count("sunny") == 2
+
     def test_a_finished_loop_stays(self) -> None:
         messages = [*self.loop(openai_message(FUNCTION_CALL), "call_1"), AIMessage("Sunny."), HumanMessage("Thanks.")]
         carried = convert(messages, TARGETS["thinks"], origin=ORIGIN)
