@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from session_router.cache.facts import UNKNOWN, said_by
 from session_router.core.cached import MissReason
 from session_router.core.governance import permits
+from session_router.core.value import new_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,10 +40,6 @@ class Candidate(NamedTuple):
     entry: Entry | None
 
 
-_made: Final = tuple.__new__
-"""Makes a candidate without the detour of its class: one is made of each neighbour, and few are asked about."""
-
-
 def seen(
     asked: Asked, near: Sequence[Neighbour], rows: Mapping[int, SealedEntry], *, checks: Checks, labels: Labels
 ) -> tuple[list[Candidate], MissReason]:
@@ -68,7 +65,7 @@ def seen(
             if may is None:
                 may = visible[label] = permits(labels[label], question.reader, now=now, purpose=question.purpose)
             if may:
-                candidates.append(_made(Candidate, (row, cosine, (said, closed), outline, None)))
+                candidates.append(new_tuple(Candidate, (row, cosine, (said, closed), outline, None)))
             else:
                 reason = closer(reason, MissReason.NOT_PERMITTED)
             continue

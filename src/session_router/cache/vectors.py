@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from session_router.cache.facts import NOTHING_KNOWN, Columns, Facts
+from session_router.core.value import new_tuple
 from session_router.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -83,9 +84,6 @@ def _room(dimension: int, count: int) -> _Room:
     if room is None or room.count < count:
         room = _rooms.by_dimension[dimension] = _Room(dimension, count)
     return room
-
-
-_made: Final = tuple.__new__
 
 
 class Neighbour(NamedTuple):
@@ -171,7 +169,7 @@ class VectorIndex:
                 # What is not there has the place -1.
                 entry = columns.at(place) if place >= 0 else None
                 if entry is not None:
-                    found.append(_made(Neighbour, (entry[0], cosine, entry[1])))
+                    found.append(new_tuple(Neighbour, (entry[0], cosine, entry[1])))
         finally:
             access.done()
         return found[:count]

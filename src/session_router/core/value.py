@@ -50,3 +50,13 @@ def maker(cls: Callable[Fields, Value]) -> Callable[Fields, Value]:
     # As `dataclasses` makes what it makes: of the names of fields alone, when a module is imported.
     exec(source, names)  # noqa: S102 -- as above
     return cast("Callable[Fields, Value]", names["make"])
+
+
+if TYPE_CHECKING:
+
+    def new_tuple(cls: type[Value], fields: tuple[Any, ...]) -> Value:
+        """Return the named tuple of these fields, in their order; quicker than its class, which takes them one by one."""
+        ...
+
+else:
+    new_tuple = tuple.__new__
