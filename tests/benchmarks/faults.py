@@ -15,6 +15,7 @@ Broken variants stand beside: no notice of health, no retry budget, no breaker.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import random
 import shutil
@@ -253,10 +254,16 @@ def print_providers(*, turns: int, broken_turns: int) -> None:
 
 def main() -> None:
     """Print every figure."""
-    kills, of_agents = (KILLS_QUICK, AGENTS_KILLS_QUICK) if "--quick" in sys.argv[1:] else (KILLS, AGENTS_KILLS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer kills, fewer turns")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--providers", action="store_true", help="only providers that fail; Redis is left alone")
+    parts.add_argument("--agents", action="store_true", help="only agents that are killed")
+    given = parser.parse_args()
+    kills, of_agents = (KILLS_QUICK, AGENTS_KILLS_QUICK) if given.quick else (KILLS, AGENTS_KILLS)
     logging.getLogger("session_router").setLevel(logging.CRITICAL)
-    turns, broken_turns = (TURNS_QUICK, TURNS_QUICK) if "--quick" in sys.argv[1:] else (TURNS, TURNS_BROKEN)
-    if "--providers" in sys.argv[1:]:
+    turns, broken_turns = (TURNS_QUICK, TURNS_QUICK) if given.quick else (TURNS, TURNS_BROKEN)
+    if given.providers:
         print_providers(turns=turns, broken_turns=broken_turns)
         return
     if shutil.which("redis-server") is None:
@@ -266,7 +273,7 @@ def main() -> None:
         for part in ("broken", "sound", "broken agents", "agents"):
             (folder / part).mkdir()
         with standalone(folder) as server:
-            if "--agents" in sys.argv[1:]:
+            if given.agents:
                 print_agents(server, folder, kills=of_agents)
                 return
             print_kills(server, folder, kills=kills)
