@@ -62,7 +62,7 @@ def test_the_check_sees_who_moves() -> None:
         "the lock of fast is lost",
         "the lock of fast does not end",
         "refused",
-        "an uncleared model was chosen",
+        "an uncleared model was chosen: other",
     ]
 
 
