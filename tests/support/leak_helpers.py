@@ -91,7 +91,8 @@ async def threads(world: World) -> None:
 
     async def tell(state: Any) -> Any:
         said = " ".join(message.text for message in state["messages"][-2:])
-        return {"messages": [HumanMessage(await told(said))]}
+        # Who only listened to a stream has nothing to tell, and providers refuse a message without a word.
+        return {"messages": [HumanMessage(await told(said) or "It was said aloud.")]}
 
     def spread(state: Any) -> Any:
         return [Send("tell", state) for _ in range(world.rng.choice([1, 2]))]
