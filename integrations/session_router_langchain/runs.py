@@ -70,27 +70,10 @@ class RunTree(BaseCallbackHandler):
         task = namespace if isinstance(namespace, str) else None
         self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get(), task, inputs)
 
-    def on_tool_start(  # noqa: D102 -- as in the base class
-        self,
-        serialized: dict[str, Any],  # noqa: ARG002 -- likewise
-        input_str: str,  # noqa: ARG002 -- likewise
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        **_: Any,  # noqa: ANN401 -- likewise
-    ) -> None:
+    def _begin(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **__: Any) -> None:  # noqa: ANN401 -- as in the base class
         self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get())
 
-    def on_retriever_start(  # noqa: D102 -- as in the base class
-        self,
-        serialized: dict[str, Any],  # noqa: ARG002 -- likewise
-        query: str,  # noqa: ARG002 -- likewise
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        **_: Any,  # noqa: ANN401 -- likewise
-    ) -> None:
-        self._started[run_id] = _Started(parent_run_id, var_child_runnable_config.get())
+    on_tool_start = on_retriever_start = _begin
 
     def _end(self, *_: Any, run_id: UUID, **__: Any) -> None:  # noqa: ANN401 -- as in the base class
         self._started.pop(run_id, None)
