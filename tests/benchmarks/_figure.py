@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import operator
 import sys
@@ -67,3 +68,15 @@ def missing(names: list[str], reason: str) -> NoReturn:
         figure(name, None, unit="", n=0, note=reason)
     say(reason)
     sys.exit(3)
+
+
+def is_quick(description: str | None, *, means: str) -> bool:
+    """Read the arguments of a benchmark that has no others than `--quick`.
+
+    Args:
+        description: Of the benchmark, for `--help`.
+        means: What `--quick` does.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=means)
+    return bool(parser.parse_args().quick)

@@ -1,7 +1,5 @@
 """Real agents on strict simulators: do the dollars that the router models agree with those that the providers account?
 
-Usage: `python tests/benchmarks/accounted.py [--quick]`; `--quick` plays fewer sessions.
-
 Agents of `create_agent`, with tools and the providers' own clients, talk to OpenAI Chat Completions, OpenAI Responses and
 Anthropic Messages under several policies. Before each call the router models what the chosen model's provider will count:
 input tokens, those of them that it still caches, dollars. Then the simulators account: they cache prefixes by themselves, for
@@ -38,7 +36,7 @@ from benchmarks._accounted_calls import (
 )
 from benchmarks._accounted_play import EVERYTHING, PLAIN, Condition, desk, played, router_on
 from benchmarks._accounted_sessions import conversation
-from benchmarks._figure import figure, say
+from benchmarks._figure import figure, is_quick, say
 from session_router import Policy
 from support.agents import CHAT, CLAUDE, DIALECTS, RestlessScorer
 
@@ -162,4 +160,4 @@ def main(*, quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv[1:])
+    main(quick=is_quick(__doc__, means="fewer sessions"))

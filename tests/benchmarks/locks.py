@@ -1,7 +1,5 @@
 """Every recorded session, replayed: does the router ever switch where the oracle says that it is unsafe?
 
-Usage: `python tests/benchmarks/locks.py [--quick]`; `--quick` takes every eighth session.
-
 Before each assistant message the router is asked with the messages that precede it; the recorded message then counts as
 written by the model it chose. Tokens are estimated as characters / 4, prices are assumed: what is measured here is where the
 model changes, not what it costs.
@@ -22,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from _figure import SHARED, figure, missing, say
+from _figure import SHARED, figure, is_quick, missing, say
 from _provider_errors import provider_errors
 
 from oracle.reader import step_of
@@ -279,5 +277,6 @@ PARTS: tuple[Callable[..., None], ...] = (replays, provider_errors)
 
 
 if __name__ == "__main__":
+    quick = is_quick(__doc__, means="every eighth session")
     for part in PARTS:
-        part(quick="--quick" in sys.argv[1:])
+        part(quick=quick)

@@ -5,11 +5,10 @@ python tests/benchmarks/need_prior.py [--quick]
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 import numpy as np
-from _figure import SHARED, figure, missing, say
+from _figure import SHARED, figure, is_quick, missing, say
 from _need_prior import (
     GUARDED,
     LENGTH,
@@ -33,9 +32,7 @@ FAMILIES = 17_061  # lines before the small families
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="a sample of the large families")
-    quick = parser.parse_args().quick
+    quick = is_quick(__doc__, means="a sample of the large families")
     data = SHARED / "data"
     if not (data / "prices.json").is_file():
         missing([f"need_prior.{name}" for name in NAMES], f"{data} is missing")

@@ -9,7 +9,6 @@ calls leaves more to choose.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._figure import SHARED, figure, missing, say
+from benchmarks._figure import SHARED, figure, is_quick, missing, say
 from benchmarks._regret_sources import prices_of, specs_of
 from session_router import ModelSpec, Policy, Prices, Router
 from session_router.core.model import ModelName
@@ -219,9 +218,7 @@ def print_seconds(name: str, solved: Iterable[Solved], *, target: str | None, no
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one session of each kind")
-    seeds = SEEDS[:1] if parser.parse_args().quick else SEEDS
+    seeds = SEEDS[:1] if is_quick(__doc__, means="one session of each kind") else SEEDS
     try:
         prices = prices_of(SHARED / "data")
     except OSError as error:

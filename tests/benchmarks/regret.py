@@ -14,14 +14,13 @@ often the optimum does, and how many rules end where ours does. Where the optimu
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._figure import SHARED, figure, missing, say
+from benchmarks._figure import SHARED, figure, is_quick, missing, say
 from benchmarks._regret_need import CALIBRATED, NOISE, ORACLE, SCORER
 from benchmarks._regret_play import OPTIMUM, OURS, UNLEARNED, Key, Played, play
 from benchmarks._regret_sources import sources
@@ -227,9 +226,7 @@ def print_source(source: Source, draws: int) -> dict[str, Played]:
 
 def main() -> None:
     """Print tables and figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a sample of the tasks, one draw of noise")
-    quick = parser.parse_args().quick
+    quick = is_quick(__doc__, means="a sample of the tasks, one draw of noise")
     try:
         found = sources(SHARED / "data")
     except OSError as error:

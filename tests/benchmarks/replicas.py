@@ -1,7 +1,5 @@
 """What a decision costs when replicas share the sessions: on SQLite, Redis and a Redis cluster, by one, two and four processes.
 
-Usage: `python tests/benchmarks/replicas.py [--quick]`; `--quick` plays for a shorter time.
-
 Replicas are processes. Each decides for 200 sessions in turn, of six user turns with three tool calls each: one decision at a
 boundary to three under a lock. After each decision, in the same process, one GET and one EVALSHA of the row's size are sent by
 redis-py's own client: that is the plain cost. All servers, and all replicas, run on this machine.
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._figure import figure, missing, say
+from benchmarks._figure import figure, is_quick, missing, say
 from benchmarks._replicas_play import KEY, Plain, Times, decisions, open_store
 from session_router.core.session import SessionId
 from session_router.stores.redis_rows import RedisRows, key_of, new_fence
@@ -154,7 +152,7 @@ def print_flat(kind: str, few: Any, many: Any, port: int, size: int, *, number: 
 
 def main() -> None:
     """Print every figure."""
-    quick = "--quick" in sys.argv[1:]
+    quick = is_quick(__doc__, means="for a shorter time")
     logging.getLogger("session_router").setLevel(logging.ERROR)
     if shutil.which("redis-server") is None:
         missing(NAMES, "redis-server is missing: `apt-get install --no-install-recommends redis-server`")

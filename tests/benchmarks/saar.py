@@ -10,14 +10,13 @@ tried on; what they see is `Seen`, full SAAR excepted, which is told the rests a
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks._figure import figure, say
+from benchmarks._figure import figure, is_quick, say
 from benchmarks._saar_ours import session_router
 from benchmarks._saar_rules import (
     always,
@@ -164,9 +163,7 @@ def print_operating_point(reports: dict[str, Report], stake: float) -> None:
 
 def main() -> None:
     """Print tables and figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="the same: the whole workload takes seconds")
-    parser.parse_args()
+    is_quick(__doc__, means="the same: the whole workload takes seconds")
     sessions = all_sessions()
     uncredited = serve(sessions, lambda _: single_turn, cache_credit=False)
     by_stake = {stake: reports_at(sessions, stake) for stake in STAKES}

@@ -1,7 +1,5 @@
 """What a look-up costs when replicas share the answers: in Redis, with vector sets and without, and while the server is frozen.
 
-Usage: `python tests/benchmarks/shared_cache.py [--quick]`; `--quick` keeps and asks less.
-
 The peer of every time is one GET of a row's size by redis-py's own client, in turn with the look-ups of the same run, on the same
 server. All servers run on this machine. Vector sets need a server that has them; its figures are `null` where there is none.
 """
@@ -23,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import redis
 
-from benchmarks._figure import figure, missing, say
+from benchmarks._figure import figure, is_quick, missing, say
 from session_router.cache.redis_rows import RedisEntryRows
 from session_router.cache.semantic import SemanticCache
 from session_router.cache.settings import CacheSettings
@@ -165,4 +163,4 @@ def main(*, quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv)
+    main(quick=is_quick(__doc__, means="fewer entries and questions"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import logging
 import statistics
@@ -11,7 +10,7 @@ import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from _figure import figure, missing, say
+from _figure import figure, is_quick, missing, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,9 +178,7 @@ def bytes_per_session(sessions: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    rounds, sessions = (100, 40_000) if parser.parse_args().quick else (600, 100_000)
+    rounds, sessions = (100, 40_000) if is_quick(__doc__, means="fewer rounds") else (600, 100_000)
     logging.disable(logging.CRITICAL)
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
