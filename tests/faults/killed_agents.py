@@ -177,7 +177,7 @@ def die_at_requests(lives: Lives) -> None:
     for client in (openai.DefaultHttpxClient, anthropic.DefaultHttpxClient):
         names = [base.__module__.partition(".")[0] for base in client.__mro__]
         library: Any = importlib.import_module(next(name for name in names if name.startswith("httpx")))
-        transport = library.HTTPTransport
+        transport, asynchronous = library.HTTPTransport, library.AsyncHTTPTransport
         if getattr(transport.handle_request, "is_ours", False):
             continue
 
@@ -187,8 +187,14 @@ def die_at_requests(lives: Lives) -> None:
             lives.pass_by()
             return response
 
+        async def ahandle(self: Any, request: Any, handle_request: Any = asynchronous.handle_async_request) -> Any:
+            lives.pass_by()
+            response = await handle_request(self, request)
+            lives.pass_by()
+            return response
+
         handle.is_ours = True  # type: ignore[attr-defined]
-        transport.handle_request = handle
+        transport.handle_request, asynchronous.handle_async_request = handle, ahandle
 
 
 def main(path: str, kills: int, seed: int, *, broken: bool) -> None:
@@ -212,7 +218,7 @@ def warm_up(agents: Agents) -> None:
     for session in islice(sessions_of("first"), len(DOORS) * 2):
         agents.begin(session, seed=0, fate=Fate())
         agents.live(session, attempts=ATTEMPTS)
-    agents.sessions.close()
+    agents.close()
 
 
 if __name__ == "__main__":

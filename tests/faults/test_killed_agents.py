@@ -23,7 +23,16 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("agent-kills")]
 KILLS, KILLS_BROKEN = 30, 40
 ROUNDS = 4
 """What happens in a round hangs on when death comes: what is rare may not happen in one."""
-THERE = ("killed_in_mid_loop", "switched", "hits", "commits", "failed_requests", "runs_that_ended_in_an_error", "over")
+THERE = (
+    "killed_in_mid_loop",
+    "switched",
+    "hits",
+    "commits",
+    "failed_requests",
+    "runs_on_event_loops",
+    "runs_that_ended_in_an_error",
+    "over",
+)
 """What could have gone wrong."""
 
 

@@ -50,6 +50,10 @@ class Careless:
             return stored is not None and bool(self._store.commit(replace(session, version=stored.version + 1)))
         return True
 
+    async def acommit(self, session: Session) -> bool:
+        """Do the same."""
+        return self.commit(session)
+
 
 def _no_lock(transcript: Any, **_: Any) -> Lock | None:
     """Let loops go on with anybody, and nobody move between them."""

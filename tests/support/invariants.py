@@ -151,6 +151,7 @@ def count(journals: Iterable[Journal]) -> Counter[str]:
             if "hit" in line:
                 hits.append((line["hit"], line["by"]))
             counts["runs_that_ended_in_an_error"] += "error" in line
+            counts["runs_on_event_loops"] += line.get("on_event_loop", False)
             counts["races_lost"] += "lost" in line
             if "committed" in line:
                 commits[tuple(line["committed"])] += 1

@@ -86,7 +86,22 @@ class MortalStore:
         """Do what the store does, and write down what came of it."""
         self.fate.pass_by()
         before = self._epoch.now()
-        committed = self.store.commit(session)
+        return self._came_of(session, before, committed=self.store.commit(session))
+
+    async def aload(self, session: SessionId) -> Session | None:
+        """Do what the store does."""
+        self.fate.pass_by()
+        loaded = await self.store.aload(session)
+        self.fate.pass_by()
+        return loaded
+
+    async def acommit(self, session: Session) -> bool:
+        """Do what the store does, and write down what came of it."""
+        self.fate.pass_by()
+        before = self._epoch.now()
+        return self._came_of(session, before, committed=await self.store.acommit(session))
+
+    def _came_of(self, session: Session, before: int, *, committed: bool) -> bool:
         after = self._epoch.now()
         if not committed:
             self._note(lost=session.version)
@@ -94,11 +109,3 @@ class MortalStore:
             self._note(committed=[session.id, session.version, before])
         self.fate.pass_by()
         return committed
-
-    async def aload(self, session: SessionId) -> Session | None:
-        """Do the same."""
-        return self.load(session)
-
-    async def acommit(self, session: Session) -> bool:
-        """Do the same."""
-        return self.commit(session)

@@ -5,6 +5,7 @@ Built once; whoever is to live is forked from there, and told by `Agents.begin` 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
@@ -77,6 +78,8 @@ class Agents:
     def __init__(self, settings: Mapping[str, Any], url: str, folder: Path, lives: Lives, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self._folder, self._words = folder, settings["words"]
         self.lives, self._timeout = lives, timeout
+        # Its event loop begins with its first run, in whatever process that is; connections outlive runs, and not their loop.
+        self._runner = asyncio.Runner()
         self.breaking_share, self.abandoned_share = BREAKING_SHARE, ABANDONED_SHARE
         self.sessions = RedisSessionStore(url, key=KEY)
         self.store = MortalStore(self.sessions, Fate(), epoch=Epoch(folder / EPOCH), note=lives.note)
@@ -165,7 +168,14 @@ class Agents:
 
         def answering(name: str) -> Any:
             target = target_of(name, self.router.models[name].model)
-            return lambda state: {"messages": [bound[name].invoke(convert(repair(state["messages"]), target))]}
+
+            def answer(state: Any) -> Any:
+                return {"messages": [bound[name].invoke(convert(repair(state["messages"]), target))]}
+
+            async def aanswer(state: Any) -> Any:
+                return {"messages": [await bound[name].ainvoke(convert(repair(state["messages"]), target))]}
+
+            return RunnableLambda(answer, aanswer)
 
         graph: Any = StateGraph(State)
         node = create_router_node(self.router, destinations={name: name for name in bound}, tools=self.tools, tenant=tenant)
@@ -186,6 +196,17 @@ class Agents:
         self.lives.fate = self.store.fate = Saver.fate = fate
         self.lives.session, self.lives.journal = session, self.journal_of(session)
         self.router.scorer = Restless(seed)
+
+    def close(self) -> None:
+        """Close the event loop and all connections, of which nobody else may use any."""
+        self._runner.run(self._close_clients())
+        self._runner.close()
+        self.sessions.close()
+
+    async def _close_clients(self) -> None:
+        for spec in self.router.models.values():
+            model: Any = spec.model
+            await (model.root_async_client if isinstance(model, ChatOpenAI) else model._async_client).close()
 
     def journal_of(self, session: Session) -> Journal:
         """Return the journal of a session."""
@@ -228,11 +249,22 @@ class Agents:
 
     def _run(self, agent: Any, given: Any, config: Any) -> None:
         durability = random.choice(["sync", "async"])
-        if random.random() < 0.5:
+        on_event_loop, streamed = random.random() < 0.5, random.random() < 0.5
+        self.lives.note(on_event_loop=on_event_loop)
+        if on_event_loop:
+            self._runner.run(self._arun(agent, given, config, durability=durability, streamed=streamed))
+        elif streamed:
+            for _ in agent.stream(given, config, durability=durability, stream_mode="messages"):
+                self.lives.pass_by()
+        else:
             agent.invoke(given, config, durability=durability)
-            return
-        for _ in agent.stream(given, config, durability=durability, stream_mode="messages"):
-            self.lives.pass_by()
+
+    async def _arun(self, agent: Any, given: Any, config: Any, *, durability: str, streamed: bool) -> None:
+        if streamed:
+            async for _ in agent.astream(given, config, durability=durability, stream_mode="messages"):
+                self.lives.pass_by()
+        else:
+            await agent.ainvoke(given, config, durability=durability)
 
     def _typed(self, session: Session, turns: int) -> HumanMessage:
         if turns == 0:

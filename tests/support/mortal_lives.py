@@ -22,7 +22,7 @@ from values import ai, human
 from values import tool as answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from langchain_core.messages import BaseMessage
@@ -84,6 +84,20 @@ class Saver(SqliteSaver):
         self.fate.pass_by()
         super().put_writes(*arguments, **named)
         self.fate.pass_by()
+
+    # Runs on an event loop write to the same file, by the same connection.
+
+    async def aget_tuple(self, *arguments: Any, **named: Any) -> Any:
+        """Do what the checkpointer does."""
+        return self.get_tuple(*arguments, **named)
+
+    async def aput(self, *arguments: Any, **named: Any) -> Any:
+        """Do what the checkpointer does."""
+        return self.put(*arguments, **named)
+
+    async def aput_writes(self, *arguments: Any, **named: Any) -> None:
+        """Do what the checkpointer does."""
+        self.put_writes(*arguments, **named)
 
 
 def saver_at(path: Path) -> Saver:
@@ -205,12 +219,19 @@ class MortalCache:
         return refused
 
     async def alook_up(self, question: Any) -> Any:
-        """Do the same."""
-        return self.look_up(question)
+        """Do what the cache does."""
+        self._lives.pass_by()
+        found = await self._cache.alook_up(question)
+        self._lives.pass_by()
+        return found
 
     async def astore(self, question: Any, answer: Any) -> str | None:
-        """Do the same."""
-        return self.store(question, answer)
+        """Do what the cache does."""
+        self._lives.note(kept=answer_in(str(answer.content)), by=self._lives.whose)
+        self._lives.pass_by()
+        refused = await self._cache.astore(question, answer)
+        self._lives.pass_by()
+        return refused
 
     def abandon(self, question: Any) -> None:
         """Do what the cache does."""
@@ -221,8 +242,8 @@ class MortalCache:
         self._cache.veto(hit)
 
     async def aveto(self, hit: Any) -> None:
-        """Do the same."""
-        self._cache.veto(hit)
+        """Do what the cache does."""
+        await self._cache.aveto(hit)
 
 
 class LivesAudit(JournalAudit):
@@ -250,3 +271,8 @@ class Looks(AgentMiddleware):
         """Look."""
         self._lives.messages = request.messages
         return handler(request)
+
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Look."""
+        self._lives.messages = request.messages
+        return await handler(request)
