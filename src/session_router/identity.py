@@ -166,12 +166,12 @@ def new_key() -> bytes:
 
 
 def checked_key(key: bytes) -> bytes:
-    """Return `key` if it is long enough.
+    """Return `key` if it is bytes, and long enough.
 
     Raises:
         ConfigurationError: It is not.
     """
-    if len(key) < MINIMUM_KEY_BYTES:
+    if not isinstance(key, bytes) or len(key) < MINIMUM_KEY_BYTES:  # pyright: ignore[reportUnnecessaryIsInstance]
         rule = f"give {MINIMUM_KEY_BYTES} bytes or more, such as `secrets.token_bytes({KEY_BYTES})`."
         raise ConfigurationError(key="key", value="(hidden)", rule=rule)
     return key

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.call import Outcome
-from session_router.core.checking import check_kind, check_methods
+from session_router.core.checking import check_each, check_kind, check_methods
 from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
@@ -66,6 +66,18 @@ AtOnce: TypeAlias = AbandonAnswer | Learn | AskHealth
 
 HEALTH_RULES = HealthRules()
 """What counts unless something else is given."""
+
+_METHODS: Mapping[str, tuple[Sequence[str], str]] = {
+    "store": (("load", "commit", "aload", "acommit"), "give a session store, such as `SQLiteSessionStore(path)`."),
+    "scorer": (("score", "ascore"), "give an object with `score` and `ascore`."),
+    "cache": (
+        ("look_up", "alook_up", "store", "astore", "abandon", "veto", "aveto"),
+        "give a response cache, such as `SemanticCache()`.",
+    ),
+    "audit": (("append",), "give an audit log, such as `AuditFile(path)`."),
+    "clock": (("now",), "give an object with `now`."),
+}
+"""What a port must have, and the rule that an error states."""
 
 _OPTIONAL = {"on_call", "on_feedback"}
 """What observers need not have."""
@@ -126,15 +138,12 @@ class Router:
 
         check_kind(policy, (Policy, NoneType), key="policy", rule="give a `Policy`.")
         check_kind(key, (bytes, NoneType), key="key", rule="give bytes, such as `secrets.token_bytes(32)`.")
-        if store is not None:
-            check_methods(
-                store, "load", "commit", "aload", "acommit", key="store", rule="give a session store, such as `SQLiteSessionStore(path)`."
-            )
-        if scorer is not None:
-            check_methods(scorer, "score", "ascore", key="scorer", rule="give an object with `score` and `ascore`.")
-        if cache is not None:
-            rule = "give a response cache, such as `SemanticCache()`."
-            check_methods(cache, "look_up", "alook_up", "store", "astore", "abandon", "veto", "aveto", key="cache", rule=rule)
+        for name, given in {"store": store, "scorer": scorer, "cache": cache, "audit": audit, "clock": clock}.items():
+            if given is not None:
+                methods, rule = _METHODS[name]
+                check_methods(given, *methods, key=name, rule=rule)
+        rule = "give a list of observers: objects with `on_decision` and `on_outcome`."
+        check_each(observers, "on_decision", "on_outcome", key="observers", rule=rule)
         self.policy = policy or Policy()
         self.models: Mapping[ModelName, ModelSpec] = specs_of(routes, prices or {}, self.policy)
         self._look_at_routes()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag, prices_from_litellm
+from session_router import (
+    AuditFile,
+    Clearance,
+    ModelSpec,
+    Policy,
+    Prices,
+    Router,
+    SemanticCache,
+    SQLiteSessionStore,
+    Tag,
+    prices_from_litellm,
+)
+from session_router.cache.sqlite_rows import SQLiteEntryRows
 from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRICES = Prices(input=1.0, output=2.0)
 ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
@@ -65,13 +80,43 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: Router(ROUTES, key=b""), "key"),
         (lambda: Router(ROUTES, store="x.db"), "store"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, scorer=len), "scorer"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, cache="redis"), "cache"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, audit="audit.log"), "audit"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, clock=5), "clock"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, observers=5), "observers"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, observers="x"), "observers"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, observers=[5]), "observers"),  # type: ignore[list-item]
+        (lambda: Router(ROUTES, detectors=5), "detectors"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, detectors=[5]), "detectors"),  # type: ignore[list-item]
+        (lambda: ModelSpec(capabilities=5), "capabilities"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore(5), "path"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore(b"x.db"), "path"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore("x.db", key=5), "key"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore("x.db", key="k" * 40), "key"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore("x.db", busy_timeout_seconds="5"), "busy_timeout_seconds"),  # type: ignore[arg-type]
+        (lambda: SQLiteSessionStore("x.db", busy_timeout_seconds=-1), "busy_timeout_seconds"),
+        (lambda: AuditFile(5), "audit.path"),  # type: ignore[arg-type]
+        (lambda: AuditFile(b"audit.log"), "audit.path"),  # type: ignore[arg-type]
+        (lambda: AuditFile("audit.log", key=5), "key"),  # type: ignore[arg-type]
+        (lambda: AuditFile("audit.log", head=5), "audit.head"),  # type: ignore[arg-type]
+        (lambda: AuditFile("audit.log", clock=5), "audit.clock"),  # type: ignore[arg-type]
+        (lambda: SQLiteEntryRows(5), "path"),  # type: ignore[arg-type]
+        (lambda: SemanticCache("cache.db"), "cache.rows"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(key=5), "key"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(embedder=5), "cache.embedder"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(verifier=5), "cache.verifier"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(judge=5), "cache.judge"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(settings={}), "cache.settings"),  # type: ignore[arg-type]
+        (lambda: SemanticCache(certificates=5), "cache.certificates"),  # type: ignore[arg-type]
     ],
 )
-def test_a_wrong_setting_names_its_key_and_the_rule(make: Any, key: str) -> None:
+def test_a_wrong_setting_names_its_key_and_the_rule(make: Any, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert caught.value.key == key
     assert caught.value.rule
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_right_is_taken() -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from session_router.audit.erasing import Erasure, exposures_of, forget_torn, ranges_of, records_about, rewrite_without, sync_directory
 from session_router.audit.file_lock import FileLock
 from session_router.audit.lines import PERSONAL
-from session_router.audit.reader import AuditReader, checked_path
+from session_router.audit.reader import AuditReader
 from session_router.audit.writing import Writer
-from session_router.core.checking import check_number
+from session_router.core.checking import check_methods, check_number
 from session_router.errors import AuditError, AuditUnavailable
+from session_router.files.paths import checked_path
 from session_router.identity import key_from_file
 
 if TYPE_CHECKING:
@@ -70,9 +71,12 @@ class AuditFile(AuditReader):
         if sync_seconds is not None:
             check_number(sync_seconds, key="audit.sync_seconds", rule="give a number of seconds, 0 or more, or `None`.")
         check_number(patience_seconds, key="audit.patience_seconds", rule="give a number of seconds, 0 or more.")
-        place = checked_path(path, "audit.path")
+        if clock is not None:
+            check_methods(clock, "now", key="audit.clock", rule="give an object with `now`.")
+        place = checked_path(path, key="audit.path")
+        at = None if head is None else checked_path(head, key="audit.head")
         own: bytes = key_from_file(place.with_name(f"{place.name}{KEY_SUFFIX}")) if key is None else key
-        super().__init__(place, key=own, head=head, personal=personal)
+        super().__init__(place, key=own, head=at, personal=personal)
         self._now = time.time if clock is None else clock.now
         self._sync_seconds, self._patience = sync_seconds, patience_seconds
         self._closed = False

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from session_router.audit.head import head_to_text, read_heads
 from session_router.audit.lines import PERSONAL, LineCodec
 from session_router.audit.reading import Verifier, raw_lines
-from session_router.errors import AuditCorrupt, AuditUnavailable, ConfigurationError
+from session_router.errors import AuditCorrupt, AuditUnavailable
+from session_router.files.paths import checked_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
 
     from session_router.audit.head import Head
     from session_router.audit.lines import Line
@@ -41,8 +42,8 @@ class AuditReader:
         head: str | os.PathLike[str] | None = None,
         personal: frozenset[str] = PERSONAL,
     ) -> None:
-        self.path = checked_path(path, "audit.path")
-        self.head = self.path.with_name(f"{self.path.name}.head") if head is None else checked_path(head, "audit.head")
+        self.path = checked_path(path, key="audit.path")
+        self.head = self.path.with_name(f"{self.path.name}.head") if head is None else checked_path(head, key="audit.head")
         self.key = key
         self._codec = LineCodec(key, personal=personal)
 
@@ -117,19 +118,3 @@ class AuditReader:
     def _unavailable(self, error: OSError | ValueError) -> AuditUnavailable:
         why = getattr(error, "strerror", None) or error
         return AuditUnavailable(f"`{self.path}` cannot be used ({why}). Check its disk, and who may write there.")
-
-
-def checked_path(path: str | os.PathLike[str], key: str) -> Path:
-    """Return the path of a file that exists or can be made.
-
-    Raises:
-        ConfigurationError: It names no file, or its directory is missing.
-    """
-    checked = Path(path).expanduser()
-    if not checked.parent.is_dir():
-        raise ConfigurationError(
-            key=key, value=str(path), rule=f"the directory `{checked.parent}` must exist; make it, or give another path."
-        )
-    if checked.is_dir() or not checked.name:
-        raise ConfigurationError(key=key, value=str(path), rule="this is a directory; give the path of a file in it.")
-    return checked

@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import replace
 from functools import partial
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from session_router.cache.asked import Asking
@@ -27,6 +28,7 @@ from session_router.cache.strata import Strata
 from session_router.cache.vectors import faiss_module
 from session_router.cache.verifier import LexicalVerifier
 from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
+from session_router.core.checking import check_kind, check_methods
 from session_router.identity import new_key
 
 if TYPE_CHECKING:
@@ -49,6 +51,16 @@ if TYPE_CHECKING:
 
 PURGE_EVERY: Final = 256
 """Answers kept between two purges."""
+
+_ROWS: Final = (("by_exact", "by_content", "put", "discard"), "give rows, such as `SQLiteEntryRows(path)`.")
+_METHODS: Final = {
+    "rows": _ROWS,
+    "certificates": _ROWS,
+    "embedder": (("embed", "aembed"), "give an embedder, such as `StaticEmbedder()`."),
+    "verifier": (("score",), "give a verifier of pairs, such as `LexicalVerifier()`."),
+    "judge": (("judges", "judge"), "give a judge of answers, such as `ClosedAnswerJudge()`."),
+}
+"""What is asked of each port first, and the rule that an error states."""
 
 
 class SemanticCache:
@@ -83,10 +95,16 @@ class SemanticCache:
         certificates: EntryRows | None = None,
     ) -> None:
         key = new_key() if key is None else key
+        check_kind(settings, (CacheSettings, NoneType), key="cache.settings", rule="give `CacheSettings(...)`.")
+        given = {"rows": rows, "certificates": certificates, "embedder": embedder, "verifier": verifier, "judge": judge}
+        for name, port in given.items():
+            if port is not None:
+                methods, rule = _METHODS[name]
+                check_methods(port, *methods, key=f"cache.{name}", rule=rule)
         if embedder is not None:
             faiss_module()
         self._rows: EntryRows = MemoryEntryRows() if rows is None else rows
-        self._settings = settings or CacheSettings()
+        self._settings = CacheSettings() if settings is None else settings
         self._embedder = embedder
         self._codec = EntryCodec(key)
         self._asking = Asking(key, Partitions(key, embedder="" if embedder is None else embedder.fingerprint))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_router.cache.entry import SealedEntry
 from session_router.cache.rows import ALIKE, Note, Standing
-from session_router.errors import ConfigurationError
+from session_router.core.checking import check_number
 from session_router.files.connections import ConnectionPool
-from session_router.files.sqlite_file import FileKind, checked_path, failure, open_file
+from session_router.files.sqlite_file import FileKind, database_path, failure, open_file
 
 if TYPE_CHECKING:
     import os
@@ -82,9 +82,8 @@ class SQLiteEntryRows:
     waits = True
 
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout_seconds: float = 0.25) -> None:
-        if not busy_timeout_seconds >= 0:
-            raise ConfigurationError(key="busy_timeout_seconds", value=busy_timeout_seconds, rule="give a number of seconds, 0 or more.")
-        self.path = checked_path(path, ENTRIES)
+        check_number(busy_timeout_seconds, key="busy_timeout_seconds", rule="give a number of seconds, 0 or more.")
+        self.path = database_path(path, ENTRIES)
         opening = partial(open_file, self.path, ENTRIES, busy_timeout_seconds=busy_timeout_seconds)
         self._connections = ConnectionPool(opening, subject="cache", patience_seconds=busy_timeout_seconds)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf, isfinite
-from typing import TYPE_CHECKING
 
 from session_router.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 LARGEST_COUNT = 2**53 - 1
 """Whole numbers up to here survive every JSON reader."""
@@ -75,8 +71,20 @@ def check_methods(value: object, *names: str, key: str, rule: str) -> None:
     Raises:
         ConfigurationError: It does.
     """
-    method: Callable[..., object] | None
-    for name in names:
-        method = getattr(value, name, None)
-        if not callable(method):
-            raise ConfigurationError(key=key, value=value, rule=rule)
+    if not _has(value, names):
+        raise ConfigurationError(key=key, value=value, rule=rule)
+
+
+def check_each(values: Iterable[object], *names: str, key: str, rule: str) -> None:
+    """Refuse what is no collection, or holds something that lacks one of the methods `names`.
+
+    Raises:
+        ConfigurationError: It is, or does.
+    """
+    if not isinstance(values, Iterable) or not all(_has(one, names) for one in values):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(key=key, value=values, rule=rule)
+
+
+def _has(value: object, names: Iterable[str]) -> bool:
+    found: list[object] = [getattr(value, name, None) for name in names]
+    return all(map(callable, found))

@@ -84,6 +84,7 @@ class ModelSpec:
         check_kind(self.prices, (Prices, NoneType), key="prices", rule="give `Prices(input=..., output=...)`.")
         check_kind(self.clearance, (Clearance, NoneType), key="clearance", rule="give a `Clearance`.")
         if self.capabilities is not None:
+            check_kind(self.capabilities, _COLLECTIONS, key="capabilities", rule="give a set, such as {'tools', 'vision'}.")
             object.__setattr__(self, "capabilities", frozenset(map(_capability, self.capabilities)))
         object.__setattr__(self, "provider_ids", _ids(self.provider_ids))
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from session_router.core.checking import check_methods
+from session_router.core.checking import check_each
 from session_router.core.governance import PUBLIC, Tag, join
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Detecting:
     """
 
     def __init__(self, detectors: Sequence[Detector], terms: Terms) -> None:
-        for detector in detectors:
-            check_methods(detector, "detect", "adetect", key="detectors", rule="give detectors: objects with `detect` and `adetect`.")
+        rule = "give a list of detectors: objects with `detect` and `adetect`."
+        check_each(detectors, "detect", "adetect", key="detectors", rule=rule)
         self._detectors, self._terms = tuple(detectors), terms
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._known: OrderedDict[bytes, Tag] = OrderedDict()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
+from session_router.files.paths import checked_path
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from session_router.errors import StoreError
 
 
@@ -65,24 +67,15 @@ def open_file(path: Path, kind: FileKind, *, busy_timeout_seconds: float) -> sql
         raise failure(refused, path, kind) from error
 
 
-def checked_path(path: str | os.PathLike[str], kind: FileKind) -> Path:
-    """Return the path of a file that exists or can be made.
+def database_path(path: str | os.PathLike[str], kind: FileKind) -> Path:
+    """Return the path of a database that exists or can be made.
 
     Raises:
-        ConfigurationError: It names no file, or its directory is missing.
+        ConfigurationError: It is no path or names no file, or its directory is missing.
     """
-    text = os.fspath(path)
-    if text in {"", ":memory:"} or text.startswith("file:"):
-        rule = f"give the path of a file; {kind.instead}."
-        raise ConfigurationError(key="path", value=text, rule=rule)
-    checked = Path(text).expanduser()
-    if not checked.parent.is_dir():
-        raise ConfigurationError(
-            key="path", value=text, rule=f"the directory `{checked.parent}` must exist; make it, or give another path."
-        )
-    if checked.is_dir():
-        raise ConfigurationError(key="path", value=text, rule="this is a directory; give the path of a file in it.")
-    return checked
+    if isinstance(path, str) and (path in {"", ":memory:"} or path.startswith("file:")):
+        raise ConfigurationError(key="path", value=path, rule=f"give the path of a file; {kind.instead}.")
+    return checked_path(path, key="path")
 
 
 def failure(error: sqlite3.Error, path: Path, kind: FileKind) -> StoreError:

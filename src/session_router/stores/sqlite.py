@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from session_router.errors import ConfigurationError, StoreCorrupt
+from session_router.core.checking import check_number
+from session_router.errors import StoreCorrupt
 from session_router.files.connections import ConnectionPool
-from session_router.files.sqlite_file import checked_path, failure, open_file
+from session_router.files.sqlite_file import database_path, failure, open_file
 from session_router.identity import key_from_file
 from session_router.stores.rows import Row, RowCodec
 from session_router.stores.sqlite_file import SESSIONS
@@ -49,9 +50,8 @@ class SQLiteSessionStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, key: bytes | None = None, busy_timeout_seconds: float = 5.0) -> None:
-        if not busy_timeout_seconds >= 0:
-            raise ConfigurationError(key="busy_timeout_seconds", value=busy_timeout_seconds, rule="give a number of seconds, 0 or more.")
-        self.path = checked_path(path, SESSIONS)
+        check_number(busy_timeout_seconds, key="busy_timeout_seconds", rule="give a number of seconds, 0 or more.")
+        self.path = database_path(path, SESSIONS)
         given = None if key is None else RowCodec(key)
         opening = partial(open_file, self.path, SESSIONS, busy_timeout_seconds=busy_timeout_seconds)
         self._connections = ConnectionPool(opening, subject="session store", patience_seconds=busy_timeout_seconds)
