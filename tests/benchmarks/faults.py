@@ -185,7 +185,7 @@ def print_agents(server: Server, folder: Path, *, kills: int) -> None:
     counts = killed_agents(server, folder / "agents", kills=kills)
     took = time.monotonic() - begun
     names = ["killed_in_mid_loop", "killed_between_a_tool_and_its_result", "over", "switched", "degraded", "hits", "told_unknown"]
-    names += ["races", "races_lost", "requests", "failed_requests", "runs_that_ended_in_an_error", "failed"]
+    names += ["races", "races_lost", "requests", "failed_requests", "runs_on_event_loops", "runs_that_ended_in_an_error", "failed"]
     peer: dict[str, float | None] = {name: counts[name] for name in names}
     note = f"{took:.0f} s; {FAILING:.0%} of providers' calls fail"
     figure("kill_points_agents", counts["killed"], unit="count", n=counts["decisions"], target=f">= {kills}", peer=peer, note=note)
