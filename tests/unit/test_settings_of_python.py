@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from session_router import (
     AuditFile,
     Clearance,
+    MemorySessionStore,
     ModelSpec,
     Policy,
     Prices,
@@ -16,11 +18,13 @@ from session_router import (
     SemanticCache,
     SQLiteSessionStore,
     Tag,
+    load_router,
     prices_from_litellm,
 )
 from session_router.cache.sqlite_rows import SQLiteEntryRows
 from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
+from session_router.testing import providers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +56,8 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: PromptCache.least_recently_used(capacity_tokens=1, tokens_per_second=0), "prompt_cache.tokens_per_second"),
         (lambda: prices_from_litellm("nowhere.json", ["x"]), "price_file"),
         (lambda: prices_from_litellm("nowhere.json", "x"), "names"),
+        (lambda: prices_from_litellm("nowhere.json", 5), "names"),  # type: ignore[arg-type]
+        (lambda: prices_from_litellm(5, ["x"]), "price_file"),  # type: ignore[arg-type]
         (lambda: Prices(input="1", output=1), "prices.input"),  # type: ignore[arg-type]
         (lambda: Prices(input=1, output=-1), "prices.output"),
         (lambda: ModelSpec(context_window="x"), "context_window"),  # type: ignore[arg-type]
@@ -64,6 +70,11 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: ModelSpec(provider_ids="gpt-5-mini"), "provider_ids"),  # type: ignore[arg-type]
         (lambda: ModelSpec(provider_ids={""}), "provider_ids"),  # type: ignore[arg-type]
         (lambda: ModelSpec(provider_ids=[5]), "provider_ids"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(dialect=5), "dialect"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(account=5), "account"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(source=5), "source"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(settings="max_tokens"), "settings"),  # type: ignore[arg-type]
+        (lambda: ModelSpec(prompt_cache=300), "prompt_cache"),  # type: ignore[arg-type]
         (lambda: Tag(level=9), "tag.level"),  # type: ignore[arg-type]
         (lambda: Clearance(max_level=9), "clearance.max_level"),  # type: ignore[arg-type]
         (lambda: Router({}), "routes"),
@@ -72,7 +83,8 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: Router({"fast": None}), "routes.fast"),
         (lambda: Router({"fast": "openai:sim-fast"}), "prices.fast"),
         (lambda: Router(ROUTES, prices={"slow": PRICES}), "prices"),
-        (lambda: Router({"fast": "openai:sim-fast"}, prices={"fast": (1, 2)}), "prices"),  # type: ignore[dict-item]
+        (lambda: Router({"fast": "openai:sim-fast"}, prices={"fast": (1, 2)}), "prices.fast"),  # type: ignore[dict-item]
+        (lambda: Router(ROUTES, prices={"fast": (1, 2)}), "prices.fast"),  # type: ignore[dict-item]
         (lambda: Router(ROUTES, policy={"stake": 1}), "policy"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, policy=Policy(default="slow")), "policy.default"),
         (lambda: Router(ROUTES, key="k" * 40), "key"),  # type: ignore[arg-type]
@@ -89,6 +101,15 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: Router(ROUTES, detectors=5), "detectors"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, detectors=[5]), "detectors"),  # type: ignore[list-item]
         (lambda: ModelSpec(capabilities=5), "capabilities"),  # type: ignore[arg-type]
+        (lambda: MemorySessionStore(maximum_sessions="x"), "maximum_sessions"),  # type: ignore[arg-type]
+        (lambda: MemorySessionStore(maximum_sessions=None), "maximum_sessions"),  # type: ignore[arg-type]
+        (lambda: MemorySessionStore(maximum_sessions=float("nan")), "maximum_sessions"),  # type: ignore[arg-type]
+        (lambda: MemorySessionStore(maximum_sessions=0), "maximum_sessions"),
+        (lambda: load_router(5), "config"),  # type: ignore[arg-type]
+        (lambda: load_router(b"router.toml"), "config"),  # type: ignore[arg-type]
+        (lambda: load_router("router.toml", models=["x"]), "models"),  # type: ignore[arg-type]
+        (lambda: load_router("router.toml", environment=["x"]), "environment"),  # type: ignore[arg-type]
+        (lambda: load_router("router.toml", environment={"SESSION_ROUTER__POLICY__STAKE": 1}), "environment"),  # type: ignore[dict-item]
         (lambda: SQLiteSessionStore(5), "path"),  # type: ignore[arg-type]
         (lambda: SQLiteSessionStore(b"x.db"), "path"),  # type: ignore[arg-type]
         (lambda: SQLiteSessionStore("x.db", key=5), "key"),  # type: ignore[arg-type]
@@ -117,6 +138,20 @@ def test_a_wrong_setting_names_its_key_and_the_rule(make: Any, key: str, tmp_pat
     assert caught.value.key == key
     assert caught.value.rule
     assert not list(tmp_path.iterdir())
+
+
+def test_every_capability_that_a_rule_names_is_one() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ModelSpec(capabilities="tools")  # type: ignore[arg-type]
+    named = set(re.findall(r"'(\w+)'", caught.value.rule))
+    assert named
+    assert ModelSpec(capabilities=named).capabilities == named  # type: ignore[arg-type]
+
+
+def test_prices_of_the_simulators_are_told_from_prices_of_ours() -> None:
+    theirs = providers.Prices(input=1.0, cached_input=0.1, output=2.0)
+    with pytest.raises(ConfigurationError, match=r"^`prices.fast` is .*; give `session_router.Prices\("):
+        Router({"fast": "openai:sim-fast"}, prices={"fast": theirs})  # type: ignore[dict-item]
 
 
 def test_what_is_right_is_taken() -> None:

@@ -8,7 +8,8 @@ What counts, the first one first: arguments in Python, `SESSION_ROUTER__SECTION_
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -32,11 +33,13 @@ from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
 from session_router.config.scorer import build_scorer
 from session_router.config.store import build_store
+from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError
+from session_router.files.paths import path_of
 from session_router.identity import key_from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from session_router.cache.rows import EntryRows
     from session_router.cache.semantic import SemanticCache
@@ -118,6 +121,7 @@ def load_router(  # noqa: PLR0913 -- each is one port of the router
     """
     from session_router.router import Router
 
+    check_kind(models, (Mapping, NoneType), key="models", rule="give a mapping of model names to chat models.")
     environment = os.environ if environment is None else environment
     layers = _layers(path, environment)
     settings = _settings(layers)
@@ -247,15 +251,19 @@ def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping
 
 
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:
+    check_kind(environment, Mapping, key="environment", rule="give a mapping of variables to texts, such as `os.environ`.")
+    if wrong := [name for name, text in environment.items() if not isinstance(text, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(key="environment", value=wrong, rule="the values of these must be texts, as in `os.environ`.")
     where = environment.get(PATH_VARIABLE) if path is None else path
-    if not where:
+    if where is None or where == "":
         rule = "name a configuration file in this variable, or give its path (on the command line, `--config`)."
         raise ConfigurationError(key=PATH_VARIABLE, value=None, rule=rule)
+    file = path_of(where, key="config")
     try:
-        return layered(read_table(Path(where)), environment, source=str(where))
+        return layered(read_table(file), environment, source=str(file))
     except RecursionError:
         rule = "write out what it stands for; no setting is deeper than four tables."
-        raise ConfigurationError(key="syntax", value="an anchor that holds itself", rule=rule, source=str(where)) from None
+        raise ConfigurationError(key="syntax", value="an anchor that holds itself", rule=rule, source=str(file)) from None
 
 
 def _settings(layers: Layers) -> Settings:

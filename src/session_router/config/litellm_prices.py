@@ -19,7 +19,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from session_router.config.litellm_ids import litellm_ids, name_in
@@ -27,9 +26,11 @@ from session_router.config.problems import raised
 from session_router.core.checking import check_kind
 from session_router.core.pricing import TOKENS_PER_PRICE, Prices
 from session_router.errors import ConfigurationError
+from session_router.files.paths import path_of
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
 LARGEST_BYTES = 64 * 2**20
 """LiteLLM's list has a few MB."""
@@ -65,10 +66,10 @@ def prices_from_litellm(path: str | os.PathLike[str], names: Mapping[str, str] |
     Raises:
         ConfigurationError: The file cannot be read, or has no price for one of the models; `ConfigurationErrors` for several.
     """
-    if isinstance(names, str):
+    if isinstance(names, str) or not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(key="names", value=names, rule="give a list of models, or a mapping of routes to models.")
     asked = cast("Mapping[str, str]", names).items() if isinstance(names, Mapping) else [(name, name) for name in names]
-    prices = PriceList.read(Path(path))
+    prices = PriceList.read(path_of(path, key="price_file"))
     found: dict[str, Prices] = {}
     problems: list[ConfigurationError] = []
     for route, model in asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import NoneType
@@ -12,11 +13,11 @@ from session_router.core.binding import BindingReach
 from session_router.core.checking import check_kind, check_number
 from session_router.core.governance import Clearance
 from session_router.core.prefix import PromptCache
-from session_router.core.pricing import Prices
+from session_router.core.pricing import PRICES_RULE, Prices
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from session_router.core.binding import Binding
 
@@ -81,10 +82,14 @@ class ModelSpec:
             check_number(self.context_window, key="context_window", rule="give a number of tokens above 0.", low=1, whole=True)
         if self.skill is not None:
             check_number(self.skill, key="skill", rule="give a number in [0, 1].", high=1.0)
-        check_kind(self.prices, (Prices, NoneType), key="prices", rule="give `Prices(input=..., output=...)`.")
+        check_kind(self.prices, (Prices, NoneType), key="prices", rule=PRICES_RULE)
         check_kind(self.clearance, (Clearance, NoneType), key="clearance", rule="give a `Clearance`.")
+        check_kind(self.settings, Mapping, key="settings", rule="give keyword arguments of the chat model, such as {'max_tokens': 4096}.")
+        check_kind(self.prompt_cache, PromptCache, key="prompt_cache", rule="give a `PromptCache`.")
+        for name in ("dialect", "account", "source"):
+            check_kind(getattr(self, name), str, key=name, rule="give a text, or leave it out.")
         if self.capabilities is not None:
-            check_kind(self.capabilities, _COLLECTIONS, key="capabilities", rule="give a set, such as {'tools', 'vision'}.")
+            check_kind(self.capabilities, _COLLECTIONS, key="capabilities", rule="give a set, such as {'tools', 'images'}.")
             object.__setattr__(self, "capabilities", frozenset(map(_capability, self.capabilities)))
         object.__setattr__(self, "provider_ids", _ids(self.provider_ids))
 

@@ -19,6 +19,9 @@ NOTHING = USD(0.0)
 
 TOKENS_PER_PRICE = 1_000_000
 
+PRICES_RULE = "give `session_router.Prices(input=..., output=...)`."
+"""With the package: the simulators of `session_router.testing` have `Prices` of their own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from session_router.core.basis import basis_of, changed_since
 from session_router.core.checking import check_kind
 from session_router.core.model import ModelName, ModelSpec
+from session_router.core.pricing import PRICES_RULE, Prices
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.core.policy import Policy
-    from session_router.core.pricing import Prices
 
 
 def specs_of(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Policy) -> dict[ModelName, ModelSpec]:
@@ -28,9 +28,9 @@ def specs_of(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Po
         ConfigurationError: There is no route, a route has no price, a name is not text, or the policy names what is no route.
     """
     check_kind(routes, Mapping, key="routes", rule="give a mapping of model names to models.")
-    check_kind(prices, Mapping, key="prices", rule="give a mapping of model names to `Prices`.")
     if not routes:
         raise ConfigurationError(key="routes", value={}, rule="give at least one model.")
+    _check_prices(prices, routes)
     specs: dict[ModelName, ModelSpec] = {}
     for name, route_ in routes.items():
         if not isinstance(name, str) or not name.strip():  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
@@ -49,14 +49,20 @@ def specs_of(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Po
                 + ": Prices(input=..., output=...)}` in US dollars per 1,000,000 tokens.",
             )
         specs[ModelName(name)] = spec
-    if unknown := set(prices) - set(routes):
-        raise ConfigurationError(key="prices", value=sorted(unknown), rule=f"these are not among the routes {sorted(routes)!r}.")
     named: dict[str, str | None] = {"policy.default": policy.default, "policy.reference": policy.reference}
     for key, chosen in named.items():
         if chosen is not None and chosen not in specs:
             raise ConfigurationError(key=key, value=chosen, rule=f"choose one of the routes {sorted(routes)!r}.")
     _check_experience(specs, policy)
     return specs
+
+
+def _check_prices(prices: Mapping[str, Prices], routes: Mapping[str, Any]) -> None:
+    check_kind(prices, Mapping, key="prices", rule="give a mapping of model names to `Prices`.")
+    if unknown := set(prices) - set(routes):
+        raise ConfigurationError(key="prices", value=sorted(map(str, unknown)), rule=f"these are not among the routes {sorted(routes)!r}.")
+    for name, given in prices.items():
+        check_kind(given, Prices, key=f"prices.{name}", rule=PRICES_RULE)
 
 
 def _check_experience(specs: Mapping[ModelName, ModelSpec], policy: Policy) -> None:

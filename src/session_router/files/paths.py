@@ -18,12 +18,26 @@ def checked_path(path: str | os.PathLike[str], *, key: str) -> Path:
     Raises:
         ConfigurationError: It is no path or names no file, or its directory is missing.
     """
+    checked = path_of(path, key=key)
+    if not checked.parent.is_dir():
+        rule = f"the directory `{checked.parent}` must exist; make it, or give another path."
+        raise ConfigurationError(key=key, value=os.fspath(path), rule=rule)
+    if checked.is_dir() or not checked.name:
+        raise ConfigurationError(key=key, value=os.fspath(path), rule="this is a directory; give the path of a file in it.")
+    return checked
+
+
+def path_of(path: str | os.PathLike[str], *, key: str) -> Path:
+    """Return the path of a file, whether there is one or not.
+
+    Args:
+        path: As it was given; `~` is the user's home.
+        key: Name of the setting.
+
+    Raises:
+        ConfigurationError: It is no path.
+    """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(key=key, value=path, rule="give the path of a file, as text or as a `Path`.")
-    checked = Path(text).expanduser()
-    if not checked.parent.is_dir():
-        raise ConfigurationError(key=key, value=text, rule=f"the directory `{checked.parent}` must exist; make it, or give another path.")
-    if checked.is_dir() or not checked.name:
-        raise ConfigurationError(key=key, value=text, rule="this is a directory; give the path of a file in it.")
-    return checked
+    return Path(text).expanduser()

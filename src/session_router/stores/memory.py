@@ -7,7 +7,7 @@ from math import inf
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from session_router.errors import ConfigurationError
+from session_router.core.checking import check_number
 
 if TYPE_CHECKING:
     from session_router.core.session import Session, SessionId
@@ -22,8 +22,7 @@ class MemorySessionStore:
     """
 
     def __init__(self, *, maximum_sessions: int = 100_000) -> None:
-        if maximum_sessions < 1:
-            raise ConfigurationError(key="maximum_sessions", value=maximum_sessions, rule="give a number above 0.")
+        check_number(maximum_sessions, key="maximum_sessions", rule="give a whole number above 0.", low=1, whole=True)
         self._maximum = maximum_sessions
         self._sessions: OrderedDict[SessionId, Session] = OrderedDict()
         self._endless: OrderedDict[SessionId, Session] = OrderedDict()
