@@ -12,6 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from session_router.core.model import ModelName, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import INTERNAL_CALL, Calls
+from session_router_langchain.checking import check_names
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.outcomes import failure_of, outcome_of
 from session_router_langchain.witness import answer_in
@@ -75,6 +76,7 @@ class SessionRouterCallbackHandler(BaseCallbackHandler):
         principal: str | None = None,
     ) -> None:
         super().__init__()
+        check_names(tenant=tenant, principal=principal)
         self.router = router
         self._calls = Calls(router)
         self._on_sighting = on_sighting

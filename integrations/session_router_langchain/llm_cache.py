@@ -21,6 +21,7 @@ from session_router.core.transcript import EMPTY_DIGEST
 from session_router.errors import ConfigurationError
 from session_router.router import SystemClock
 from session_router_langchain.authors import STAMP, provider_id_of
+from session_router_langchain.checking import check_names
 from session_router_langchain.completions import completions_answer, completions_in
 from session_router_langchain.exact import ExactReader, digest
 from session_router_langchain.leads import Leads
@@ -106,6 +107,7 @@ class SessionRouterCache(BaseCache):
             check_methods(names, "__call__", key="names", rule="give a function without arguments that returns `SessionNames`.")
             if tenant is not None or principal is not None:
                 raise ConfigurationError(key="names", value=names, rule="give either `names`, or `tenant` and `principal`.")
+        check_names(tenant=tenant, principal=principal)
         self._cache, self._rules, self._prices = cache, rules, dict(prices or {})
         self._names = names or (lambda: names_of(current_config(), tenant=tenant, principal=principal))
         self._clock: Clock = clock or SystemClock()

@@ -22,6 +22,7 @@ from session_router.core.boundary import Phase
 from session_router.core.model import Capability, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
+from session_router_langchain.checking import check_names
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.last_look import LastLook
 from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, with_lineage
@@ -109,6 +110,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def __init__(self, router: Router, *, tenant: str | None = None, principal: str | None = None) -> None:
         super().__init__()
+        check_names(tenant=tenant, principal=principal)
         self.router = router
         self.calls = Calls(router)
         self.calls.models.build()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from session_router.core.binding import KEPT_BY_PROVIDER, BindingKind
 from session_router.errors import Unportable
+from session_router_langchain.checking import check_messages
 from session_router_langchain.conversion import Conversion
 from session_router_langchain.target import as_target, origin_beside
 
@@ -96,6 +97,9 @@ def portability_report(
         target: Where it goes: a chat model, or `target_of(name, model)` where the router's name for it matters.
         origin: Tells where each message comes from, `origin_in(specs)` where the routes are known. Without it a
             message is the target's own or a stranger's.
+
+    Raises:
+        ConfigurationError: The messages are none, or the target is neither a target nor a chat model.
     """
     return _carried(messages, as_target(target), origin)[1]
 
@@ -113,6 +117,7 @@ def convert(messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, 
         left is not in it.
 
     Raises:
+        ConfigurationError: As for `portability_report`.
         Unportable: A container or an uploaded file is on another account.
     """
     target = as_target(target)
@@ -123,6 +128,7 @@ def convert(messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, 
 
 
 def _carried(messages: Sequence[BaseMessage], target: Target, origin: OriginOf | None) -> tuple[list[BaseMessage], PortabilityReport]:
+    check_messages(messages)
     conversion = Conversion(target, origin or origin_beside(target))
     carried = conversion.carry(messages)
     items = tuple(PortabilityItem(message=index, kind=kind, change=_change_of(kind)) for index, kind in conversion.found)

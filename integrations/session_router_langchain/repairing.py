@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from session_router.core.step import AskKind
 from session_router_langchain.bindings import is_computer_output
 from session_router_langchain.blocks import answers_of, asks_of, client_ask_id
+from session_router_langchain.checking import check_messages
 from session_router_langchain.rewriting import describe_tool, screen, standard, text_block
 from session_router_langchain.vocabulary import THOUGHTS, is_anthropic_result, is_block, kept_aside, kind_of, native, native_blocks, text_of
 
@@ -35,7 +36,11 @@ def repair(messages: Sequence[BaseMessage], *, continued: bool = False, abandone
 
     Returns:
         The very same sequence when there is nothing to repair.
+
+    Raises:
+        ConfigurationError: The messages are none.
     """
+    check_messages(messages)
     repaired: list[BaseMessage] = []
     index = 0
     finished = _finished_server_calls(messages)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast, overload
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, tool
 
+from session_router.core.checking import check_kind
 from session_router.core.governance import Tag, join, join_labels
 from session_router.core.label_row import tag_of, tag_to_plain
+from session_router.errors import ConfigurationError
 from session_router_langchain.blocks import asks_of
 from session_router_langchain.withholding import WITHHELD
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from langchain_core.documents import Document
-    from langchain_core.messages import BaseMessage
 
     from session_router.core.policy import Policy
 
@@ -34,6 +35,8 @@ _LOOK_BACK: Final = 256
 
 _FARTHEST: Final = 4_096
 """The same, where nothing but other results lies before it: they may answer calls that were made all at once."""
+
+_TAG_RULE: Final = "give a `Tag`, such as `Tag(level=2)`."
 
 Message = TypeVar("Message", bound="BaseMessage")
 
@@ -76,14 +79,16 @@ def tagged_tool(
         fields: Those of `Tag`, instead of `tag`.
 
     Raises:
-        ConfigurationError: A field is wrong.
+        ConfigurationError: A field is wrong, or the target no tool.
         TypeError: Both a tag and fields are given, or a field is none of `Tag`.
     """
     if tag is not None and fields:
         msg = "give either a tag or its fields"
         raise TypeError(msg)
     label = Tag(**fields) if tag is None else tag
+    check_kind(label, Tag, key="tag", rule=_TAG_RULE)
     if target is not None:
+        check_kind(target, BaseTool, key="tool", rule="give a tool; a function becomes one where `tagged_tool(...)` is its decorator.")
         return _labelled_tool(target, label)
 
     def label_it(decorated: BaseTool | Callable[..., Any]) -> BaseTool:
@@ -112,7 +117,14 @@ def tool_tags(tools: Iterable[Any], policy: Policy) -> dict[str, Tag]:
 
 
 def labelled(message: Message, tag: Tag) -> Message:
-    """Return `message` with a label, joined with the one that it has."""
+    """Return `message` with a label, joined with the one that it has.
+
+    Raises:
+        ConfigurationError: It is no message, or the label no `Tag`.
+    """
+    if not isinstance(message, BaseMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(key="message", value=type(message).__name__, rule="give a message of LangChain's.")
+    check_kind(tag, Tag, key="tag", rule=_TAG_RULE)
     own = own_label(message)
     label = tag if own is None else join(own, tag)
     return message.model_copy(update={"additional_kwargs": {**message.additional_kwargs, TAG_KEY: tag_to_plain(label)}})

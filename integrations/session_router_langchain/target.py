@@ -69,7 +69,11 @@ def target_of(name: str, model: BaseChatModel, *, dialect: str = "", account: st
         model: The chat model.
         dialect: What the route says of its dialect; found out when empty.
         account: What the route says of its account; found out when empty.
+
+    Raises:
+        ConfigurationError: `model` is no chat model.
     """
+    check_kind(model, BaseChatModel, key="model", rule="give a chat model, such as `init_chat_model('openai:gpt-5-mini')`.")
     provider_id: object = getattr(model, "model_name", None) or getattr(model, "model", None)
     return Target(
         name=name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import BaseMessage, convert_to_messages
@@ -9,20 +11,22 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.runtime import get_runtime
 from langgraph.types import Command
 
+from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError
+from session_router.router import Router
 from session_router_langchain.calls import Calls
+from session_router_langchain.checking import check_names
 from session_router_langchain.lineage import brought_back
 from session_router_langchain.names import context_label, current_config, names_of
 from session_router_langchain.session_state import find_session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.runnables import Runnable
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
-    from session_router.router import Router
     from session_router_langchain.inspecting import Found
 
 
@@ -55,10 +59,17 @@ def create_router_node(
     Raises:
         ConfigurationError: A route has no destination, or a destination no route.
     """
+    check_kind(router, Router, key="router", rule="give a `session_router.Router`.")
+    check_names(tenant=tenant, principal=principal)
+    check_kind(messages_key, str, key="messages_key", rule="give the name of a key of the graph's state.")
+    check_kind(tools, (Iterable, NoneType), key="tools", rule="give a list of tools.")
+    check_kind(destinations, Mapping, key="destinations", rule="give a mapping of model names to names of nodes.")
     if set(destinations) != set(router.models):
         raise ConfigurationError(
             key="destinations", value=sorted(destinations), rule=f"name one node for each of the routes {sorted(router.models)!r}, no more."
         )
+    for name, node_name in destinations.items():
+        check_kind(node_name, str, key=f"destinations.{name}", rule="give the name of a node.")
     node = _RouterNode(router, destinations, messages_key, tools, tenant, principal)
     return RunnableLambda(node.decide, afunc=node.adecide, name="session_router")
 

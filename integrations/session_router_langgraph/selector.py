@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from session_router.core.checking import check_kind
 from session_router_langchain.chat_model import SessionRouterChatModel
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ def model_selector(router: Router, tools: Sequence[Any] = (), *, is_async: bool 
         tools: The agent's tools; a dynamic model must bring them along.
         is_async: Whether the agent runs with `ainvoke` only and wants a coroutine function.
     """
+    check_kind(tools, (Iterable, NoneType), key="tools", rule="give a list of tools.")
     model = SessionRouterChatModel(router=router)
     bound: Any = model.bind_tools(list(tools)) if tools else model
 

@@ -60,7 +60,9 @@ def specs_of(routes: Mapping[str, Any], prices: Mapping[str, Prices], policy: Po
 def _check_prices(prices: Mapping[str, Prices], routes: Mapping[str, Any]) -> None:
     check_kind(prices, Mapping, key="prices", rule="give a mapping of model names to `Prices`.")
     if unknown := set(prices) - set(routes):
-        raise ConfigurationError(key="prices", value=sorted(map(str, unknown)), rule=f"these are not among the routes {sorted(routes)!r}.")
+        raise ConfigurationError(
+            key="prices", value=sorted(map(str, unknown)), rule=f"these are not among the routes {sorted(map(str, routes))!r}."
+        )
     for name, given in prices.items():
         check_kind(given, Prices, key=f"prices.{name}", rule=PRICES_RULE)
 
