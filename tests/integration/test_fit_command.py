@@ -130,6 +130,12 @@ def test_rows_may_own_standard_output(tmp_path: Path, outcomes: Path, capsys: py
     assert "cheapest certified" in captured.err
 
 
+def test_outcomes_are_not_written_over(outcomes: Path) -> None:
+    code, output = run("fit", outcomes, "--out", outcomes)
+    assert code == 2
+    assert "it is the file of the outcomes; name another file." in " ".join(output.split())
+
+
 def test_bad_lines_are_counted_and_the_others_are_fitted_to(tmp_path: Path, outcomes: Path) -> None:
     outcomes.write_text(
         outcomes.read_text(encoding="utf-8") + '{"prompt": "x", "outcomes": {"fast": {"score": 2}}}\n{broken\n', encoding="utf-8"

@@ -173,6 +173,9 @@ def test_governance_is_read_in_full(write: Any) -> None:
         (("[policy]", '[store]\nkind = "mysql"\n[policy]'), "store.kind", "mysql", "'memory', 'sqlite' or 'redis'"),
         (("[policy]", '[store]\nkind = "sqlite"\n[policy]'), "store.path", None, "name the file"),
         (("[policy]", '[store]\nkind = "memory"\npath = "x.db"\n[policy]'), "store.path", "x.db", "sqlite"),
+        (("[policy]", '[store]\npath = "/nowhere/x.db"\n[policy]'), "store.path", "/nowhere/x.db", "the directory `/nowhere` must exist"),
+        (("[policy]", '[store]\npath = "/"\n[policy]'), "store.path", "/", "this is a directory"),
+        (("stake = 0.5", 'reference = "fats"'), "policy.reference", "fats", "did you mean `fast`?"),
     ],
 )
 def test_a_wrong_setting_names_file_key_value_and_rule(write: Any, change: tuple[str, str], key: str, value: object, rule: str) -> None:

@@ -37,8 +37,8 @@ def evaluate_log(
     from session_router.cli.terminal import error_console, output_console
     from session_router.regret.off_policy import LeftOut, OffPolicyEvaluation
 
-    check_outputs({ROWS: file_of_rows(json)}, sessions=decisions, config=config)
-    check_outputs({ROWS: file_of_rows(json)}, sessions=feedback, config=config)
+    check_outputs({ROWS: file_of_rows(json)}, sessions=decisions, what="decisions", config=config)
+    check_outputs({ROWS: file_of_rows(json)}, sessions=feedback, what="feedback", config=config)
     router = offline_router(config, environment=environment)
     evaluation = OffPolicyEvaluation(router.policy, router.models)
     try:

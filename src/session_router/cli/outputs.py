@@ -19,6 +19,7 @@ def check_outputs(
     outputs: Mapping[str, Path | None],
     *,
     sessions: Path,
+    what: str = "sessions",
     config: Path | None,
     experienced: bool = True,
     scored: bool = True,
@@ -28,7 +29,8 @@ def check_outputs(
 
     Args:
         outputs: The files that will be written, by option; `None` for one that nobody asked for.
-        sessions: The recorded sessions.
+        sessions: The recorded sessions, or whatever the command reads instead.
+        what: What it reads.
         config: The configuration, as in `load_router`. What it names counts as an input too.
         experienced: Whether its experience is an input.
         scored: Whether its scorer is an input.
@@ -37,15 +39,15 @@ def check_outputs(
     Raises:
         ConfigurationError: An output is one of these files under any name, or is in no directory; or the configuration is wrong.
     """
-    taken = [(sessions, "the file of the sessions")]
+    taken = [(sessions, f"the file of the {what}")]
     if configured or config is not None:
         taken += _configured(config, experienced=experienced, scored=scored)
     for option, path in outputs.items():
         if path is None:
             continue
-        for other, what in taken:
+        for other, role in taken:
             if _is_one_file(path, other):
-                raise ConfigurationError(key=option, value=str(path), rule=f"it is {what}; name another file.")
+                raise ConfigurationError(key=option, value=str(path), rule=f"it is {role}; name another file.")
         try:
             writable = path.parent.is_dir() and not path.is_dir()
         except OSError as error:

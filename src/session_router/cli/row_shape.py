@@ -6,6 +6,8 @@ import sys
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from session_router.recordings.kinds import told
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -94,7 +96,7 @@ def _problem_in_table(place: str, table: Row, shapes: dict[str, _Shape]) -> tupl
 
 
 def _problem_at(place: str, value: object, shape: _Shape) -> tuple[str, str] | None:
-    found = type(value).__name__
+    found = told(value)
     if isinstance(shape, dict):
         if isinstance(value, dict):
             return _problem_in_table(f"{place}.", cast("Row", value), shape)
@@ -104,7 +106,7 @@ def _problem_at(place: str, value: object, shape: _Shape) -> tuple[str, str] | N
         if isinstance(value, list) and (isinstance(shape, list) or len(items) == len(shape)):
             return _problem_in_list(f"{place}.", items, cycle(shape))
         expected = "a list" if isinstance(shape, list) else f"a list of {len(shape)}"
-        found = f"{found} of {len(items)}" if isinstance(value, list) else found
+        found = f"a list of {len(items)}" if isinstance(value, list) else found
     elif _is_a(value, shape):
         return None
     else:

@@ -163,9 +163,10 @@ def build_models(settings: Settings, replacements: Mapping[str, Any], layers: La
 
 def unknown_names(settings: Settings, replacements: Mapping[str, Any], layers: Layers) -> list[ConfigurationError]:
     """Return what is wrong with names that stand for models."""
-    known, default = settings.models, settings.policy.default
+    known, policy = settings.models, settings.policy
     stated: list[tuple[KeyPath, str, object]] = [(("models", name), name, None) for name in replacements]
-    stated += [] if default is None else [(("policy", "default"), default, default)]
+    for key, chosen in {"default": policy.default, "reference": policy.reference}.items():
+        stated += [] if chosen is None else [(("policy", key), chosen, chosen)]
     return [
         _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
         for path, name, value in stated

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from session_router.config.files import beside
+from session_router.config.problems import stated_at
 from session_router.config.redis import OF_REDIS, check_kind_of, places_of, problem, redis_servers
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
         raise problem(layers, ("store", "path"), None, "name the file of the database.")
     from session_router.stores.sqlite import SQLiteSessionStore
 
-    store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
+    with stated_at(("store",), layers):
+        store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
     return store, store.key
 
 

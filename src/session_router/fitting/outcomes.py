@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from session_router.core.need import Question
 from session_router.errors import RecordingError
+from session_router.recordings.kinds import told
 from session_router.recordings.lines import JSONLines
 
 if TYPE_CHECKING:
@@ -154,6 +155,6 @@ class _Reader:
 
     def _fail(self, place: str, expected: str, value: object) -> NoReturn:
         # A value may be a whole prompt, or longer than anybody can read.
-        found = "nothing" if value is None else repr(value) if isinstance(value, float) else type(value).__name__
+        found = "nothing" if value is None else told(value)
         rule = f"{expected}, found {found}."
         raise RecordingError(rule, source=self.source, line=self.line, place=place)

@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, cast
 
 from session_router.errors import RecordingError
+from session_router.recordings.kinds import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,5 +96,5 @@ def _parsed(line: bytes, number: int, source: str) -> tuple[int, dict[str, objec
     except (ValueError, RecursionError) as error:
         return RecordingError(f"it is JSON beyond what can be read ({type(error).__name__}).", source=source, line=number)
     if not isinstance(value, dict):
-        return RecordingError(f"expected one JSON object a line, found {type(value).__name__}.", source=source, line=number)
+        return RecordingError(f"expected one JSON object a line, found {told(value)}.", source=source, line=number)
     return number, cast("dict[str, object]", value)

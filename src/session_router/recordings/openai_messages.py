@@ -16,6 +16,7 @@ from session_router.core.model import Capability
 from session_router.core.pricing import Usage
 from session_router.core.step import DIGEST_BYTES, Ask, AskKind, Role, Step
 from session_router.errors import RecordingError
+from session_router.recordings.kinds import LONGEST, kind_of, told
 from session_router.recordings.recording import RecordedMessage, Recording
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _content(message: Mapping[str, object], role: Role, reader: _Reader) -> tupl
 def _calls(value: object, reader: _Reader) -> tuple[Sequence[object], tuple[Ask, ...], int]:
     """Read the calls of one message: as they are, as asks, and their length in characters."""
     if not isinstance(value, list):
-        reader.fail(f"expected a list, found {_kind(value)}.", "tool_calls")
+        reader.fail(f"expected a list, found {kind_of(value)}.", "tool_calls")
     calls = cast("list[object]", value)
     asks: list[Ask] = []
     characters = 0
@@ -228,7 +229,7 @@ def _count(counts: Mapping[str, object], name: str, key: str, reader: _Reader) -
 
 def _table(value: object, reader: _Reader, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        reader.fail(f"expected an object, found {_kind(value)}.", place)
+        reader.fail(f"expected an object, found {kind_of(value)}.", place)
     return cast("dict[str, Any]", value)
 
 
@@ -237,18 +238,8 @@ def _expected(what: str, table: Mapping[str, object], name: str) -> str:
         return f"it is missing; expected {what}."
     value = table[name]
     # Numbers and short words are shown; content never is.
-    told = repr(value) if isinstance(value, int | float) or name in {"role", "type"} else _kind(value)
-    return f"expected {what}, found {told[:80]}."
-
-
-_KINDS = ((dict, "an object"), (list, "a list"), (str, "text"), (bool, "a truth value"), (int, "a number"), (float, "a number"))
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    name = next(name for kind, name in _KINDS if isinstance(value, kind))
-    return f"{name} that is empty" if value in ("", [], {}) else name
+    found = repr(value)[:LONGEST] if isinstance(value, str) and name in {"role", "type"} else told(value)
+    return f"expected {what}, found {found}."
 
 
 def _digest(parts: Sequence[str]) -> bytes:

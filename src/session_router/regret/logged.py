@@ -13,6 +13,7 @@ from session_router.core.offer import Later, Offer, afterwards
 from session_router.core.pricing import USD
 from session_router.core.switching import Standing
 from session_router.errors import RecordingError, StoreCorrupt
+from session_router.recordings.kinds import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -236,6 +237,6 @@ class _Reader:
 
     def fail(self, place: str, expected: str, value: object) -> NoReturn:
         # A row may hold anything, and longer than anybody can read.
-        found = "nothing" if value is None else repr(value) if isinstance(value, float) else type(value).__name__
+        found = "nothing" if value is None else told(value)
         rule = f"{expected}, found {found}; give rows that `Decision.to_plain` or `session-router replay --json` wrote."
         raise RecordingError(rule, source=self.source, line=self.line, place=place)

@@ -77,6 +77,24 @@ def test_a_bad_line_is_named_and_the_others_are_read(tmp_path: Path, change: dic
     assert isinstance(after, Graded)
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"prompt": ""}, "text that is empty"),
+        ({"prompt": ["a secret"]}, "a list"),
+        ({"turn": -1}, "-1"),
+        ({"structured": "yes"}, "text"),
+        ({"recent": {"text": "a secret"}}, "an object"),
+        ({"outcomes": {"fast": {"score": True}}}, "true"),
+        ({"outcomes": None}, "nothing"),
+    ],
+)
+def test_what_was_found_is_told_in_the_words_of_json_and_never_what_a_text_says(tmp_path: Path, change: dict[str, Any], found: str) -> None:
+    (bad,) = read(tmp_path / "o.jsonl", {**GOOD, **change})
+    assert isinstance(bad, RecordingError)
+    assert bad.rule.endswith(f", found {found}.")
+
+
 def test_lines_that_are_no_json_are_bad_too(tmp_path: Path) -> None:
     items = read(tmp_path / "o.jsonl", "{broken", "[1]", GOOD)
     assert [isinstance(item, RecordingError) for item in items] == [True, True, False]
