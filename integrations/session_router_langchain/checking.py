@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import TYPE_CHECKING
+from typing import cast
 
 from langchain_core.messages import BaseMessage
 
 from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def check_names(*, tenant: object, principal: object) -> None:
@@ -33,8 +30,7 @@ def check_messages(messages: object) -> None:
     """
     if isinstance(messages, str) or not isinstance(messages, Sequence):
         raise ConfigurationError(key="messages", value=type(messages).__name__, rule="give a list of LangChain's messages.")
-    items: Iterable[object] = messages
-    for index, one in enumerate(items):
+    for index, one in enumerate(cast("Sequence[object]", messages)):
         if not isinstance(one, BaseMessage):
             rule = "give LangChain's messages; its `convert_to_messages` makes them of pairs and tables."
             raise ConfigurationError(key=f"messages.{index}", value=type(one).__name__, rule=rule)
