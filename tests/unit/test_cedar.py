@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib
 import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from session_router import load_router
 from session_router.cedar import CedarRules
 from session_router.core.governance import Clearance, Level, Tag, failing_rule
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router.testing.strategies import clearances, generous_clearances, mild_tags, tags
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ANYTHING = 'permit (principal, action == Action::"see", resource);'
 EUROPE = Clearance(max_level=Level.RESTRICTED, categories=frozenset({"pii"}), processing_regions=frozenset({"eu"}), trains=False)
@@ -111,3 +115,14 @@ def test_without_cedarpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(MissingExtra, match=r"session-router\[cedar\]"):
         CedarRules(ANYTHING)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_file_of_rules_may_come_from_any_editor(tmp_path: Path, encoding: str, line_end: str) -> None:
+    (tmp_path / "rules.cedar").write_text(f"// Anything.\n{ANYTHING}\n", encoding=encoding, newline=line_end)
+    text = '[policy]\nrules = "rules.cedar"\n[models.fast]\nmodel = "openai:small"\nprices = {input = 1, output = 2}\n'
+    (tmp_path / "router.toml").write_text(text, encoding=encoding, newline=line_end)
+    rules = load_router(tmp_path / "router.toml", environment={}).policy.rules
+    assert rules is not None
+    assert rules.failing_rule(PII, EUROPE, model="fast", now=1.7e9) is None

@@ -98,7 +98,7 @@ def _rules(path: str, layers: Layers) -> Rules:
 
     at = ("policy", "rules")
     try:
-        return CedarRules(beside(layers.source, path).read_text(encoding="utf-8"))
+        return CedarRules(beside(layers.source, path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         rule = f"it cannot be read ({error.strerror or error}); name a file with Cedar policies."
     except UnicodeDecodeError:
