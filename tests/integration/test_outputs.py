@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from support.pages import run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 OUTPUTS = [("learn", "--out"), ("replay", "--json"), ("regret", "--json"), ("regret", "--html")]
 INPUTS = {
@@ -198,6 +198,25 @@ def test_what_cannot_be_written_is_refused_before_a_session_is_read(world: Path,
     assert "line 1" not in output
     assert contents(world) == before
     assert "line 1" in command(name, option, "free", sessions="broken.jsonl")[1]
+
+
+@pytest.mark.parametrize(("name", "option"), OUTPUTS)
+@pytest.mark.parametrize("place", ["shut/new", "shut.jsonl"])
+def test_what_may_not_be_written_is_refused_before_a_session_is_read(
+    world: Path, name: str, option: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world / "here"
+    (here / "shut").mkdir()
+    (here / "shut.jsonl").write_text("of old\n", encoding="utf-8")
+    (here / "broken.jsonl").write_text("{broken\n", encoding="utf-8")
+    before = contents(world)
+    # Whoever runs the tests may be root, to whom nothing is shut.
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name.startswith("shut")))
+    code, output = command(name, option, place, sessions="broken.jsonl")
+    assert code == 2
+    assert f"`{option}` is {place!r}; it cannot be written (Permission denied)." in " ".join(output.split())
+    assert "line 1" not in output
+    assert contents(world) == before
 
 
 def test_the_draft_of_an_experience_is_no_file_of_the_user(world: Path) -> None:

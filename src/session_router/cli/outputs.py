@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ def check_outputs(
     scored: bool = True,
     configured: bool = True,
 ) -> None:
-    """Refuse, before anything is opened for writing, an output that would destroy an input or another output.
+    """Refuse, before anything is opened for writing, an output that would destroy an input or another output, or may not be written.
 
     Args:
         outputs: The files that will be written, by option; `None` for one that nobody asked for.
@@ -37,7 +38,8 @@ def check_outputs(
         configured: Whether there has to be a configuration.
 
     Raises:
-        ConfigurationError: An output is one of these files under any name, or is in no directory; or the configuration is wrong.
+        ConfigurationError: An output is one of these files under any name, is in no directory, or may not be written; or the
+            configuration is wrong.
     """
     taken = [(sessions, f"the file of the {what}")]
     if configured or config is not None:
@@ -54,6 +56,9 @@ def check_outputs(
             raise unwritable(option, path, error) from None
         if not writable:
             raise ConfigurationError(key=option, value=str(path), rule="name a file in a directory that is there.")
+        # Asked now: to be refused after the work would be to lose it.
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise unwritable(option, path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         taken.append((path, f"the file of `{option}`"))
 
 
