@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.runtime import get_runtime
-from pydantic import BaseModel
 
 from session_router.core.exposure import id_of
 from session_router.core.governance import TOP, join
 from session_router.core.readings import Place
 from session_router.identity import graph_id
 from session_router_langchain.authors import STAMP
+from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.runs import configs_around, given_to
@@ -27,7 +27,7 @@ from session_router_langchain.tagging import own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.runnables import RunnableConfig
 
@@ -221,10 +221,9 @@ def label_in_state(state: object, *, unlabelled: Tag) -> Tag:
 def _parts_of(value: object) -> list[object]:
     if isinstance(value, Mapping):
         return list(cast("Mapping[object, object]", value).values())
-    if isinstance(value, list | tuple):
-        return list(cast("Sequence[object]", value))
-    is_state = isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
-    return list(vars(value).values()) if is_state and hasattr(value, "__dict__") else []
+    if isinstance(value, list | tuple | deque):
+        return list(cast("Iterable[object]", value))
+    return list(fields_of(value).values())
 
 
 def _is_within(namespace: str, outer: str) -> bool:
