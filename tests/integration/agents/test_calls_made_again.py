@@ -63,8 +63,8 @@ def kept_by_a_task(world: World) -> Any:
     async def ask(note: str) -> str:
         words = await told(note)
         interrupt("Shall others be asked?")
-        for _ in range(TIMES):
-            await second.ainvoke({"messages": [HumanMessage(f"Look at {words}")]})
+        for number in range(TIMES):
+            await second.ainvoke({"messages": [HumanMessage(f"{number} Look at {words}")]})
         return words
 
     return ask
