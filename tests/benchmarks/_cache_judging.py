@@ -1,4 +1,4 @@
-"""Thresholds that are chosen on one half of the requests and judged on the other, and certificates over the requests in order."""
+"""Thresholds that are chosen on some requests and judged on others, and certificates over the requests in order."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from benchmarks._cache_answers import Answers, Method
 
 DELTA = 0.05
+PARTS = 10
+"""Of the requests: each is judged by what was chosen on the others."""
+EVEN = 0.5
+"""The chance with which a threshold may be wrong too often. Where as many were wrong as may be, the chance is higher: among
+many thresholds, some look good by luck."""
 
 
 TIERS = {"exact": EXACT, "content": CONTENT, "similar": NONE}
@@ -27,14 +32,14 @@ TIERS = {"exact": EXACT, "content": CONTENT, "similar": NONE}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What one way to serve came to, over all requests: each half with what was chosen on the other.
+    """What one way to serve came to, over all requests: each part with what was chosen on the others.
 
     Attributes:
         requests: How many.
         hits: Of them.
         wrong: Of the hits.
         tiers: By tier, hits and how many of them were wrong.
-        thresholds: Of the two halves; above 1 where nothing is served.
+        thresholds: Of the parts; above 1 where nothing is served.
     """
 
     requests: int
@@ -65,7 +70,7 @@ class Judged:
 
 
 def at_most(wrong: float, method: Method, answers: Answers, *, forms: bool) -> Judged:
-    """Serve what scores at or above a threshold: the least with which at most a share `wrong` of the hits was wrong on the other half.
+    """Serve what scores at or above a threshold: the least that is, by the other parts, as likely as not wrong in a share `wrong` of hits.
 
     Args:
         wrong: The share of wrong answers per hit.
@@ -73,25 +78,48 @@ def at_most(wrong: float, method: Method, answers: Answers, *, forms: bool) -> J
         answers: Of all requests; they are in random order.
         forms: Whether the first two tiers serve whatever is chosen.
     """
-    requests = len(method.right)
-    halves = np.arange(requests) % 2 == 0
+    part = np.arange(len(method.right)) % PARTS
     score, right = _with_forms(method, answers, forms=forms)
-    hits, thresholds = np.zeros(requests, dtype=bool), []
-    for half in (halves, ~halves):
-        threshold = _threshold(score[~half], right[~half], wrong)
+    hits, thresholds = np.zeros(len(part), dtype=bool), []
+    for one in range(PARTS):
+        threshold = _threshold(score[part != one], right[part != one], wrong, likely=True)
         thresholds.append(round(float(threshold), 4))
-        hits |= half & (score >= threshold)
+        hits |= (part == one) & (score >= threshold)
     return _judged(hits, right, answers, thresholds=tuple(thresholds), forms=forms)
 
 
-def _threshold(score: NDArray[np.float64], right: NDArray[np.bool_], wrong: float) -> float:
+def _threshold(score: NDArray[np.float64], right: NDArray[np.bool_], wrong: float, *, likely: bool = False) -> float:
     order = np.argsort(-score, kind="stable")
-    share = np.cumsum(~right[order]) / np.arange(1, len(order) + 1)
+    bad, hits = np.cumsum(~right[order]), np.arange(1, len(order) + 1)
+    most = int(wrong * len(order))
+    # With more wrong ones than that, there are never hits enough.
+    needed = [hits_needed(number, limit=wrong, delta=EVEN) if likely else number / wrong for number in range(most + 1)]
+    good = hits >= np.append(needed, np.inf)[np.minimum(bad, most + 1)]
     # Equal scores are served together or not at all.
     last = np.append(score[order][:-1] != score[order][1:], True)
-    enough = np.flatnonzero((share <= wrong) & last & (score[order] > 0))
+    enough = np.flatnonzero(good & last & (score[order] > 0))
     # Where even the best are too often wrong, only what is no matter of scores is served.
     return float(score[order][enough[-1]]) if len(enough) and np.isfinite(score[order][enough[-1]]) else 2.0
+
+
+def hits_needed(wrong: int, *, limit: float, delta: float = DELTA) -> int:
+    """Return the least number of hits with which the upper bound of the share of wrong ones is at most `limit`.
+
+    Args:
+        wrong: How many of them are wrong.
+        limit: In (0, 1).
+        delta: Chance that the bound is below the true share.
+    """
+    low, high = wrong, wrong + 1
+    while upper_bound(wrong, high, delta=delta) > limit:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if upper_bound(wrong, middle, delta=delta) > limit:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def always(method: Method, answers: Answers, *, threshold: float) -> Judged:

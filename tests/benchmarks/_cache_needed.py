@@ -4,37 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks._cache_judging import DELTA
-from session_router.core.risk import upper_bound
+from benchmarks._cache_judging import hits_needed
 
 if TYPE_CHECKING:
     from benchmarks._cache_judging import Judged
-
-
-def hits_needed(wrong: int, *, limit: float) -> int:
-    """Return the least number of hits with which the 95 % bound of the share of wrong ones is at most `limit`.
-
-    Args:
-        wrong: How many of them are wrong.
-        limit: In (0, 1).
-    """
-    low, high = wrong, wrong + 1
-    while upper_bound(wrong, high, delta=DELTA) > limit:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if upper_bound(wrong, middle, delta=DELTA) > limit:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def told_of_need(ours: Judged, best: Judged, *, limit: float, aloud: tuple[int, int]) -> str:
     """Say why the 95 % bound of the wrong ones per hit is, or is not, below a limit, and what would be needed.
 
     Args:
-        ours: At the thresholds that were chosen on the other half.
+        ours: At the thresholds that were chosen on the other parts.
         best: At the one threshold that is best for the third tier in hindsight.
         limit: The share of wrong ones per hit.
         aloud: Requests that read like a stored one, letter by letter, and those of them that have another answer by the labels of the set.
@@ -52,7 +32,7 @@ def told_of_need(ours: Judged, best: Judged, *, limit: float, aloud: tuple[int, 
     hits, wrong = ours.tiers["similar"]
     if wrong > limit * hits:
         told.append(
-            f"the third tier is wrong in {wrong} of {hits}: what was chosen on one half does not hold on the other; in hindsight one "
+            f"the third tier is wrong in {wrong} of {hits}: what was chosen on some does not hold on others; in hindsight one "
             f"threshold keeps {best.tiers['similar'][0]} hits of it with {best.tiers['similar'][1]} wrong, so that it takes a verifier "
             "that orders pairs better, or more requests to choose by"
         )

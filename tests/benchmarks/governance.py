@@ -176,6 +176,8 @@ def costs(*, quick: bool) -> None:
         note="processor time of all threads for one record, synced once a second; median of rounds",
     )
 
+    agent_figure(rounds=20 if quick else 200)
+
     missed = tamper(4_000 if quick else 40_000, rows)
     tampered, ours_missed, alone = (sum(one.values()) for one in (missed.tampered, missed.ours, missed.alone))
     say(f"{'tampering':>20} {'times':>8} {'missed':>8} {'missed without chain and head':>30}")
@@ -195,6 +197,27 @@ def costs(*, quick: bool) -> None:
     )
     figure(
         "tampering_missed_without_chain", alone, unit="count", n=tampered, target="> 0", note="the same changes, so that a miss can be seen"
+    )
+
+
+def agent_figure(*, rounds: int) -> None:
+    """Print what governance adds to the runs of an agent."""
+    from _governed_agents import GOVERNED, TOOL_CALLS, TURNS, UNGOVERNED, UNWATCHED, run_micros
+
+    took = run_micros(rounds)
+    say(f"a run of an agent: {took[UNGOVERNED]:,.0f} us of the processor, governed {took[GOVERNED]:,.0f} us")
+    figure(
+        "governed_run_over_ungoverned",
+        took[GOVERNED] / took[UNGOVERNED],
+        unit="ratio of processor time",
+        n=rounds * TURNS,
+        peer={
+            "ungoverned, us": took[UNGOVERNED],
+            "governed, us": took[GOVERNED],
+            "governed, without watching which run starts which, us": took[UNWATCHED],
+        },
+        note=f"`create_agent` with the middleware, a checkpointer in memory, {TOOL_CALLS} tool calls a run and models that take no time; "
+        f"{TURNS} runs a thread, median of threads; the first decision of a session included",
     )
 
 

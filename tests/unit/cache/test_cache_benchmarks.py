@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmarks._cache_answers import CONTENT, EXACT, NONE, Answers, Method
 from benchmarks._cache_certificates import ONE, certified_after, drawn
-from benchmarks._cache_judging import always, at_most, certified, in_hindsight
-from benchmarks._cache_needed import hits_needed, told_of_need
+from benchmarks._cache_judging import PARTS, always, at_most, certified, hits_needed, in_hindsight
+from benchmarks._cache_needed import told_of_need
 from benchmarks._cache_peers import ExactCache
 from benchmarks._cache_sets import Item, LookUps, read_aloud
 from session_router.core.risk import upper_bound
@@ -57,18 +57,25 @@ def answers(score: list[float], right: list[bool], tier: list[int] | None = None
     )
 
 
-def test_a_threshold_is_chosen_on_the_other_half() -> None:
-    # Even places are right down to 0.5; odd ones only down to 0.9.
-    score = [0.95, 0.95, 0.6, 0.6, 0.55, 0.5]
-    right = [True, True, True, False, True, False]
+def test_a_threshold_is_chosen_on_the_other_parts() -> None:
+    # All are right, but for those of the first part below 0.9.
+    score = [0.95 if number < 500 else 0.6 for number in range(1_000)]
+    right = [number < 500 or number % PARTS > 0 for number in range(1_000)]
     found = answers(score, right)
     judged = at_most(0.01, found.methods["plain"], found, forms=False)
-    # The half that is right is served by the strict threshold of the other, and the other by its lax one.
-    assert judged.thresholds == (0.95, 0.55)
-    assert (judged.hits, judged.wrong) == (1 + 2, 1)
+    # The others know better than to serve what is wrong in the first; it is served by what they are like.
+    assert judged.thresholds == (0.6, *[0.95] * (PARTS - 1))
+    assert (judged.hits, judged.wrong) == (500 + 50, 50)
     best = in_hindsight(0.01, found.methods["plain"], found)
-    assert (best.hits, best.wrong) == (2, 0)
-    assert always(found.methods["plain"], found, threshold=0.6).hits == 4
+    assert (best.hits, best.wrong) == (500, 0)
+    assert always(found.methods["plain"], found, threshold=0.6).hits == 1_000
+
+
+@pytest.mark.parametrize(("count", "served"), [(75, 0), (77, 77)])
+def test_a_few_that_are_right_do_not_make_a_threshold(count: int, served: int) -> None:
+    # 69 right ones, and none wrong, are as likely as not if one in a hundred is wrong: the other parts have so many of 77, not of 75.
+    found = answers([0.9] * count, [True] * count)
+    assert at_most(0.01, found.methods["plain"], found, forms=False).hits == served
 
 
 def test_equal_scores_are_served_together_or_not_at_all() -> None:
@@ -110,10 +117,11 @@ def test_what_is_needed_is_told() -> None:
     assert told([0.9] * 100, [True] * 100).endswith("there are 100; none is wrong: 199 more such hits would do")
     forms = told([0.1] * 4, [False, True, True, True], [CONTENT, EXACT, EXACT, EXACT])
     assert "wrong in 1 of 4; by the labels of this set, 2 of 9 requests that read like a stored one" in forms
-    # The half that is right down to 0.5 lets the other be served down to there as well.
-    similar = told([0.95, 0.95, 0.6, 0.6, 0.55, 0.5], [True, True, True, False, True, False])
-    assert "the third tier is wrong in 1 of 3" in similar
-    assert "in hindsight one threshold keeps 2 hits of it with 0 wrong" in similar
+    # The parts that are right at 0.6 let the first be served down to there as well.
+    score = [0.95 if number < 500 else 0.6 for number in range(1_000)]
+    similar = told(score, [number < 500 or number % PARTS > 0 for number in range(1_000)])
+    assert "the third tier is wrong in 50 of 550" in similar
+    assert "in hindsight one threshold keeps 500 hits of it with 0 wrong" in similar
 
 
 @pytest.mark.parametrize(
