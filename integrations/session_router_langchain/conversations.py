@@ -12,7 +12,7 @@ from session_router.core.transcript import EMPTY_DIGEST
 from session_router_langchain.blocks import asks_of
 from session_router_langchain.exact import digest
 from session_router_langchain.stored_answers import said_in
-from session_router_langchain.terms import plain_text
+from session_router_langchain.terms import name_of, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript, exa
         return None
     said: list[tuple[str, str]] = []
     standing: list[BaseMessage] = []
-    speakers: list[str | None] = []
+    speakers: list[object] = []
     for message, step in zip(messages, transcript.steps, strict=True):
         if isinstance(message, SystemMessage):
             standing.append(message)
@@ -44,7 +44,7 @@ def conversation_of(messages: Sequence[BaseMessage], transcript: Transcript, exa
             return None
         said.append((step.role.value, text))
         if step.role is Role.HUMAN:
-            speakers.append(message.name)
+            speakers.append(name_of(message))
     if len(said) < 2:  # noqa: PLR2004 -- nothing was said before the question
         return None
     before = exact.messages(standing) if standing else EMPTY_DIGEST

@@ -8,7 +8,7 @@ import json
 import weakref
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
@@ -19,7 +19,7 @@ from session_router_langchain.vocabulary import is_block
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SENT_BESIDE: Final = ("function_call", "tool_calls", "audio", "refusal", "__openai_role__")
+SENT_BESIDE: Final = ("function_call", "tool_calls", "audio", "refusal", "name", "__openai_role__")
 """Keys of `additional_kwargs` from which clients make a part of what they send."""
 
 
@@ -124,13 +124,17 @@ class ExactReader:
 
 def _parts_of(message: BaseMessage) -> list[object]:
     beside = (
-        [message.additional_kwargs[key] for key in SENT_BESIDE if key in message.additional_kwargs] if message.additional_kwargs else None
+        {key: message.additional_kwargs[key] for key in SENT_BESIDE if key in message.additional_kwargs}
+        if message.additional_kwargs
+        else None
     )
     parts: list[object] = [message.type, message.name, message.content, beside]
     if isinstance(message, AIMessage):
         parts += [message.tool_calls, message.invalid_tool_calls]
     elif isinstance(message, ToolMessage):
         parts += [message.tool_call_id, message.status]
+    elif isinstance(message, ChatMessage):
+        parts.append(message.role)
     return parts
 
 

@@ -43,10 +43,10 @@ def marked_in(value: object, marked: Marked, *, key: str = "", above: frozenset[
     if isinstance(value, list | tuple):
         parts = cast("Sequence[object]", value)
         return _with_parts(parts, [marked_in(one, marked, key=key, above=above) for one in parts])
-    return _changed(value, {name: _marked_field(name, one, marked, above) for name, one in _fields_of(value).items()})
+    return _changed(value, {name: _marked_field(name, one, marked, above) for name, one in fields_of(value).items()})
 
 
-def _fields_of(value: object) -> dict[str, object]:
+def fields_of(value: object) -> dict[str, object]:
     """Return what there is to look into in an object, by attribute; nothing in one of any other class."""
     names: Iterable[str] = ()
     if isinstance(value, Send):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from session_router.core.policy import Policy
+    from session_router.core.readings import Place
 
 _here: ContextVar[Lineage | None] = ContextVar("session_router.lineage", default=None)
 
@@ -31,13 +33,26 @@ class Lineage:
     Args:
         tag: Label of what its caller has read; `None` while governance is not in use.
         task: Checkpoint namespace of the call; empty where there is none.
+        place: Where the store keeps what is read below, for when the call is made again; `None` where it will not be.
+        above: The call that this one is made in; `None` outside of one.
+
+    Attributes:
+        returned: Label of the results; `None` before there are any, or where they bear none.
     """
 
-    def __init__(self, tag: Tag | None, task: str = "") -> None:
+    def __init__(self, tag: Tag | None, task: str = "", place: Place | None = None, above: Lineage | None = None) -> None:
         self.tag = tag
         self.task = task
+        self.above = above
+        self.returned: Tag | None = None
+        self._place = place
         self._guard = Lock()
         self._read: Tag | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where the store keeps what is read below; all that was read until now is there."""
+        return self._place if self._place is None or self._read is None else replace(self._place, left=self._read)
 
     @property
     def read(self) -> Tag | None:
@@ -49,11 +64,23 @@ class Lineage:
         with self._guard:
             self._read = tag if self._read is None else join(self._read, tag)
 
+    def note_result(self, tag: Tag | None) -> None:
+        """Remember the label of a result, if it bears one."""
+        if tag is not None:
+            self.returned = tag if self.returned is None else join(self.returned, tag)
+
 
 @contextmanager
-def handed_down(tag: Tag | None, task: str = "") -> Generator[Lineage]:
-    """Let every call that is routed in this context inherit `tag`; `task` is the checkpoint namespace of what makes them."""
-    lineage = Lineage(tag, task)
+def handed_down(tag: Tag | None, task: str = "", place: Place | None = None) -> Generator[Lineage]:
+    """Let every call that is routed in this context inherit `tag`.
+
+    Args:
+        tag: The label.
+        task: Checkpoint namespace of what makes the calls.
+        place: Where the store keeps what they read; that of the call around it unless given.
+    """
+    above = _here.get()
+    lineage = Lineage(tag, task, place if place is not None or above is None else above.place, above)
     token = _here.set(lineage)
     try:
         yield lineage
@@ -77,6 +104,12 @@ def called_from() -> str | None:
     """Return the checkpoint namespace of the tool's call that calls are made in here; `None` outside of one."""
     lineage = _here.get()
     return None if lineage is None else lineage.task
+
+
+def place_of_call() -> Place | None:
+    """Return where the store keeps what is read in the tool's call that calls are made in here; `None` for nowhere."""
+    lineage = _here.get()
+    return None if lineage is None else lineage.place
 
 
 def brought_back(tag: Tag | None) -> None:
@@ -129,6 +162,7 @@ def with_lineage(
     def marked(message: BaseMessage) -> BaseMessage:
         if isinstance(message, ToolMessage):
             own = label_of(message, policy, tools, asked_for=AskedFor(name, lineage.tag))
+            lineage.note_result(own if lineage.read is None else join(otherwise if own is None else own, lineage.read))
             if lineage.read is not None:
                 return labelled(message, join(otherwise if own is None else own, lineage.read))
             # From here on it says so itself, to agents that know nothing of the tool as well.

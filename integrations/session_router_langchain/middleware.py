@@ -19,17 +19,19 @@ from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
+from session_router.core.governance import PUBLIC
 from session_router.core.model import Capability, route_of
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.checking import check_names
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.last_look import LastLook
-from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, with_lineage
+from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, place_of_call, with_lineage
 from session_router_langchain.names import context_label, current_config, names_of, namespace_here
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
+from session_router_langchain.places import is_made_again
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread
@@ -183,15 +185,36 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
         """Let models that the tool asks inherit what this agent has read, and label the result with what they have read."""
-        with handed_down(self._asker(request), namespace_here()) as lineage:
-            return self._labelled(handler(request), request, lineage)
+        place = self._place_of(request)
+        before = self.router.left_before(place) if place is not None and is_made_again(current_config()) else PUBLIC
+        with handed_down(self._asker(request), namespace_here(), place) as lineage:
+            if before != PUBLIC:
+                lineage.note(before)
+            result = self._labelled(handler(request), request, lineage)
+        if lineage.returned is not None and (above := place_of_call()) is not None:
+            self.router.hand_on([above], lineage.returned)
+        brought_back(lineage.returned)
+        return result
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Do what `wrap_tool_call` does without blocking the event loop."""
-        with handed_down(self._asker(request), namespace_here()) as lineage:
-            return self._labelled(await handler(request), request, lineage)
+        place = self._place_of(request)
+        before = await self.router.aleft_before(place) if place is not None and is_made_again(current_config()) else PUBLIC
+        with handed_down(self._asker(request), namespace_here(), place) as lineage:
+            if before != PUBLIC:
+                lineage.note(before)
+            result = self._labelled(await handler(request), request, lineage)
+        if lineage.returned is not None and (above := place_of_call()) is not None:
+            await self.router.ahand_on([above], lineage.returned)
+        brought_back(lineage.returned)
+        return result
+
+    def _place_of(self, request: ToolCallRequest) -> Place | None:
+        config = current_config()
+        names = names_of(config, tenant=self._tenant, principal=self._principal)
+        return self.calls.place_of_tool_call(names, config, str(request.tool_call["id"]))
 
     def _asker(self, request: ToolCallRequest) -> Tag | None:
         state: Any = request.state

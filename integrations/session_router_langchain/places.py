@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.runtime import get_runtime
-from pydantic import BaseModel
 
 from session_router.core.exposure import id_of
 from session_router.core.governance import TOP, join
 from session_router.core.readings import Place
 from session_router.identity import graph_id
 from session_router_langchain.authors import STAMP
+from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.runs import configs_around, given_to
@@ -27,7 +27,7 @@ from session_router_langchain.tagging import own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from langchain_core.runnables import RunnableConfig
 
@@ -39,6 +39,7 @@ MOST_RUNS: Final = 16_384
 
 _NAME_BYTES: Final = 16
 _LEVEL: Final = "|"
+_RESUMING: Final = "__pregel_resuming"
 _HANDLED: Final = "__pregel_node_error"
 """Where a node's error is handled in the step in which it was raised: its words come from another task of that step."""
 
@@ -103,6 +104,26 @@ def places_of(
     has_door = session is None and names.thread is not None and _is_kept(here) and (is_elsewhere or not levels)
     row = graph_id(key, names, "") if has_door else None
     return (*outside, *inside) if row is None else (*outside, Place(row=row, reader=caller.reader, door=True), *inside)
+
+
+def place_of_tool_call(key: bytes, names: SessionNames, config: RunnableConfig, call_id: str) -> Place | None:
+    """Return where the store keeps what is read in a tool's call; `None` where nobody could make the call again.
+
+    Args:
+        key: The router's.
+        names: Of the session that asked for the tool.
+        config: Of the run that makes the call.
+        call_id: Of the call.
+    """
+    namespace: object = (config.get("configurable") or {}).get("checkpoint_ns")
+    # No graph's path has an empty name in it.
+    row = graph_id(key, names, f"{namespace}{_LEVEL}{_LEVEL}{call_id}") if namespace and _is_kept(config) else None
+    return None if row is None else Place(row=row, reader=id_of("tool"), listens=False)
+
+
+def is_made_again(config: RunnableConfig) -> bool:
+    """Whether the task of a graph that goes on with `config` may have been begun before: what was done in it then is not done anew."""
+    return bool((config.get("configurable") or {}).get(_RESUMING))
 
 
 class _Caller:
@@ -200,10 +221,9 @@ def label_in_state(state: object, *, unlabelled: Tag) -> Tag:
 def _parts_of(value: object) -> list[object]:
     if isinstance(value, Mapping):
         return list(cast("Mapping[object, object]", value).values())
-    if isinstance(value, list | tuple):
-        return list(cast("Sequence[object]", value))
-    is_state = isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type))
-    return list(vars(value).values()) if is_state and hasattr(value, "__dict__") else []
+    if isinstance(value, list | tuple | deque):
+        return list(cast("Iterable[object]", value))
+    return list(fields_of(value).values())
 
 
 def _is_within(namespace: str, outer: str) -> bool:
@@ -253,7 +273,7 @@ def listening(places: tuple[Place, ...], messages: Sequence[BaseMessage], system
     answered = next((at for at in range(len(messages) - 1, -1, -1) if _is_labelled_answer(messages[at])), None)
     # What an answer was told when it was asked for, its label says.
     new = unsaid if answered is None else is_unsaid(messages[answered + 1 :], None)
-    return tuple(replace(place, listens=new if place.door else unsaid, anew=answered is None) for place in places)
+    return tuple(replace(place, listens=place.listens and (new if place.door else unsaid), anew=answered is None) for place in places)
 
 
 def _is_labelled_answer(message: BaseMessage) -> bool:

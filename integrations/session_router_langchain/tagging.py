@@ -210,14 +210,19 @@ def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, 
     Returns:
         Its own label, joined with what the policy says of its source: whoever writes a message cannot lower that. A tool's result
         carries what its tool is declared to return as well, and what its arguments carried; where it goes by another name than the
-        call, what both are declared to return. `None` when nobody says anything: then it is unlabelled.
+        call, what both are declared to return. A message of a kind that says nothing of its source carries what the policy says of any.
+        `None` when nobody says anything: then it is unlabelled.
     """
     own = own_label(message)
     if isinstance(message, ToolMessage):
         return _label_of_result(message, own, policy, tools, asked_for)
     if not policy.sources or (own is not None and _is_withheld(message)):
         return own
-    said = policy.sources.get(next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), ""))
+    source = next((source for kind, source in _SOURCES.items() if isinstance(message, kind)), None)
+    if source is None:
+        # Of another kind, such as `ChatMessage`: providers are sent it in whichever role it claims, and it may come from anywhere.
+        return None if own is None else join(own, *(policy.sources[one] for one in _SOURCES.values() if one in policy.sources))
+    said = policy.sources.get(source)
     return own if said is None else said if own is None else join(own, said)
 
 

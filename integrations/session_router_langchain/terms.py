@@ -108,7 +108,12 @@ def _question_in(messages: Sequence[BaseMessage], transcript: Transcript) -> str
 
 
 def _before_last(messages: Sequence[BaseMessage], exact: ExactReader) -> bytes:
-    return digest(exact.messages(messages[:-1]), messages[-1].name)
+    return digest(exact.messages(messages[:-1]), name_of(messages[-1]))
+
+
+def name_of(message: BaseMessage) -> object:
+    """Return the name that a client sends with a message; it may stand in either place."""
+    return message.name or message.additional_kwargs.get("name")
 
 
 def plain_text(message: BaseMessage) -> str | None:

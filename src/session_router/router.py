@@ -25,11 +25,11 @@ from session_router.core.health import HealthRules
 from session_router.core.hearing import hear
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.policy import Policy
-from session_router.core.readings import leave
+from session_router.core.readings import leave, left_before
 from session_router.core.routes import specs_of
 from session_router.detectors.detecting import Detecting
 from session_router.driver import Driver
-from session_router.errors import ConfigurationError, MissingExtra, NotHandedOn
+from session_router.errors import ConfigurationError, MissingExtra, NotHandedOn, StoreUnavailable
 from session_router.health import HealthBoard, noticed
 from session_router.identity import checked_key, new_key, population_id
 from session_router.recent import RecentDecisions
@@ -233,6 +233,18 @@ class Router:
         if places and not await self._driver.adrive(leave(places, tag, now=self.clock.now())):
             raise NotHandedOn(tag=tag.describe())
 
+    def left_before(self, place: Place) -> Tag:
+        """Return the label of all that was left at `place`, before what is done there is done again.
+
+        Raises:
+            StoreUnavailable: The store does not say.
+        """
+        return _known(self._driver.drive(left_before(place, self.policy)))
+
+    async def aleft_before(self, place: Place) -> Tag:
+        """Do what `left_before` does without blocking the event loop."""
+        return _known(await self._driver.adrive(left_before(place, self.policy)))
+
     def keep(self, decision: Decision, answer: CachedAnswer) -> str | None:
         """Tell the cache the answer to what it missed for `decision`.
 
@@ -343,6 +355,13 @@ class Router:
                     "observer %s failed on %s (%s); it changes nothing", type(observer).__name__, event, type(error).__name__
                 )
                 logger.debug("where it failed:\n%s", "".join(traceback.format_tb(error.__traceback__)))
+
+
+def _known(tag: Tag | None) -> Tag:
+    if tag is None:
+        msg = "the session store does not say what was read before this was interrupted, and nothing was done. Go on when it is available."
+        raise StoreUnavailable(msg)
+    return tag
 
 
 def _not_kept(error: Exception) -> str:

@@ -56,6 +56,7 @@ class Place:
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
         outside: Whether the graph is around the thread that the call belongs to, and not in it.
         door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
+        left: What is known to have been left there before: it need not be left again.
         recollect: Returns the label of what the task was given, as it says itself; asked where nothing is known to have been read before,
             since a store may have lost it. `None` where that cannot be known.
     """
@@ -68,6 +69,7 @@ class Place:
     anew: bool = False
     outside: bool = False
     door: bool = False
+    left: Tag = PUBLIC
     recollect: Callable[[], Tag] | None = field(default=None, compare=False, repr=False)
 
     def recollected(self, row: Session | None) -> Tag:
@@ -159,6 +161,14 @@ def take_up(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, de
     return Inherited(call if tag == PUBLIC else replace(call, inherited=tag), known, None if came_in == PUBLIC else came_in)
 
 
+def left_before(place: Place, policy: Policy) -> Generator[Effect, Any, Tag | None]:
+    """Return the label of all that was left at `place`, by whomever and whenever; `None` where the store does not say."""
+    loaded = yield LoadSession(place.row)
+    if isinstance(loaded, Failed):
+        return policy.unlabelled if isinstance(loaded.error, StoreCorrupt) else None
+    return PUBLIC if loaded is None else join(*(one.tag for one in loaded.readings))
+
+
 def label_to_leave(call: Call, decision: Decision) -> Tag | None:
     """Return the label of what may come out of `call` into the graphs around it.
 
@@ -195,7 +205,7 @@ def leave(
     """
     for place in places:
         left = outside if place.door else tag
-        if left is None or left == PUBLIC:
+        if left is None or join(place.left, left) == place.left:
             continue
         row = known.get(place.row)
         if row is not None and left_at(row.readings, place, left, now=now) is None:

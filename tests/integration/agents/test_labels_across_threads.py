@@ -207,6 +207,33 @@ async def test_a_thread_in_a_thread_in_a_thread(world: World, canaries: Canaries
     assert last_asked(world) <= {"eu", "own"}
 
 
+async def test_a_task_that_outlives_the_node_that_began_it(world: World, canaries: Canaries) -> None:
+    _, _, last = of_two(world)
+    tasks, over = list[Any](), asyncio.Event()
+    between: Any = StateGraph(MessagesState)
+
+    async def later(state: Any) -> None:
+        await over.wait()
+        await one_by_one(last, state)
+
+    async def begin(state: Any) -> Any:
+        tasks.append(asyncio.create_task(later(state)))
+        return {}
+
+    between.add_node("begin", begin)
+    between.add_edge(START, "begin")
+
+    async def asked(second: Any, state: Any) -> None:
+        await second.ainvoke(given(state), own("between"))
+        over.set()
+        await asyncio.gather(*tasks)
+
+    subject = asking(world, asked, second=between.compile(checkpointer=InMemorySaver()))
+    await subject.compile(checkpointer=InMemorySaver()).ainvoke({"messages": [world.said(["read_pii"])]}, THREAD)
+    assert canaries.leaks == ()
+    assert last_asked(world) <= {"eu", "own"}
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_tool_that_asks_agents_under_threads_of_their_own(world: World, canaries: Canaries, kept: bool) -> None:
     """What the caller has read, and what one helper tells the tool, which tells the next one."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import Send
 
 from integration.agents.test_labels_in_graphs import THREAD, TIMES, agent, copied, reader
 from session_router import Tag
@@ -73,6 +77,43 @@ def test_a_state_is_looked_into() -> None:
     assert label_in_state(None, unlabelled=TOP) == Tag()
     ours = AIMessage("a", response_metadata={"session_router": {"model": "fast"}})
     assert label_in_state([ours], unlabelled=TOP) == TOP
+
+
+@dataclass(slots=True)
+class Slotted:
+    """A graph's state without a dictionary of its own."""
+
+    messages: Annotated[list[Any], add_messages] = field(default_factory=list)
+
+
+def test_a_state_of_any_kind_is_looked_into() -> None:
+    secret = labelled(AIMessage("a"), LABELS["pii"])
+    for state in (Slotted([secret]), {"a": deque([secret])}, Send("node", {"messages": [secret]})):
+        assert label_in_state(state, unlabelled=TOP) == LABELS["pii"]
+
+
+async def test_a_state_with_slots_stands_in_for_a_row_as_well(world: World, canaries: Canaries) -> None:
+    saver, other = InMemorySaver(), world.new_router()
+
+    def graph(router: Any) -> Any:
+        built: Any = StateGraph(Slotted)
+        first, second = agent(world, [reader(world)], router), agent(world, router=router)
+
+        async def ask(state: Slotted) -> Any:
+            if len(state.messages) == 1:
+                return await first.ainvoke({"messages": state.messages})
+            for number in range(TIMES):
+                await second.ainvoke({"messages": [HumanMessage(f"{number} Look at {state.messages[-2].text}")]})
+            return {}
+
+        built.add_node("ask", ask)
+        built.add_edge(START, "ask")
+        return built.compile(checkpointer=saver)
+
+    await graph(None).ainvoke({"messages": [world.said(["read_pii"])]}, THREAD)
+    await graph(other).ainvoke({"messages": [HumanMessage("And now?")]}, THREAD)
+    assert canaries.leaks == ()
+    assert {row.model.removeprefix("sim-") for row in world.providers.ledger.rows[-TIMES:]} <= {"eu", "own"}
 
 
 def test_a_state_that_holds_itself_is_looked_into_once() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from session_router import Clearance, Tag
 from session_router.core.decision import Reason
-from session_router.core.governance import PUBLIC, Level, join
+from session_router.core.governance import PUBLIC, TOP, Level, join
 from session_router.core.readings import FRESH, MOST_READINGS, Place, left_at, taken_up
 from session_router.core.session import Reading, SessionId
 from session_router.errors import NotHandedOn, StoreCorrupt, StoreUnavailable
@@ -223,6 +223,28 @@ def test_what_no_model_has_read_is_left_as_well() -> None:
     store.on_load = [GONE]
     with pytest.raises(NotHandedOn):
         subject.hand_on([at()], SECRET)
+
+
+def test_what_is_known_to_be_there_is_not_left_again() -> None:
+    store = FlakyStore()
+    subject = governed(store)
+    subject.hand_on([at(left=SECRET)], Tag(level=Level.INTERNAL))
+    assert store.commits == 0
+    subject.hand_on([at(left=Tag(level=Level.INTERNAL))], SECRET)
+    assert store.commits == 1
+
+
+def test_what_was_left_before_is_told_whoever_left_it() -> None:
+    store = FlakyStore()
+    subject = governed(store)
+    assert subject.left_before(at()) == PUBLIC
+    subject.hand_on([at()], SECRET)
+    assert subject.left_before(at()) == SECRET
+    assert asyncio.run(subject.aleft_before(at("1", "x", "other"))) == SECRET
+    store.on_load = [GONE, StoreCorrupt("no row")]
+    with pytest.raises(StoreUnavailable, match="interrupted"):
+        subject.left_before(at())
+    assert subject.left_before(at()) == TOP
 
 
 def test_a_withheld_label_is_left_as_well() -> None:

@@ -10,7 +10,7 @@ import weakref
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import CallbackManager
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
@@ -89,6 +89,77 @@ def test_nothing_stays_when_runs_end_and_when_they_fail() -> None:
     graph_of(node).invoke({"messages": []}, under("one"))
     gc.collect()
     assert [one() for one in trees] == [None]
+
+
+async def test_a_task_that_outlives_its_run_still_says_where_it_was_started() -> None:
+    told: list[Any] = []
+    inner, over = graph_of(lambda _: told.append(threads_around())), asyncio.Event()
+    tasks: list[Any] = []
+
+    async def later() -> None:
+        await over.wait()
+        await inner.ainvoke({"messages": []}, under("inner"))
+
+    async def begin(_: Any) -> None:
+        tasks.append(asyncio.create_task(later()))
+
+    between = graph_of(begin)
+
+    async def node(_: Any) -> None:
+        await between.ainvoke({"messages": []}, under("between"))
+        over.set()
+        await asyncio.gather(*tasks)
+
+    await graph_of(node).ainvoke({"messages": []}, under("outer"))
+    assert told == [["inner", "between", "outer"]]
+
+
+async def test_nothing_stays_of_streams_that_nobody_reads_to_their_end() -> None:
+    subject = RunnableLambda(str) | RunnableLambda(str)
+
+    async def node(_: Any) -> None:
+        tree = tree_here()
+        before = len(tree)
+        for _ in range(3):
+            async for _ in subject.astream_events(1, version="v2"):
+                break
+            async for _ in subject.astream(1):
+                break
+        await asyncio.sleep(0.05)
+        gc.collect()
+        assert len(tree) == before
+
+    await graph_of(node).ainvoke({"messages": []}, under("one"))
+
+
+def test_an_outermost_run_may_have_any_id() -> None:
+    told: list[Any] = []
+    inner = graph_of(lambda _: told.append((threads_around(), len(tree_here()))))
+
+    def node(_: Any) -> None:
+        inner.invoke({"messages": []}, under("inner"))
+
+    for name in ("a-run", 7):
+        graph_of(node).invoke({"messages": []}, {**under("outer"), "run_id": name})
+    assert told == [(["inner", "outer"], told[0][1])] * 2
+
+
+async def test_of_what_is_over_no_state_is_kept() -> None:
+    """Others may hold the ids of runs for as long as they like."""
+    ids: list[Any] = []
+
+    class Holding(BaseCallbackHandler):
+        def on_chain_start(self, *_: Any, run_id: Any, **__: Any) -> None:
+            ids.append(run_id)
+
+    trees: list[Any] = []
+    graph_of(lambda _: trees.append(tree_here())).invoke({"messages": []}, {**under("one"), "callbacks": [Holding()]})
+    (tree,) = trees
+    assert len(tree) == len(ids) > 0
+    assert [tree.given(one, str(started.namespace)) for one, started in tree._started.items()] == [None] * len(ids)
+    del ids[:]
+    gc.collect()
+    assert len(tree) == 0
 
 
 def test_each_outermost_run_has_its_own() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, FunctionMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool, tool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
@@ -116,6 +116,16 @@ def test_a_result_without_a_name_or_with_another_one_is_that_of_the_tool_that_wa
         assert label_of(result, policy, tools, asked_for=AskedFor("read", PUBLIC)) == PII
     result = ToolMessage("file", tool_call_id="1", name="hours")
     assert label_of(result, Policy(), tools, asked_for=AskedFor("never declared", PUBLIC)) is None
+
+
+@pytest.mark.parametrize("message", [ChatMessage(role="user", content="x"), FunctionMessage(name="f", content="x")])
+def test_a_message_of_another_kind_cannot_lower_what_is_said_of_any_source(message: Any) -> None:
+    """Providers read it as a human's, or as a result: whoever writes it may not choose the kind for its label."""
+    policy = Policy(sources={"system": PUBLIC, "human": PII})
+    assert label_of(labelled(message, PUBLIC), policy, {}) == PII
+    assert label_of(labelled(message, INTERNAL), policy, {}) == join(INTERNAL, PII)
+    assert label_of(message, policy, {}) is None
+    assert label_of(labelled(message, INTERNAL), Policy(), {}) == INTERNAL
 
 
 def test_the_policy_knows_what_nobody_labelled_by_where_it_comes_from() -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import StructuredTool, tool
 from langchain_google_genai import ChatGoogleGenerativeAI
@@ -117,6 +117,25 @@ def test_what_decides_an_answer_is_part_of_the_key(name: str) -> None:
     assert one.settings == terms(model=build()).settings
     assert one.settings != terms(model=build(**other)).settings
     assert not one.untold
+
+
+SENT_OTHERWISE: Final[tuple[tuple[Any, Any], ...]] = (
+    (ChatMessage(role="user", content="Be brief."), ChatMessage(role="system", content="Be brief.")),
+    (HumanMessage("I am new."), HumanMessage("I am new.", additional_kwargs={"name": "bob"})),
+    (SystemMessage("Be brief."), SystemMessage("Be brief.", additional_kwargs={"__openai_role__": "developer"})),
+    (AIMessage("", additional_kwargs={"refusal": "No."}), AIMessage("", additional_kwargs={"audio": "No."})),
+)
+
+
+@pytest.mark.parametrize(("one", "other"), SENT_OTHERWISE)
+def test_whatever_a_client_sends_of_a_message_is_part_of_the_key(one: Any, other: Any) -> None:
+    question = HumanMessage(HOURS)
+    assert terms(one, question).before != terms(other, question).before
+
+
+def test_so_is_the_name_of_whoever_asks_wherever_it_stands() -> None:
+    asked = [terms(HumanMessage(HOURS, **given)).before for given in ({}, {"name": "ada"}, {"additional_kwargs": {"name": "bob"}})]
+    assert len({*asked}) == 3
 
 
 @pytest.mark.parametrize("name", THE_SAME)
