@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 THREADS: Final = 8
 ROUNDS: Final = 25
+READS: Final = 150
 
 MODEL_SECONDS: Final = 0.001
 """That the model takes."""
@@ -113,16 +114,21 @@ class AtTheSameTime:
     def test_threads_do_not_disturb_each_other(self, cache: ResponseCache) -> None:
         """Readers and a writer: whatever is found is the answer to what was asked, by whom it was asked."""
         questions = [a_question(f"What is number {number}?", tenant=f"tenant-{number % 3}") for number in range(30)]
-        start = threading.Barrier(THREADS + 1)
+        start, done = threading.Barrier(THREADS + 1), threading.Event()
 
         def write() -> int:
             start.wait()
-            return sum(cache.store(question, an_answer(f"{question.tenant}: {question.text}")) is None for question in questions * 3)
+            try:
+                return sum(cache.store(question, an_answer(f"{question.tenant}: {question.text}")) is None for question in questions * 3)
+            finally:
+                done.set()
 
         def read(seed: int) -> int:
             start.wait()
-            hits = 0
-            for number in range(150):
+            hits, was_done, number = 0, False, 0
+            # Whoever is quick would be gone before anything is written: all go on until everything is, and once more.
+            while number < READS or not was_done:
+                was_done, number = done.is_set(), number + 1
                 question = questions[(number * 7 + seed) % len(questions)]
                 found = cache.look_up(question)
                 if isinstance(found, CacheHit):
