@@ -362,3 +362,18 @@ def test_importing_the_package_loads_no_optional_package() -> None:
     program = f"import sys, session_router, session_router.cli; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_variable_that_reads_like_a_setting_and_sets_none_is_told(write: Callable[[str], Path], caplog: pytest.LogCaptureFixture) -> None:
+    file = write(GOOD.replace('"openai:small"', '"${SESSION_ROUTER_MODELS_SMALL:-openai:small}"'))
+    fine = {
+        "SESSION_ROUTER_KEY": KEY,
+        "SESSION_ROUTER_CONFIG": "x.toml",
+        "SESSION_ROUTER__POLICY__STAKE": "1",
+        "SESSION_ROUTER_POLICYHOLDER": "x",
+    }
+    load_settings(file, environment={**fine, "SESSION_ROUTER_MODELS_SMALL": "openai:other"})
+    assert not caplog.records
+    assert load_settings(file, environment={"SESSION_ROUTER_POLICY_STAKE": "1", "session_router_price_file": "x"}).policy.stake == 0.5
+    assert [record.getMessage().split()[2] for record in caplog.records] == ["SESSION_ROUTER_POLICY_STAKE", "session_router_price_file"]
+    assert "SESSION_ROUTER__POLICY__STAKE" in caplog.text

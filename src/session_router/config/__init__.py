@@ -7,6 +7,7 @@ What counts, the first one first: arguments in Python, `SESSION_ROUTER__SECTION_
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from types import NoneType
@@ -26,7 +27,7 @@ from session_router.config.building import (
 )
 from session_router.config.cache import build_cache
 from session_router.config.detectors import build_detectors
-from session_router.config.environment import Layers, layered
+from session_router.config.environment import Layers, layered, without_effect
 from session_router.config.files import read_table
 from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
@@ -61,6 +62,8 @@ __all__ = [
 ]
 
 PATH_VARIABLE = "SESSION_ROUTER_CONFIG"
+
+logger = logging.getLogger("session_router")
 
 
 def load_settings(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
@@ -260,10 +263,15 @@ def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str])
         raise ConfigurationError(key=PATH_VARIABLE, value=None, rule=rule)
     file = path_of(where, key="config")
     try:
-        return layered(read_table(file), environment, source=str(file))
+        layers = layered(read_table(file), environment, source=str(file))
     except RecursionError:
         rule = "write out what it stands for; no setting is deeper than four tables."
         raise ConfigurationError(key="syntax", value="an anchor that holds itself", rule=rule, source=str(file)) from None
+    for variable in without_effect(environment, Settings.model_fields.keys() - {"key"}, layers):
+        logger.warning(
+            "the variable %s sets nothing: two underscores stand before each name, as in SESSION_ROUTER__POLICY__STAKE", variable
+        )
+    return layers
 
 
 def _settings(layers: Layers) -> Settings:

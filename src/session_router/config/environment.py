@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 PREFIX = "SESSION_ROUTER__"
 SEPARATOR = "__"
@@ -28,6 +28,7 @@ class Layers:
         source: The file; `None` when there is none.
         origins: Paths that an environment variable set, with its name.
         hidden: Paths whose value came from the environment by reference: it may be a secret.
+        referenced: Variables that texts of the file name.
         problems: References that could not be resolved.
     """
 
@@ -35,6 +36,7 @@ class Layers:
     source: str | None
     origins: dict[Path, str] = field(default_factory=dict[Path, str])
     hidden: set[Path] = field(default_factory=set[Path])
+    referenced: set[str] = field(default_factory=set[str])
     problems: list[ConfigurationError] = field(default_factory=list[ConfigurationError])
 
     def source_of(self, path: Path) -> str | None:
@@ -53,6 +55,18 @@ def layered(table: Mapping[str, Any], environment: Mapping[str, str], *, source:
         if variable.upper().startswith(PREFIX):
             _override(layers, variable, environment[variable])
     return layers
+
+
+def without_effect(environment: Iterable[str], settings: Iterable[str], layers: Layers) -> list[str]:
+    """Name the variables that read like a setting and set none: one underscore stands where there must be two.
+
+    Args:
+        environment: Names of variables.
+        settings: Names of tables, and of keys outside of all tables.
+        layers: What was made of the environment. What the file names itself is not meant as a setting.
+    """
+    alike = re.compile(rf"SESSION_ROUTER_(?:{'|'.join(map(re.escape, settings))})(?:_|$)", re.IGNORECASE)
+    return sorted(variable for variable in environment if alike.match(variable) and variable not in layers.referenced)
 
 
 def _resolved(value: object, path: Path, environment: Mapping[str, str], layers: Layers) -> object:
@@ -74,6 +88,7 @@ def _resolved(value: object, path: Path, environment: Mapping[str, str], layers:
             )
             return ""
         layers.hidden.add(path)
+        layers.referenced.add(name)
         if name not in environment and default is None:
             layers.problems.append(_unresolved(layers, path, match[0], f"the environment variable {name} is not set."))
             return ""
