@@ -28,7 +28,7 @@ from session_router_langchain.lineage import inherited, place_of_call
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.partitioning import salt_for
-from session_router_langchain.places import is_unsaid, listening, place_of_tool_call, places_of
+from session_router_langchain.places import is_unsaid, listening, places_of
 from session_router_langchain.portability import convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
@@ -155,10 +155,6 @@ class Calls:
         around = places_of(router.key, names, config, session=session, within=within, own=own, unlabelled=unlabelled)
         tool = place_of_call()
         return around if tool is None else (*around, tool)
-
-    def place_of_tool_call(self, names: SessionNames, config: RunnableConfig, call_id: str) -> Place | None:
-        """Return where what is read in a tool's call is left; `None` where nobody is cleared for anything, or would look for it."""
-        return place_of_tool_call(self.router.key, names, config, call_id) if self.router.is_governed else None
 
     def terms(
         self,

@@ -31,7 +31,7 @@ from session_router_langchain.names import context_label, current_config, names_
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
-from session_router_langchain.places import is_made_again
+from session_router_langchain.places import is_made_again, place_of_tool_call
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread
@@ -212,9 +212,12 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return result
 
     def _place_of(self, request: ToolCallRequest) -> Place | None:
+        """Return where what is read in a tool's call is left; `None` where nobody is cleared for anything, or would look for it."""
+        if not self.router.is_governed:
+            return None
         config = current_config()
         names = names_of(config, tenant=self._tenant, principal=self._principal)
-        return self.calls.place_of_tool_call(names, config, str(request.tool_call["id"]))
+        return place_of_tool_call(self.router.key, names, config, str(request.tool_call["id"]))
 
     def _asker(self, request: ToolCallRequest) -> Tag | None:
         state: Any = request.state

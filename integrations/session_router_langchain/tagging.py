@@ -122,7 +122,7 @@ def labelled(message: Message, tag: Tag) -> Message:
     Raises:
         ConfigurationError: It is no message, or the label no `Tag`.
     """
-    if not isinstance(message, BaseMessage):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(message, BaseMessage):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         raise ConfigurationError(key="message", value=type(message).__name__, rule="give a message of LangChain's.")
     check_kind(tag, Tag, key="tag", rule=_TAG_RULE)
     own = own_label(message)

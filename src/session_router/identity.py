@@ -171,7 +171,7 @@ def checked_key(key: bytes) -> bytes:
     Raises:
         ConfigurationError: It is not.
     """
-    if not isinstance(key, bytes) or len(key) < MINIMUM_KEY_BYTES:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(key, bytes) or len(key) < MINIMUM_KEY_BYTES:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         rule = f"give {MINIMUM_KEY_BYTES} bytes or more, such as `secrets.token_bytes({KEY_BYTES})`."
         raise ConfigurationError(key="key", value="(hidden)", rule=rule)
     return key

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.call import Outcome
-from session_router.core.checking import check_each, check_kind, check_methods
+from session_router.core.checking import check_kind, check_ports, checked_each
 from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
@@ -138,12 +138,9 @@ class Router:
 
         check_kind(policy, (Policy, NoneType), key="policy", rule="give a `Policy`.")
         check_kind(key, (bytes, NoneType), key="key", rule="give bytes, such as `secrets.token_bytes(32)`.")
-        for name, given in {"store": store, "scorer": scorer, "cache": cache, "audit": audit, "clock": clock}.items():
-            if given is not None:
-                methods, rule = _METHODS[name]
-                check_methods(given, *methods, key=name, rule=rule)
+        check_ports({"store": store, "scorer": scorer, "cache": cache, "audit": audit, "clock": clock}, _METHODS)
         rule = "give a list of observers: objects with `on_decision` and `on_outcome`."
-        check_each(observers, "on_decision", "on_outcome", key="observers", rule=rule)
+        watching = checked_each(observers, "on_decision", "on_outcome", key="observers", rule=rule)
         self.policy = policy or Policy()
         self.models: Mapping[ModelName, ModelSpec] = specs_of(routes, prices or {}, self.policy)
         self._look_at_routes()
@@ -153,7 +150,7 @@ class Router:
         self.rewriter = None if rewriter is None else Rewriting(rewriter)
         self.audit = audit
         self.detecting = Detecting(detectors, self.policy) if detectors else None
-        self.observers = tuple(observers)
+        self.observers = watching
         self.clock: Clock = SystemClock() if clock is None else clock
         own: bytes | None = getattr(self.store, "key", None)
         self.key = checked_key(key) if key is not None else new_key() if own is None else own

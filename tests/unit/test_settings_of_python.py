@@ -22,6 +22,7 @@ from session_router import (
     prices_from_litellm,
 )
 from session_router.cache.sqlite_rows import SQLiteEntryRows
+from session_router.core.governance import Level
 from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
 from session_router.testing import providers
@@ -160,3 +161,23 @@ def test_what_is_right_is_taken() -> None:
     router = Router({"fast": spec}, policy=Policy(stake=0, default="fast"), key=b"k" * 16)
     assert router.models["fast"].capabilities == {"tools"}  # type: ignore[index]
     assert router.key == b"k" * 16
+
+
+def test_observers_and_detectors_may_be_given_one_by_one() -> None:
+    class Both:
+        def on_decision(self, decision: object) -> None: ...
+
+        def on_outcome(self, decision: object, outcome: object) -> None: ...
+
+        def detect(self, text: str) -> Tag:
+            del text
+            return Tag(level=Level.CONFIDENTIAL)
+
+        async def adetect(self, text: str) -> Tag:
+            return self.detect(text)
+
+    both = Both()
+    router = Router(ROUTES, observers=(one for one in [both]), detectors=(one for one in [both]))  # type: ignore[arg-type]
+    assert router.observers == (both,)
+    assert router.detecting is not None
+    assert [found.tag.level for found in router.detecting.detect(["x"])] == [Level.CONFIDENTIAL]

@@ -28,7 +28,7 @@ from session_router.cache.strata import Strata
 from session_router.cache.vectors import faiss_module
 from session_router.cache.verifier import LexicalVerifier
 from session_router.core.cached import CacheHit, CacheMiss, MissReason, Tier
-from session_router.core.checking import check_kind, check_methods
+from session_router.core.checking import check_kind, check_ports
 from session_router.identity import new_key
 
 if TYPE_CHECKING:
@@ -97,10 +97,7 @@ class SemanticCache:
         key = new_key() if key is None else key
         check_kind(settings, (CacheSettings, NoneType), key="cache.settings", rule="give `CacheSettings(...)`.")
         given = {"rows": rows, "certificates": certificates, "embedder": embedder, "verifier": verifier, "judge": judge}
-        for name, port in given.items():
-            if port is not None:
-                methods, rule = _METHODS[name]
-                check_methods(port, *methods, key=f"cache.{name}", rule=rule)
+        check_ports(given, _METHODS, within="cache.")
         if embedder is not None:
             faiss_module()
         self._rows: EntryRows = MemoryEntryRows() if rows is None else rows

@@ -255,7 +255,7 @@ def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping
 
 def _layers(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Layers:
     check_kind(environment, Mapping, key="environment", rule="give a mapping of variables to texts, such as `os.environ`.")
-    if wrong := [name for name, text in environment.items() if not isinstance(text, str)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if wrong := [name for name, text in environment.items() if not isinstance(text, str)]:  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         raise ConfigurationError(key="environment", value=wrong, rule="the values of these must be texts, as in `os.environ`.")
     where = environment.get(PATH_VARIABLE) if path is None else path
     if where is None or where == "":

@@ -66,7 +66,7 @@ def prices_from_litellm(path: str | os.PathLike[str], names: Mapping[str, str] |
     Raises:
         ConfigurationError: The file cannot be read, or has no price for one of the models; `ConfigurationErrors` for several.
     """
-    if isinstance(names, str) or not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(names, str) or not isinstance(names, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         raise ConfigurationError(key="names", value=names, rule="give a list of models, or a mapping of routes to models.")
     asked = cast("Mapping[str, str]", names).items() if isinstance(names, Mapping) else [(name, name) for name in names]
     prices = PriceList.read(path_of(path, key="price_file"))

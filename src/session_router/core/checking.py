@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf, isfinite
+from typing import TYPE_CHECKING, TypeVar
 
 from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Item = TypeVar("Item")
 
 LARGEST_COUNT = 2**53 - 1
 """Whole numbers up to here survive every JSON reader."""
@@ -75,14 +81,33 @@ def check_methods(value: object, *names: str, key: str, rule: str) -> None:
         raise ConfigurationError(key=key, value=value, rule=rule)
 
 
-def check_each(values: Iterable[object], *names: str, key: str, rule: str) -> None:
-    """Refuse what is no collection, or holds something that lacks one of the methods `names`.
+def check_ports(given: Mapping[str, object], rules: Mapping[str, tuple[Sequence[str], str]], *, within: str = "") -> None:
+    """Refuse what lacks one of the methods of its port.
+
+    Args:
+        given: What was given, by port; `None` for nothing.
+        rules: By port, the names of methods and what is allowed, as the error says it.
+        within: What the names of ports stand under, such as `cache.`.
 
     Raises:
-        ConfigurationError: It is, or does.
+        ConfigurationError: One of them does.
     """
-    if not isinstance(values, Iterable) or not all(_has(one, names) for one in values):  # pyright: ignore[reportUnnecessaryIsInstance]
+    for name, port in given.items():
+        if port is not None:
+            methods, rule = rules[name]
+            check_methods(port, *methods, key=f"{within}{name}", rule=rule)
+
+
+def checked_each(values: Iterable[Item], *names: str, key: str, rule: str) -> tuple[Item, ...]:
+    """Return `values`, which may be there to be read once only; refuse what lacks one of the methods `names`.
+
+    Raises:
+        ConfigurationError: It is no collection, or holds something that does.
+    """
+    items = tuple(values) if isinstance(values, Iterable) else None  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
+    if items is None or not all(_has(one, names) for one in items):
         raise ConfigurationError(key=key, value=values, rule=rule)
+    return items
 
 
 def _has(value: object, names: Iterable[str]) -> bool:

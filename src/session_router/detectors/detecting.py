@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from session_router.core.checking import check_each
+from session_router.core.checking import checked_each
 from session_router.core.governance import PUBLIC, Tag, join
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Detecting:
 
     def __init__(self, detectors: Sequence[Detector], terms: Terms) -> None:
         rule = "give a list of detectors: objects with `detect` and `adetect`."
-        check_each(detectors, "detect", "adetect", key="detectors", rule=rule)
-        self._detectors, self._terms = tuple(detectors), terms
+        self._detectors = checked_each(detectors, "detect", "adetect", key="detectors", rule=rule)
+        self._terms = terms
         self._room = threading.BoundedSemaphore(AT_ONCE)
         self._known: OrderedDict[bytes, Tag] = OrderedDict()
         self._guard = threading.Lock()

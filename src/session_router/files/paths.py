@@ -38,6 +38,6 @@ def path_of(path: str | os.PathLike[str], *, key: str) -> Path:
         ConfigurationError: It is no path.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
-    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         raise ConfigurationError(key=key, value=path, rule="give the path of a file, as text or as a `Path`.")
     return Path(text).expanduser()

@@ -35,20 +35,25 @@ def public(function: Any) -> Any:
     return tagged_tool(tool("ask", description="Ask a helper.")(function), tag=LABELS["public"])
 
 
-def approved(world: World) -> Any:
-    """An agent reads, and a person looks at what it says before it comes back."""
+def behind_an_approval(world: World, reads: Any) -> Any:
+    """Return a tool's function that asks an agent with the tool `reads`; a person looks at what comes of it before it comes back."""
     graph: Any = StateGraph(MessagesState)
-    graph.add_node("first", agent(world, [reader(world)]))
+    graph.add_node("first", agent(world, [reads]))
     graph.add_node("approve", lambda _: interrupt("May it come back?") and None)
     graph.add_edge(START, "first")
     graph.add_edge("first", "approve")
     helper = graph.compile()
 
     async def ask(note: str) -> str:
-        told = await helper.ainvoke({"messages": [HumanMessage(f"{note} {world.parrot.plan(['read_pii'])}")]})
+        told = await helper.ainvoke({"messages": [HumanMessage(f"{note} {world.parrot.plan([reads.name])}")]})
         return str(told["messages"][-1].text)
 
     return ask
+
+
+def approved(world: World) -> Any:
+    """An agent reads, and a person looks at what it says before it comes back."""
+    return behind_an_approval(world, reader(world))
 
 
 def kept_by_a_task(world: World) -> Any:
@@ -80,18 +85,7 @@ def read_by_nobody(world: World) -> Any:
         del note
         return f"the file says {world.data.of('pii')}"
 
-    graph: Any = StateGraph(MessagesState)
-    graph.add_node("first", agent(world, [look]))
-    graph.add_node("approve", lambda _: interrupt("May it come back?") and None)
-    graph.add_edge(START, "first")
-    graph.add_edge("first", "approve")
-    helper = graph.compile()
-
-    async def ask(note: str) -> str:
-        told = await helper.ainvoke({"messages": [HumanMessage(f"{note} {world.parrot.plan(['look'])}")]})
-        return str(told["messages"][-1].text)
-
-    return ask
+    return behind_an_approval(world, look)
 
 
 def asking(world: World, ask: Any, saver: Any, router: Any = None) -> Any:
