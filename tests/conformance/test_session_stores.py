@@ -47,6 +47,13 @@ def a_session(digit: str) -> Session:
     return Session(id=SessionId(digit * 64), version=1)
 
 
+def test_a_store_in_memory_is_closed_as_the_others_are() -> None:
+    with MemorySessionStore() as store:
+        assert store.commit(a_session("1"))
+    store.close()
+    assert store.load(a_session("1").id) == a_session("1")
+
+
 class TestSQLiteSessionStore(SharedSessionStoreSuite):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[SQLiteSessionStore]:

@@ -22,7 +22,7 @@ import torch
 from session_router.embedders.static import BUILT_IN, StaticEmbedder
 from session_router.embedders.wordpiece import READ_TOKENS, read_wordpiece
 from train_embedder.artefact import WEIGHTS, weights_of, write_artefact
-from train_embedder.pairs import read_evaluation, read_sources, without
+from train_embedder.pairs import names_in, read_evaluation, read_sources, without
 from train_embedder.training import SHIPPED, train
 from train_embedder.vocabulary import tokens_of, write_vocabulary
 
@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     (unknown,) = wordpiece.encode("\N{SNOWMAN}" * 101)
     began = time.monotonic()
-    vectors = train(ids, tokens=tokens_of(tokenizer), unknown=unknown, recipe=SHIPPED)
+    names = names_in(chain.from_iterable(chain.from_iterable(sources.values())))
+    vectors = train(ids, tokens=tokens_of(tokenizer), unknown=unknown, names=names, recipe=SHIPPED)
     print(f"trained in {time.monotonic() - began:.0f} s, seed {SHIPPED.seed}")
     if chosen.check:
         _compare(weights_of(vectors), chosen.out / WEIGHTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from train_embedder.docstrings import docstring_pairs, standard_library
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _RECORDED = ("pairs_wn_def", "pairs_wn_ex_hyper", "pairs_wn_syn", "pairs_tldr_cmd", "pairs_tldr_desc")
 _EVALUATION = {"intents_banking77": ("text",), "intents_clinc150": ("text",), "cache_qqp": ("a", "b")}
 _WORD = re.compile(r"\w+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_CAPITALS = 0.9  # share of its places at which a name begins with a capital; titles and typing errors have others
 _INSIDE = 5  # words: a shorter text found inside another one is a phrase of the language, not a leak
 
 
@@ -56,6 +59,16 @@ def without(pairs: Sequence[Pair], evaluation: Iterable[str]) -> list[Pair]:
         )
 
     return [pair for pair in pairs if not any(map(holds, pair))]
+
+
+def names_in(texts: Iterable[str]) -> frozenset[str]:
+    """Return the words that nearly always begin with a capital, in lower case; the first word of a text may have one for that reason."""
+    capital, places = Counter[str](), Counter[str]()
+    for text in texts:
+        for word in _LETTERS.findall(text)[1:]:
+            places[word.lower()] += 1
+            capital[word.lower()] += word[0].isupper()
+    return frozenset(word for word, count in places.items() if capital[word] >= _CAPITALS * count)
 
 
 def _words(text: str) -> tuple[str, ...]:

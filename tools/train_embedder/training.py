@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy, embedding_bag, normalize
 from train_embedder.letters import LearntVectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +45,7 @@ class Recipe:
         lengths: The length of each vector is raised to this power; below 1, words differ less in how much they count.
         asking: Vectors of `QUESTION_WORDS` are multiplied by it.
         counting: Vectors of tokens of digits are multiplied by it.
+        naming: Vectors of names are multiplied by it.
         seed: Of everything that is drawn.
     """
 
@@ -63,14 +64,15 @@ class Recipe:
     lengths: float = 0.8
     asking: float = 0.75
     counting: float = 2.0
+    naming: float = 1.3
     seed: int = 0
 
 
 QUESTION_WORDS = (
-    *("what", "how", "why", "when", "where", "which", "who", "do", "does", "did", "can", "could", "should", "would", "will"),
+    *("what", "which", "do", "does", "did", "can", "could", "should", "would", "will"),
     *("i", "you", "me", "my", "we", "our", "your", "am", "are", "is", "was", "were", "it", "they", "if", "have", "has"),
 )
-"""They say that something is asked, not what."""
+"""They say that something is asked, not what. Who, where, when, why and how are none of them: they say what kind of thing."""
 
 SHIPPED = Recipe(shares={"pairs_wn_def": 0.5, "pairs_wn_ex_hyper": 0.5, "pairs_wn_syn": 0.5})
 """What the weights in the package were trained with."""
@@ -81,6 +83,7 @@ def train(
     *,
     tokens: Sequence[str],
     unknown: int,
+    names: Collection[str] = (),
     recipe: Recipe,
     tell: Callable[[str], None] = print,
 ) -> NDArray[np.float32]:
@@ -92,6 +95,7 @@ def train(
         sources: Pairs of texts as ids, by their source.
         tokens: Texts of the tokens, in the order of their ids.
         unknown: Id of the token that stands for what is not in the vocabulary.
+        names: Words that name one person, place or product, in lower case (`pairs.names_in`).
         recipe: How to train.
         tell: Called with each line of progress.
     """
@@ -116,17 +120,17 @@ def train(
             _train(learnt, sources, unknown=unknown, scale=scale, generator=generator, recipe=recipe, tell=tell)
             vectors = learnt.numbers()
             mean += vectors / np.median(np.linalg.norm(vectors, axis=1))
-        return mean * _factors(tokens, mean, recipe)[:, None]
+        return mean * _factors(tokens, names, mean, recipe)[:, None]
     finally:
         torch.use_deterministic_algorithms(mode=False)
         torch.set_num_threads(threads)
 
 
-def _factors(tokens: Sequence[str], vectors: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+def _factors(tokens: Sequence[str], names: Collection[str], vectors: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
     """Return what each token's vector is multiplied by after training; shape (len(tokens),).
 
     The sources are definitions and commands. They hold few questions, so that training does not find out how little the words say that
-    ask; and few numbers that matter, so that it does not find out how much they say.
+    ask; and few numbers and names that matter, so that it does not find out how much they say.
     """
     lengths = np.linalg.norm(vectors, axis=1)
     factors = np.power(lengths, recipe.lengths - 1, out=np.ones_like(lengths), where=lengths > 0)
@@ -135,6 +139,8 @@ def _factors(tokens: Sequence[str], vectors: NDArray[np.float32], recipe: Recipe
             factors[number] *= recipe.asking
         elif token.removeprefix("##").isdecimal():
             factors[number] *= recipe.counting
+        elif token in names:
+            factors[number] *= recipe.naming
     return factors
 
 

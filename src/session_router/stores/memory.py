@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from session_router.core.checking import check_number
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from session_router.core.session import Session, SessionId
 
 
@@ -58,3 +60,13 @@ class MemorySessionStore:
     async def acommit(self, session: Session) -> bool:
         """Store `session` if the stored version is one below it."""
         return self.commit(session)
+
+    def close(self) -> None:
+        """Do nothing, as there is nothing to close: whoever ends with a store need not ask of which kind it is."""
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing, as `close`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from session_router.stores.redis_servers import Address, Credentials, RedisServers
 
 
+_CLOSE_ENOUGH = 0.001  # seconds
+
+
 class DeadlineSocket:
-    """A socket that waits until a certain time, however many pieces an answer comes in.
+    """A socket that waits until a certain time, give or take a millisecond, however many pieces an answer comes in.
 
     Args:
         socket: The socket.
@@ -26,6 +30,7 @@ class DeadlineSocket:
     def __init__(self, socket: Any, owner: Any) -> None:  # noqa: ANN401 -- plain or TLS; either kind of connection
         self._socket = socket
         self._owner = owner
+        self._waits = math.inf
 
     def settimeout(self, seconds: float | None) -> None:
         """Ignore what redis-py thinks: the deadline counts."""
@@ -56,7 +61,11 @@ class DeadlineSocket:
         self._socket.close()
 
     def _set_time_left(self) -> None:
-        self._socket.settimeout(time_left(self._owner.deadline))
+        left = time_left(self._owner.deadline)
+        # Each setting is a system call, and most answers come sooner than the next one would matter.
+        if abs(left - self._waits) > _CLOSE_ENOUGH:
+            self._socket.settimeout(left)
+            self._waits = left
 
 
 def time_left(deadline: float) -> float:

@@ -159,6 +159,13 @@ def test_pairs_that_hold_an_evaluation_text_are_removed(tool: SimpleNamespace, s
         assert tool.pairs.without([pair], evaluation) == [pair] * kept
 
 
+def test_names_are_what_begins_with_a_capital_nearly_everywhere(tool: SimpleNamespace) -> None:
+    # The first word of a text says nothing, and one in ten may be small.
+    texts = ["The river in Oslo", "the iPhone of Ann", *["a ride to Oslo"] * 8, "a ride to oslo", "to Ride", "Berlin", "no 7th Cat, a cat"]
+    assert tool.pairs.names_in(texts) == {"oslo", "ann"}
+    assert tool.pairs.names_in([*texts, "to oslo"]) == {"ann"}
+
+
 def test_docstrings_are_read_without_importing(tool: SimpleNamespace, tmp_path: Path) -> None:
     (tmp_path / "kitchen.py").write_text(
         'raise SystemExit\n\nclass Oven:\n    """A thing that is hot.\n\n    More of it."""\n\n'
@@ -204,8 +211,8 @@ def test_the_same_text_twice_in_a_batch_is_not_a_wrong_answer(tool: SimpleNamesp
     assert loss(([1, 0], [1]), ([3], [0, 3])) == pytest.approx(once, abs=1e-6)
 
 
-TOKENS = ("[UNK]", "how", "7", "seven", "##7", "##how", "me", "x7", *(f"word{letter}" for letter in "abcdefgh"))
-SOURCES = {"one": [([number], [number + 8]) for number in range(1, 8)]}
+TOKENS = ("[UNK]", "can", "7", "seven", "##7", "##can", "me", "x7", "oslo", "##oslo", "how", *(f"word{letter}" for letter in "abcdefghij"))
+SOURCES = {"one": [([number], [number + 10]) for number in range(1, 11)]}
 
 
 @pytest.fixture
@@ -214,14 +221,16 @@ def small(tool: SimpleNamespace) -> Any:
     return replace(tool.training.SHIPPED, dimension=4, epochs=2, batch=4, scales=(20.0, 10.0), shares={})
 
 
-def test_words_that_ask_and_numbers_are_weighted_and_nothing_else(tool: SimpleNamespace, small: Any) -> None:
-    def trained(recipe: Any) -> Any:
-        return tool.training.train(SOURCES, tokens=TOKENS, unknown=0, recipe=recipe, tell=lambda _: None)
+def test_words_that_ask_numbers_and_names_are_weighted_and_nothing_else(tool: SimpleNamespace, small: Any) -> None:
+    def trained(asking: float, counting: float, naming: float) -> Any:
+        recipe = replace(small, asking=asking, counting=counting, naming=naming)
+        return tool.training.train(SOURCES, tokens=TOKENS, unknown=0, names={"oslo"}, recipe=recipe, tell=lambda _: None)
 
-    whole, weighted = (trained(replace(small, asking=asking, counting=counting)) for asking, counting in ((1.0, 1.0), (0.5, 2.0)))
+    whole, weighted = trained(1.0, 1.0, 1.0), trained(0.5, 2.0, 4.0)
     factors = np.ones((len(TOKENS), 1), dtype=np.float32)
-    factors[[TOKENS.index("how"), TOKENS.index("me")]] = 0.5
+    factors[[TOKENS.index("can"), TOKENS.index("me")]] = 0.5
     factors[[TOKENS.index("7"), TOKENS.index("##7")]] = 2
+    factors[TOKENS.index("oslo")] = 4
     np.testing.assert_array_equal(weighted, whole * factors)
     assert not whole[0].any()
     assert whole[1:].any(axis=1).all()
