@@ -95,7 +95,7 @@ def train(
         sources: Pairs of texts as ids, by their source.
         tokens: Texts of the tokens, in the order of their ids.
         unknown: Id of the token that stands for what is not in the vocabulary.
-        names: Words that name one person, place or product, in lower case (`pairs.names_in`).
+        names: Words that nearly always begin with a capital, in lower case (`pairs.names_in`).
         recipe: How to train.
         tell: Called with each line of progress.
     """

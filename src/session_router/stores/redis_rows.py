@@ -37,8 +37,6 @@ return 1
 """Stores a row if what is stored begins as expected, nothing for nothing; otherwise returns what is stored. A value of another type
 is nothing."""
 
-_WINDOW_BITS: Final = 12
-_TABLE_BITS: Final = 5
 _FORMAT: Final = b"sr1"
 _HEADER = re.compile(rb"sr1:(?P<version>[1-9][0-9]{0,15}):", re.DOTALL)
 
@@ -83,9 +81,7 @@ class RedisRows:
     def encode(self, session: Session, fence: bytes) -> bytes:
         """Return `session` as a value that begins with `head_of(session.version, fence)`."""
         row = self._codec.encode(session)
-        # The tables of a usual compressor are a hundred times as large as a row, and cleared for each.
-        small = zlib.compressobj(level=1, wbits=_WINDOW_BITS, memLevel=_TABLE_BITS)
-        return head_of(session.version, fence) + row.seal + small.compress(row.payload) + small.flush()
+        return head_of(session.version, fence) + row.seal + zlib.compress(row.payload, 1)
 
     def decode(self, session: SessionId, stored: bytes) -> Session:
         """Read the value that was found under the key of `session`.

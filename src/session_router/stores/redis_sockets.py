@@ -16,11 +16,8 @@ if TYPE_CHECKING:
     from session_router.stores.redis_servers import Address, Credentials, RedisServers
 
 
-_CLOSE_ENOUGH = 0.001  # seconds
-
-
 class DeadlineSocket:
-    """A socket that waits until a certain time, give or take a millisecond, however many pieces an answer comes in.
+    """A socket that waits until a certain time, however many pieces an answer comes in.
 
     Args:
         socket: The socket.
@@ -30,7 +27,6 @@ class DeadlineSocket:
     def __init__(self, socket: Any, owner: Any) -> None:  # noqa: ANN401 -- plain or TLS; either kind of connection
         self._socket = socket
         self._owner = owner
-        self._waits = math.inf
 
     def settimeout(self, seconds: float | None) -> None:
         """Ignore what redis-py thinks: the deadline counts."""
@@ -61,11 +57,7 @@ class DeadlineSocket:
         self._socket.close()
 
     def _set_time_left(self) -> None:
-        left = time_left(self._owner.deadline)
-        # Each setting is a system call, and most answers come sooner than the next one would matter.
-        if abs(left - self._waits) > _CLOSE_ENOUGH:
-            self._socket.settimeout(left)
-            self._waits = left
+        self._socket.settimeout(time_left(self._owner.deadline))
 
 
 def time_left(deadline: float) -> float:
@@ -81,13 +73,23 @@ def time_left(deadline: float) -> float:
     return left
 
 
+class _TimeLeft:
+    """What is left of a connection's time, whatever redis-py sets it to."""
+
+    def __get__(self, connection: Any, kind: type | None = None) -> float:  # noqa: ANN401 -- either kind of connection
+        return time_left(connection.deadline)
+
+    def __set__(self, connection: Any, seconds: float | None) -> None: ...  # noqa: ANN401 -- likewise
+
+
 def _with_deadline(kind: Any) -> Any:  # noqa: ANN401 -- redis-py states few types here
     class DeadlineConnection(kind):  # type: ignore[misc] # which base is known when it runs
-        deadline: float = 0.0
+        deadline: float = math.inf
+
+        # Asked for each address of the host, and then for a TLS handshake: each has what those before left.
+        socket_timeout = socket_connect_timeout = _TimeLeft()
 
         def _connect(self) -> DeadlineSocket:
-            # Also what a TLS handshake may take, piece by piece.
-            self.socket_timeout = self.socket_connect_timeout = time_left(self.deadline)
             connected: Any = super()._connect()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] -- of that base
             return DeadlineSocket(connected, self)
 
