@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
-from session_router.core.checking import LARGEST_DOLLARS, check_number
+from session_router.core.checking import LARGEST_DOLLARS, check_number, is_count
 from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ class Usage:
     cached: int = 0
     written: int = 0
     output: int = 0
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether these can be counts: whole numbers, 0 or more, and no more tokens cached and written than there are."""
+        counts = (self.input, self.cached, self.written, self.output)
+        return all(map(is_count, counts)) and self.cached + self.written <= self.input
 
 
 def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:
