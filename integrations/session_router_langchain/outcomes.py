@@ -31,11 +31,18 @@ Message = TypeVar("Message", bound="AIMessage")
 NOTHING_SAID: Mapping[str, Any] = MappingProxyType({})
 """Of tools, because none is asked for, or none is declared."""
 
-_CACHE_READ = ("cache_read",)
-_REASONING = ("reasoning",)
+# langchain-openai puts the service tier before a name where a request did not get the usual one.
+_CACHE_READ = ("cache_read", "flex_cache_read", "priority_cache_read")
+_REASONING = ("reasoning", "flex_reasoning", "priority_reasoning")
 
 # langchain-anthropic sets the total to 0 where it tells the lifetimes apart, so that nothing is counted twice.
-_CACHE_WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_CACHE_WRITTEN = (
+    "cache_creation",
+    "ephemeral_5m_input_tokens",
+    "ephemeral_1h_input_tokens",
+    "flex_cache_creation",
+    "priority_cache_creation",
+)
 
 
 def usage_of(message: AIMessage) -> Usage | None:

@@ -49,6 +49,26 @@ class TestUsage:
         message.usage_metadata = counted
         assert usage_of(message) == Usage(input=10, cached=cached, written=written, output=2)
 
+    @pytest.mark.parametrize("tier", ["flex", "priority"])
+    def test_tokens_of_another_service_tier(self, tier: str) -> None:
+        """As `langchain_openai` names them."""
+        details: Any = {f"{tier}_cache_read": 5, f"{tier}_cache_creation": 3, tier: 5}
+        outputs: Any = {f"{tier}_reasoning": 1, tier: 1}
+        message = AIMessage(
+            "",
+            usage_metadata={
+                "input_tokens": 10,
+                "output_tokens": 2,
+                "total_tokens": 12,
+                "input_token_details": details,
+                "output_token_details": outputs,
+            },
+        )
+        assert usage_of(message) == Usage(input=10, cached=5, written=3, output=2)
+        assert reasoning_of(message) == 1
+        _, decision = routed()
+        assert outcome_of(message, decision, SPECS, at=decision.at).counts_cached
+
     @pytest.mark.parametrize(
         "counted",
         [
