@@ -64,7 +64,7 @@ def usage_of(message: AIMessage) -> Usage | None:
 def reasoning_of(message: AIMessage) -> int:
     """Return how many of the output tokens were reasoning; 0 when the provider did not say."""
     details = _table(_table(message.usage_metadata).get("output_token_details"))
-    return sum(tokens for key in _REASONING if is_count(tokens := details.get(key)))
+    return sum(details[key] for key in _REASONING if is_count(details.get(key)))
 
 
 def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec]) -> ModelName | None:
