@@ -64,8 +64,9 @@ class Prices:
         return Prices(
             input=self.input,
             output=self.output,
-            cached_input=held * cached_input + (1 - held) * self.input,
-            cache_write=None if self.cache_write is None else held * self.cache_write + (1 - held) * self.input,
+            # From the plain price: where there is no discount this is that price, to the last digit.
+            cached_input=self.input + held * (cached_input - self.input),
+            cache_write=None if self.cache_write is None else self.input + held * (self.cache_write - self.input),
         )
 
 
