@@ -149,7 +149,10 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     if outcome.error is None:
         answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
-        visits[answered] = _visit(session.visits.get(answered), answered, decision, outcome)
+        before = session.visits.get(answered)
+        # What a later call has read, or is about to, is no less than this.
+        if before is None or before.at <= decision.at or not _is_superseded(session, decision):
+            visits[answered] = _visit(before, answered, decision, outcome)
     account, usage = session.account, _counted(outcome)
     if account is not None and usage is not None and outcome.error is None:
         account = account.answered(usage.output)
