@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langgraph.errors import GraphBubbleUp
 
 from session_router.core.call import Outcome
+from session_router.core.checking import is_count
 from session_router.core.model import route_of
 from session_router.core.pricing import Usage
 from session_router.errors import SessionRouterError
@@ -19,8 +21,6 @@ from session_router_langchain.provider_state import kept_as
 from session_router_langchain.tagging import labelled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_core.messages import AIMessage
 
     from session_router.core.decision import Decision
@@ -31,22 +31,40 @@ Message = TypeVar("Message", bound="AIMessage")
 NOTHING_SAID: Mapping[str, Any] = MappingProxyType({})
 """Of tools, because none is asked for, or none is declared."""
 
+# langchain-openai puts the service tier before a name where a request did not get the usual one.
+_CACHE_READ = ("cache_read", "flex_cache_read", "priority_cache_read")
+_REASONING = ("reasoning", "flex_reasoning", "priority_reasoning")
+
 # langchain-anthropic sets the total to 0 where it tells the lifetimes apart, so that nothing is counted twice.
-_CACHE_WRITTEN = ("cache_creation", "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_CACHE_WRITTEN = (
+    "cache_creation",
+    "ephemeral_5m_input_tokens",
+    "ephemeral_1h_input_tokens",
+    "flex_cache_creation",
+    "priority_cache_creation",
+)
 
 
 def usage_of(message: AIMessage) -> Usage | None:
-    """Return the provider's token counts, or `None` when it reported none."""
-    counted = message.usage_metadata
-    if counted is None:
+    """Return the provider's token counts, or `None` when it reported none, or something that cannot be counts."""
+    counted = _table(message.usage_metadata)
+    details = _table(counted.get("input_token_details"))
+    cached, written = ([details.get(key) or 0 for key in keys] for keys in (_CACHE_READ, _CACHE_WRITTEN))
+    if not all(map(is_count, (*cached, *written))):
         return None
-    details: Mapping[str, Any] = counted.get("input_token_details") or {}
-    return Usage(
-        input=counted["input_tokens"],
-        cached=details.get("cache_read") or 0,
-        written=sum(details.get(key) or 0 for key in _CACHE_WRITTEN),
-        output=counted["output_tokens"],
+    usage = Usage(
+        input=cast("int", counted.get("input_tokens")),
+        cached=sum(cached),
+        written=sum(written),
+        output=cast("int", counted.get("output_tokens")),
     )
+    return usage if usage.is_plausible else None
+
+
+def reasoning_of(message: AIMessage) -> int:
+    """Return how many of the output tokens were reasoning; 0 when the provider did not say."""
+    details = _table(_table(message.usage_metadata).get("output_token_details"))
+    return sum(details[key] for key in _REASONING if is_count(details.get(key)))
 
 
 def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec]) -> ModelName | None:
@@ -81,8 +99,13 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
 
 
 def _counts_cached(message: AIMessage) -> bool:
-    counted = message.usage_metadata
-    return counted is not None and "cache_read" in (counted.get("input_token_details") or {})
+    details = _table(_table(message.usage_metadata).get("input_token_details"))
+    return any(details.get(key) is not None for key in _CACHE_READ)
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    """Return `value` if it is a table, else one with nothing in it: a client may report what it likes."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
 
 
 def failure_of(error: BaseException, *, at: float) -> Outcome:

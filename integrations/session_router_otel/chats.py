@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 from session_router.core.model import route_of
 from session_router.core.pricing import call_cost
 from session_router_langchain.authors import provider_id_of
-from session_router_langchain.outcomes import usage_of
+from session_router_langchain.outcomes import reasoning_of, usage_of
 from session_router_langchain.witness import answer_in
 from session_router_otel import content
 from session_router_otel import conventions as names
@@ -132,14 +132,14 @@ def _answered(message: AIMessage, routers: Sequence[Router]) -> dict[str, Attrib
         found[names.RESPONSE_MODEL] = provider_id
     if isinstance(reason := metadata.get("finish_reason") or metadata.get("stop_reason"), str):
         found[names.FINISH_REASONS] = [reason]
-    usage, counted = usage_of(message), message.usage_metadata
-    if usage is None or counted is None:
+    usage = usage_of(message)
+    if usage is None:
         return found
     found |= {names.INPUT_TOKENS: usage.input, names.OUTPUT_TOKENS: usage.output}
     further = {
         names.CACHE_READ_TOKENS: usage.cached,
         names.CACHE_CREATION_TOKENS: usage.written,
-        names.REASONING_TOKENS: (counted.get("output_token_details") or {}).get("reasoning"),
+        names.REASONING_TOKENS: reasoning_of(message),
     }
     found |= {name: tokens for name, tokens in further.items() if tokens}
     for router in routers:

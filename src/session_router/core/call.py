@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from session_router.core.boundary import Lock, LockKind
-from session_router.core.checking import is_count
 from session_router.core.exposure import kept_as
 from session_router.core.session import Visit, new_visit
 from session_router.core.step import AskKind
@@ -150,7 +149,10 @@ def settle(session: Session, decision: Decision, outcome: Outcome) -> Session:
     if outcome.error is None:
         answered, closed = outcome.model or decision.model, None
         lock = _lock_left_by(answered, outcome.asks)
-        visits[answered] = _visit(session.visits.get(answered), answered, decision, outcome)
+        before = session.visits.get(answered)
+        # What a later call has read, or is about to, is no less than this.
+        if before is None or before.at <= decision.at or not _is_superseded(session, decision):
+            visits[answered] = _visit(before, answered, decision, outcome)
     account, usage = session.account, _counted(outcome)
     if account is not None and usage is not None and outcome.error is None:
         account = account.answered(usage.output)
@@ -205,9 +207,7 @@ def _visit(before: Visit | None, answered: ModelName, decision: Decision, outcom
 def _counted(outcome: Outcome) -> Usage | None:
     """Return what the provider counted; `None` when that cannot be counts, which are not ours to believe."""
     usage = outcome.usage
-    if usage is None or not all(is_count(one) for one in (usage.input, usage.cached, usage.written, usage.output)):
-        return None
-    return usage
+    return usage if usage is not None and usage.is_plausible else None
 
 
 def _lock_left_by(model: ModelName, asks: tuple[Ask, ...]) -> Lock | None:

@@ -80,12 +80,18 @@ class Feedback:
     @classmethod
     def thumbs(cls, *, up: bool, weight: float = THUMBS_WEIGHT) -> Feedback:
         """Return what a thumb says. It is a hint."""
-        return cls(success=float(up), weight=weight, kind=FeedbackKind.THUMBS)
+        success = _as_number(up)
+        if success not in {0.0, 1.0}:
+            raise ConfigurationError(key="feedback.up", value=up, rule="give True or False.")
+        return cls(success=success, weight=weight, kind=FeedbackKind.THUMBS)
 
     @classmethod
     def task(cls, *, success: bool | float) -> Feedback:
         """Return what is known of the task: tests that ran, an order that was placed. It is a fact."""
-        return cls(success=float(success), kind=FeedbackKind.TASK)
+        known = _as_number(success)
+        if known is None:
+            raise ConfigurationError(key="feedback.success", value=success, rule="give True or False, or a number in [0, 1].")
+        return cls(success=known, kind=FeedbackKind.TASK)
 
     @classmethod
     def retried(cls, *, weight: float = RETRY_WEIGHT) -> Feedback:
@@ -115,3 +121,13 @@ class Feedback:
     def to_plain(self) -> dict[str, Any]:
         """Return JSON-ready values."""
         return {"kind": self.kind.value, "success": self.success, "weight": self.weight}
+
+
+def _as_number(truth: object) -> float | None:
+    """Return what `truth` counts for; `None` when it is no truth and no number. A text is neither, whatever it says."""
+    if isinstance(truth, (str, bytes, bytearray)):
+        return None
+    try:
+        return float(truth)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType] -- what is none of it is refused
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
-from session_router.core.checking import LARGEST_DOLLARS, check_number
+from session_router.core.checking import LARGEST_DOLLARS, check_number, is_count
 from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class Prices:
         return Prices(
             input=self.input,
             output=self.output,
-            cached_input=held * cached_input + (1 - held) * self.input,
-            cache_write=None if self.cache_write is None else held * self.cache_write + (1 - held) * self.input,
+            # From the plain price: where there is no discount this is that price, to the last digit.
+            cached_input=self.input + held * (cached_input - self.input),
+            cache_write=None if self.cache_write is None else self.input + held * (self.cache_write - self.input),
         )
 
 
@@ -88,6 +89,12 @@ class Usage:
     cached: int = 0
     written: int = 0
     output: int = 0
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether these can be counts: whole numbers, 0 or more, and no more tokens cached and written than there are."""
+        counts = (self.input, self.cached, self.written, self.output)
+        return all(map(is_count, counts)) and self.cached + self.written <= self.input
 
 
 def billed(usage: Usage, prices: Prices, cache: PromptCache) -> Usage:

@@ -44,6 +44,20 @@ def test_whatever_a_provider_says_the_session_can_be_read_again(said: list[tuple
         talk.answered(decision)
 
 
+def test_a_provider_that_counts_cached_tokens_beside_the_input_does_not_make_its_model_look_cheap() -> None:
+    """Taken at its word, a request of 5,050 tokens would be one of 40."""
+    talk = Talk(router())
+    talk.turn(5_000)
+    believed = talk.turn(10)
+    decision = talk.asked(10)
+    usage = Usage(input=40, cached=5_000, output=10)
+    talk.router.observe(decision, Outcome(at=talk.now, model=decision.model, usage=usage, counts_cached=True))
+    after = talk.asked(10)
+    costs = [next(one.cost for one in made.evidence.candidates if one.model == made.model) for made in (believed, after)]
+    assert all(cost is not None and cost > 0.004 for cost in costs)
+    assert talk.stored.visits[after.chosen()].scale == 1
+
+
 @pytest.mark.parametrize(
     ("value", "counts"), [(0, True), (LARGEST_COUNT, True), (LARGEST_COUNT + 1, False), (-1, False), (True, False), (1.0, False)]
 )

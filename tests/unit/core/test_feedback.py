@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,6 +71,21 @@ def test_whoever_knows_better_gives_another_weight() -> None:
 def test_what_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="feedback"):
         Feedback(**fields)
+
+
+@pytest.mark.parametrize("said", ["down", "0", b"1", None, [], {}, 10**400, 2, -1, float("nan")])
+def test_what_is_no_truth_is_refused(said: Any) -> None:
+    """As a form or a JSON body may have it: the text "0" would otherwise count, and "down" be an error of Python's."""
+    with pytest.raises(ConfigurationError, match=r"give True or False, or a number in|give a number in"):
+        Feedback.task(success=said)
+    with pytest.raises(ConfigurationError, match="give True or False"):
+        Feedback.thumbs(up=said)
+
+
+def test_a_thumb_is_up_or_down() -> None:
+    with pytest.raises(ConfigurationError, match=r"`feedback.up` is 0.5; give True or False"):
+        Feedback.thumbs(up=0.5)  # type: ignore[arg-type]
+    assert Feedback.thumbs(up=np.bool_(1)).success == Feedback.task(success=np.bool_(1)).success == 1.0  # type: ignore[arg-type]
 
 
 def test_a_mark_tells_apart_whatever_counts_on_its_own() -> None:

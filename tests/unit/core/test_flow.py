@@ -11,6 +11,7 @@ from session_router.core.decision import Action, Decision, Reason
 from session_router.core.governance import Clearance, Level, Tag
 from session_router.core.model import Capability
 from session_router.core.policy import Policy
+from session_router.core.prefix import PromptCache
 from session_router.core.segment import Habits
 from session_router.core.session import Session
 from session_router.errors import NoCapableModel, NoClearedModel, Unportable
@@ -321,6 +322,19 @@ class TestFallback:
         assert session.current == STRONG
         assert session.lock == Lock(kind=LockKind.TOOL_CALLS_UNANSWERED, model=STRONG, waiting_for=("b",))
         assert set(session.visits) == {FAST, STRONG}
+
+    def test_a_late_outcome_makes_nobody_forget_what_a_later_call_has_read(self) -> None:
+        subject = router(models=specs(prompt_cache=PromptCache(minimum_tokens=0)))
+        early = subject.route(call_of(human()))
+        longer = (human(), ai(tokens=900), human("and"))
+        late = subject.route(call_of(*longer, now=1002.0))
+        read = subject.observe(late, answered(FAST, at=1003.0))
+        session = subject.observe(early, answered(FAST, at=1004.0))
+        assert read is not None
+        assert session is not None
+        assert session.visits == read.visits
+        decision = subject.route(call_of(*longer, ai(), human("then"), now=1005.0))
+        assert {one.model: one.cached for one in decision.evidence.candidates}[FAST] == 920
 
     def test_the_history_knows_who_answered_last_better_than_a_stale_session(self) -> None:
         carried = Session(id=SESSION, version=3, current=STRONG, turn=1, call=1)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from session_router.core.checking import LARGEST_DOLLARS
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import TOKENS_PER_PRICE, Prices, Usage, billed, call_cost, cold_price, estimated_cost, ingest_price
 from session_router.errors import ConfigurationError
@@ -39,6 +40,24 @@ def test_prices_that_are_not_stated_are_those_of_plain_input() -> None:
 
 def test_a_cache_that_costs_nothing_is_not_taken_for_unknown() -> None:
     assert call_cost(Prices(input=2.0, output=8.0, cached_input=0.0), Usage(input=1_000_000, cached=1_000_000)) == 0.0
+
+
+@given(prices=prices_of_any_kind, held=st.floats(0.05, 1))
+def test_a_provider_that_does_not_always_cache_costs_something_in_between(prices: Prices, held: float) -> None:
+    expected = prices.expected(held)
+    for fresh, stated, found in zip((prices.input, prices.input), prices.read, expected.read, strict=True):
+        assert min(fresh, stated) - 1e-9 <= found <= max(fresh, stated) + 1e-9
+    without = Prices(input=prices.input, output=prices.output, cache_write=prices.input).expected(held)
+    assert without.read == (prices.input, prices.input)
+
+
+@given(held=st.floats(0.05, 1))
+def test_the_dearest_price_stays_one(held: float) -> None:
+    """As a price that keeps a model from being chosen. A share of it and the rest of it may add up to more."""
+    for cached in (None, 0.0, LARGEST_DOLLARS):
+        prices = Prices(input=LARGEST_DOLLARS, output=LARGEST_DOLLARS, cached_input=cached, cache_write=LARGEST_DOLLARS)
+        assert prices.expected(held).read[0] == LARGEST_DOLLARS
+    assert Prices(input=0.1, output=1.0, cached_input=LARGEST_DOLLARS).expected(held).read[1] <= LARGEST_DOLLARS
 
 
 @given(read=counts, written=counts, output=counts)

@@ -17,7 +17,7 @@ from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices, Usage
 from session_router.errors import NoCapableModel
 from session_router.router import Router
-from session_router_langchain.outcomes import answerer_of, failure_of, is_control_flow, outcome_of, stamped, usage_of
+from session_router_langchain.outcomes import answerer_of, failure_of, is_control_flow, outcome_of, reasoning_of, stamped, usage_of
 from session_router_langchain.trying_again import Failures
 from values import ai, call_of, human, tool
 
@@ -48,6 +48,63 @@ class TestUsage:
         message = AIMessage("")
         message.usage_metadata = counted
         assert usage_of(message) == Usage(input=10, cached=cached, written=written, output=2)
+
+    @pytest.mark.parametrize("tier", ["flex", "priority"])
+    def test_tokens_of_another_service_tier(self, tier: str) -> None:
+        """As `langchain_openai` names them."""
+        details: Any = {f"{tier}_cache_read": 5, f"{tier}_cache_creation": 3, tier: 5}
+        outputs: Any = {f"{tier}_reasoning": 1, tier: 1}
+        message = AIMessage(
+            "",
+            usage_metadata={
+                "input_tokens": 10,
+                "output_tokens": 2,
+                "total_tokens": 12,
+                "input_token_details": details,
+                "output_token_details": outputs,
+            },
+        )
+        assert usage_of(message) == Usage(input=10, cached=5, written=3, output=2)
+        assert reasoning_of(message) == 1
+        _, decision = routed()
+        assert outcome_of(message, decision, SPECS, at=decision.at).counts_cached
+
+    @pytest.mark.parametrize(
+        "counted",
+        [
+            {},
+            {"input_tokens": 10},
+            {"output_tokens": 2},
+            {"input_tokens": None, "output_tokens": None},
+            {"input_tokens": "10", "output_tokens": 2},
+            {"input_tokens": 10, "output_tokens": 2.5},
+            {"input_tokens": -1, "output_tokens": 2},
+            {"input_tokens": 10, "output_tokens": 2, "input_token_details": {"cache_read": "5"}},
+            {"input_tokens": 10, "output_tokens": 2, "input_token_details": {"cache_creation": [5]}},
+            {"input_tokens": 10, "output_tokens": 2, "input_token_details": {"cache_read": 9, "cache_creation": -5}},
+            {"input_tokens": 10, "output_tokens": 2, "input_token_details": {"cache_read": 11}},
+            {"input_tokens": 10, "output_tokens": 2, "input_token_details": {"cache_read": 6, "cache_creation": 6}},
+            "ten",
+        ],
+    )
+    def test_what_cannot_be_counts_is_no_report(self, counted: Any) -> None:
+        """A client may set anything on its message once that is made. The answer must come all the same."""
+        message = AIMessage("")
+        message.usage_metadata = counted
+        _, decision = routed()
+        assert usage_of(message) is None
+        assert reasoning_of(message) == 0
+        assert outcome_of(message, decision, SPECS, at=decision.at).usage is None
+
+    @pytest.mark.parametrize("details", ["x", [1], {"cache_read": None}, None])
+    def test_details_that_say_nothing_take_nothing_away(self, details: Any) -> None:
+        counted: Any = {"input_tokens": 10, "output_tokens": 2, "input_token_details": details, "output_token_details": details}
+        message = AIMessage("")
+        message.usage_metadata = counted
+        _, decision = routed()
+        assert usage_of(message) == Usage(input=10, output=2)
+        assert reasoning_of(message) == 0
+        assert not outcome_of(message, decision, SPECS, at=decision.at).counts_cached
 
 
 class TestAnswerer:
