@@ -139,10 +139,27 @@ def test_rows_go_into_a_file_and_never_over_the_log(path: Path, tmp_path: Path) 
     assert command("export", path, "--json", "rows.jsonl") == (0, "")
     exported = rows((tmp_path / "rows.jsonl").read_text(encoding="utf-8"))
     assert [row["sequence"] for row in exported] == [1, 2, 3, 4]
-    before = path.read_bytes()
-    code, output = command("export", path, "--json", "./audit.jsonl")
-    assert (code, path.read_bytes()) == (2, before)
-    assert "it is the log itself" in output
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert path.with_name("audit.jsonl.key") in before
+    for name, what in {
+        "./audit.jsonl": "the file of the log",
+        "audit.jsonl.head": "the log's head",
+        "audit.jsonl.key": "the log's key",
+        "router.toml": "the configuration",
+    }.items():
+        code, output = command("export", path, "--json", name, "--config", "router.toml")
+        assert code == 2
+        assert f"it is {what}; name another file." in " ".join(output.split())
+        assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_names_too_long_for_a_file_are_wrong_use(path: Path) -> None:
+    name = "x" * 300
+    for arguments in (("show", name), ("verify", path, "--head", name), ("export", path, "--json", name)):
+        code, output = command(*arguments)
+        assert code == 2
+        assert "File name too long" in output
+        assert len(output.splitlines()) == 1
 
 
 def test_a_person_is_erased_by_name(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sqlite3
 import time
@@ -15,6 +16,7 @@ from session_router.config import load_cache
 from session_router.core.cached import CacheHit
 from session_router.core.governance import Level, Tag
 from session_router.errors import ConfigurationError
+from session_router.replay import StoredAnswers
 from session_router.testing.cached import a_question, an_answer
 from support.pages import run_command
 
@@ -97,6 +99,29 @@ def test_certify_counts_a_file_once_and_keeps_no_answer(tmp_path: Path, config: 
     assert code == 2
     assert "evidence counts once" in output
     assert command("cache", "status", "--config", config)[1] == status
+
+
+def test_certify_counts_no_pipe(tmp_path: Path, config: Path) -> None:
+    reading, writing = os.pipe()
+    sessions = recorded(tmp_path / "sessions.jsonl", TALKS)
+    os.write(writing, sessions.read_bytes())
+    os.close(writing)
+    code, output = command("cache", "certify", f"/dev/fd/{reading}", "--config", config)
+    os.close(reading)
+    assert code == 2
+    assert "it can be read only once" in output
+    # What was refused was not counted.
+    assert command("cache", "certify", sessions, "--config", config)[0] == 0
+
+
+def test_certify_says_that_it_was_interrupted(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StoredAnswers, "show", interrupted)
+    code, output = command("cache", "certify", recorded(tmp_path / "sessions.jsonl", TALKS), "--config", config)
+    assert code == 130
+    assert "interrupted in the session of line 1" in output
 
 
 PLACES = ("Oslo", "Rome", "Bern", "Graz", "Nice", "Kiel")

@@ -23,6 +23,7 @@ from session_router import MemorySessionStore, load_router
 from session_router.cli.offers import TERMS
 from session_router.cli.offline import KEPT_SESSIONS, REPLAY_KEY
 from session_router.cli.row_shape import problem_of
+from session_router.cli.rows import RowFile
 from session_router.cli.story import tell
 from session_router.cli.words import ACTIONS, DEGRADED, LOCKS, REASONS, in_words
 from session_router.core.boundary import LockKind
@@ -481,6 +482,22 @@ def test_an_interrupt_keeps_what_was_written(tmp_path: Path) -> None:
     assert [row["session_id"] for row in rows_of(rows)] == ["s0", "s1", "s2"]
     assert re.search("interrupted (after|in) the session of line 3", stdout)
     assert "Traceback" not in stderr
+
+
+def test_packed_rows_on_the_disk_are_whole_while_the_command_runs(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    written = [{"number": number, "digits": str(3**1_000)} for number in range(5_000)]
+    with RowFile(path) as rows:
+        for row in written:
+            rows.write(row)
+            rows.flush()
+        there = gzip.decompress(path.read_bytes()).decode().splitlines()
+        assert there
+        assert list(map(json.loads, there)) == written[: len(there)]
+    assert list(map(json.loads, gzip.decompress(path.read_bytes()).splitlines())) == written
+    with RowFile(path):
+        pass
+    assert gzip.decompress(path.read_bytes()) == b""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")

@@ -170,6 +170,15 @@ def test_other_caches_say_whom_they_are_for(doctor: Doctor) -> None:
     assert (code, rows[1][3:]) == (0, ["in memory", "each replica has answers of its own."])
 
 
+def test_a_file_that_is_no_cache_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite3"
+    path.write_text("of somebody else", encoding="utf-8")
+    code, rows, output = doctor(f'[cache]\npath = "{path}"\n')
+    assert (code, rows[1][0]) == (1, "problem"), output
+    assert "not an intact cache database" in output
+    assert path.read_text(encoding="utf-8") == "of somebody else"
+
+
 def test_other_stores_say_whom_they_are_for(doctor: Doctor) -> None:
     code, rows, _ = doctor('[store]\npath = "sessions.sqlite3"\n')
     assert (code, rows[0][3:]) == (0, ["can be opened", "for the processes of one machine."])

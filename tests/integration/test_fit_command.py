@@ -172,13 +172,18 @@ def test_what_cannot_be_fitted_ends_before_anything_is_written(
 
 def test_nothing_that_is_read_is_written_over(tmp_path: Path, outcomes: Path) -> None:
     before = outcomes.read_bytes()
+    key = tmp_path / "key"
+    key.write_text(f"{KEY}\n", encoding="ascii")
     for arguments in (
         ("--out", outcomes),
+        ("--out", key, "--key-file", key),
+        ("--out", tmp_path / "s.json", "--json", key, "--key-file", key),
         ("--out", tmp_path / "s.json", "--json", tmp_path / "s.json"),
         ("--out", tmp_path / "a" / "s.json"),
     ):
         assert run("fit", outcomes, *arguments)[0] == 2
     assert outcomes.read_bytes() == before
+    assert key.read_text(encoding="ascii") == f"{KEY}\n"
     outcomes.write_text("", encoding="utf-8")
     code, output = run("fit", outcomes, "--out", tmp_path / "s.json")
     assert (code, "nothing to fit" in output) == (2, True)

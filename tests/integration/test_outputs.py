@@ -24,6 +24,7 @@ INPUTS = {
     "sessions.db": "store.path",
     "audit.jsonl": "audit.path",
     "audit.head": "audit.head",
+    "cache.db": "cache.path",
 }
 """Each file of `world`, and the word by which an error names it."""
 
@@ -33,6 +34,7 @@ policy.experience = "experience.json"
 store.path = "sessions.db"
 audit.path = "audit.jsonl"
 audit.head = "audit.head"
+cache.path = "cache.db"
 [models.fast]
 model = "openai:small-1"
 [models.strong]
@@ -61,7 +63,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (here / "sessions.jsonl").write_text(json.dumps({"session_id": "one", "messages": MESSAGES}) + "\n", encoding="utf-8")
     (here / "router.toml").write_text(CONFIG, encoding="utf-8")
     (here / "prices.json").write_text(json.dumps(PRICES), encoding="utf-8")
-    (here / "sessions.db").write_text("what a store holds", encoding="utf-8")
+    for name in ("sessions.db", "cache.db"):
+        (here / name).write_text("what a database holds", encoding="utf-8")
     for name in ("audit.jsonl", "audit.head"):
         (here / name).write_text("what a log holds", encoding="utf-8")
     code, output = command("learn", "--out", "experience.json")
@@ -125,6 +128,17 @@ def test_an_output_takes_the_place_of_no_input(world: Path, name: str, option: s
     after = contents(world)
     assert after.pop("here/free")
     assert after == before
+
+
+@pytest.mark.parametrize("name", ["cache.db.key", "sessions.db.key", "sessions.db-wal", "audit.jsonl.key", "audit.jsonl.lock"])
+def test_an_output_takes_the_place_of_nothing_that_a_named_file_needs(world: Path, name: str) -> None:
+    (world / "here" / name).write_text("00" * 32, encoding="ascii")
+    before = contents(world)
+    code, output = command("replay", "--json", name)
+    assert code == 2
+    assert contents(world) == before
+    assert "it is what belongs to" in output
+    assert "name another file" in output
 
 
 def test_inputs_that_variables_name_are_inputs(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,21 @@ def test_every_setting_of_the_core_can_be_configured(section: Any, value: Any) -
     assert set(section.model_fields) - ways_to_say == {field.name for field in fields(value) if field.init} - found_out
 
 
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        ('policy.unlabelled = "private"', "choose 'top' or 'public', or give a table"),
+        ('policy.undetected = "private"', "choose 'top' or 'public', or give a table"),
+        ("cache.seconds_to_live = 1e300", "give a number <= 1000000000000.0"),
+        ("cache.categories.news = 1e300", "give a number <= 1000000000000.0"),
+    ],
+)
+def test_a_value_that_nothing_can_be_made_of_names_its_rule(write: Callable[..., Path], setting: str, rule: str) -> None:
+    error = refused(write(setting + GOOD.replace("[policy]\nstake = 0.5\n", "")))
+    assert error.key == setting.partition(" ")[0]
+    assert rule in str(error)
+
+
 def test_upgrades_are_watched_where_the_file_says_how(write: Callable[..., Path]) -> None:
     assert load_router(write(GOOD), environment={}).policy.upgrades is None
     path = write(f"{GOOD}\n[policy.upgrades]\nexpected = 0.2\nexcessive = 0.6\n")

@@ -97,3 +97,13 @@ def test_replicas_need_a_key_that_they_share(write: Callable[[str], Path]) -> No
     with pytest.raises(ConfigurationError, match="SESSION_ROUTER_KEY") as caught:
         load_router(write('[store]\nurl = "redis://h"\n'), environment={})
     assert caught.value.key == "key"
+
+
+@pytest.mark.parametrize(
+    "key", ["store.path", "cache.path", "audit.path", "price_file", "policy.rules", "policy.experience", "scorer.path"]
+)
+@pytest.mark.parametrize(("path", "rule"), [("~nobody-of-this-name/x", "."), ("x\0y", "null|cannot be read"), ("x" * 300, "too long")])
+def test_what_can_be_no_path_is_a_wrong_setting(write: Callable[[str], Path], key: str, path: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError, match=rule) as caught:
+        load_router(write(""), environment={f"SESSION_ROUTER__{key.upper().replace('.', '__')}": path})
+    assert caught.value.key == key

@@ -170,6 +170,17 @@ def test_a_gzip_stream_that_breaks_keeps_what_came_before(tmp_path: Path) -> Non
         assert all(isinstance(one, Recording) for one in read[:100])
 
 
+def test_a_file_in_another_encoding_is_refused_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.jsonl"
+    text = json.dumps(session({"role": "user", "content": "\u4e2d"}, ANSWER), ensure_ascii=False) + "\n"
+    path.write_bytes((text * 4).encode("utf-16"))
+    found = list(SessionFile(path))
+    assert not [one for one in found if isinstance(one, Recording)]
+    assert "it is not UTF-8" in str(found[0])
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert isinstance(next(iter(SessionFile(path))), Recording)
+
+
 @pytest.mark.parametrize("raw", [b"", b"\n \n", gzip.compress(b"", mtime=0)])
 def test_a_file_without_sessions_says_so(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "sessions.jsonl"

@@ -143,13 +143,13 @@ def export(
     """
     from session_router.cli.audit_log import place_of
     from session_router.cli.exit_codes import BAD_INPUT
-    from session_router.cli.rows import ROWS, RowFile
+    from session_router.cli.outputs import check_outputs
+    from session_router.cli.rows import ROWS, RowFile, file_of_rows
     from session_router.cli.terminal import error_console
-    from session_router.errors import ConfigurationError
 
     place = place_of(log, head=head, key_file=key_file, config=config)
-    if any(json.exists() and other.exists() and json.samefile(other) for other in (place.path, place.head)):
-        raise ConfigurationError(key=ROWS, value=str(json), rule="it is the log itself; name another file.")
+    kept = {"the log's head": place.head, "the log's key": place.key_file}
+    check_outputs({ROWS: file_of_rows(json)}, sessions=place.path, what="log", inputs=kept, config=config, configured=False)
     reader = place.reader()
     with RowFile(json) as rows:
         for line in reader.lines():

@@ -34,11 +34,13 @@ class Place:
         path: The log.
         head: Its head.
         key: What it was sealed with.
+        key_file: Where that was read; `None` when the configuration states it.
     """
 
     path: Path
     head: Path
     key: bytes
+    key_file: Path | None = None
 
     def reader(self) -> AuditReader:
         """Read it, and leave it as it is."""
@@ -71,7 +73,11 @@ def place_of(log: Path | None, *, head: Path | None, key_file: Path | None, conf
             raise ConfigurationError(key="audit.path", value=None, rule="name the log, or a configuration that does.")
         log = beside(str(source), section.path)
         head = beside(str(source), section.head) if head is None and section.head is not None else head
-    if not log.is_file():
+    try:
+        there = log.is_file()
+    except OSError as error:
+        raise ConfigurationError(key="LOG", value=str(log), rule=f"it cannot be opened ({error.strerror or error}).") from None
+    if not there:
         raise ConfigurationError(key="LOG", value=str(log), rule="there is no such file.")
     key = None if key_file is not None else load_key(source)
     if key is None:
@@ -83,4 +89,4 @@ def place_of(log: Path | None, *, head: Path | None, key_file: Path | None, conf
         except (OSError, UnicodeDecodeError) as error:
             rule = f"it cannot be read ({error}); name the file with the log's key, or the configuration that has it."
             raise ConfigurationError(key=KEY_FILE, value=str(key_file), rule=rule) from None
-    return Place(path=log, head=head or log.with_name(f"{log.name}.head"), key=key)
+    return Place(path=log, head=head or log.with_name(f"{log.name}.head"), key=key, key_file=key_file)

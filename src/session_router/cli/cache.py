@@ -43,9 +43,9 @@ def certify(sessions: Sessions, *, config: Configuration = None, lenient: Lenien
     """Count recorded sessions as audits: each similar question is compared with what was really answered.
 
     The sessions' answers are not kept. A file counts once. Exit code 1 when a session could not be read (the others count), 2 when
-    there is no cache or the file was counted before, 130 when interrupted.
+    there is no cache or the file was counted before, 130 when interrupted, and then the rest of the file cannot be counted any more.
     """
-    from session_router.cli.closing import leave
+    from session_router.cli.closing import leave, print_left_out
     from session_router.cli.counted_files import count_file
     from session_router.cli.offline import offline_router, stored_answers
     from session_router.cli.reading import take_sessions
@@ -67,7 +67,9 @@ def certify(sessions: Sessions, *, config: Configuration = None, lenient: Lenien
             return len(calls)
 
         taken = take_sessions(SessionFile(sessions), take, limit=limit)
-        print_stored(output_console(), stored, counted=True)
+        console = output_console()
+        print_left_out(console, taken, empty=False)
+        print_stored(console, stored, counted=True)
     leave(taken, lenient=lenient)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_router.cache.redis_rows import RedisEntryRows
+    from session_router.cache.sqlite_rows import SQLiteEntryRows
     from session_router.ports import SessionStore
 
 _NOTHING_KEPT = "no answer is found or kept: each question is asked of a model."
@@ -33,9 +34,18 @@ def cache_findings(config: Path | None, store: SessionStore) -> Iterator[Finding
         if isinstance(rows, RedisEntryRows):
             yield from _in_redis(rows, store)
         elif isinstance(rows, SQLiteEntryRows):
-            yield Finding(where=str(rows.path), subject="answers", found="in a file", means="for the processes of one machine.")
+            yield _in_a_file(rows)
         else:
             yield Finding(where="this process", subject="answers", found="in memory", means="each replica has answers of its own.")
+
+
+def _in_a_file(rows: SQLiteEntryRows) -> Finding:
+    where = str(rows.path)
+    try:
+        rows.count()
+    except StoreError as error:
+        return Finding(where=where, subject="answers", found=str(error), verdict=Verdict.PROBLEM, means=_NOTHING_KEPT)
+    return Finding(where=where, subject="answers", found="in a file", means="for the processes of one machine.")
 
 
 def _in_redis(rows: RedisEntryRows, store: SessionStore) -> Iterator[Finding]:

@@ -18,10 +18,13 @@ def count_file(sessions: Path, cache: SemanticCache) -> None:
     """Note that the sessions of a file count from now on.
 
     Raises:
-        ConfigurationError: They were counted before, or the file cannot be read.
+        ConfigurationError: They were counted before, or the file cannot be read, or not twice.
     """
     try:
         with sessions.open("rb") as file:
+            if not file.seekable():
+                rule = "it can be read only once, as a pipe; whether it was counted before is found out by reading it. Name a file."
+                raise ConfigurationError(key="sessions", value=str(sessions), rule=rule)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         rule = f"it cannot be read ({error.strerror or error})."

@@ -6,6 +6,7 @@ import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from session_router.config import PATH_VARIABLE, load_settings
@@ -15,12 +16,18 @@ from session_router.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NOTHING: Mapping[str, Path | None] = MappingProxyType({})
+_OF_A_DATABASE = (".key", "-wal", "-shm")
+_BESIDE = {"store.path": _OF_A_DATABASE, "cache.path": _OF_A_DATABASE, "audit.path": (".key", ".head", ".lock")}
+"""Files that stand beside one that the configuration names, by what their names end with: without them it cannot be read any more."""
+
 
 def check_outputs(
     outputs: Mapping[str, Path | None],
     *,
     sessions: Path,
     what: str = "sessions",
+    inputs: Mapping[str, Path | None] = _NOTHING,
     config: Path | None,
     experienced: bool = True,
     scored: bool = True,
@@ -32,6 +39,7 @@ def check_outputs(
         outputs: The files that will be written, by option; `None` for one that nobody asked for.
         sessions: The recorded sessions, or whatever the command reads instead.
         what: What it reads.
+        inputs: What else it reads, by what an error calls it; `None` for what it does not.
         config: The configuration, as in `load_router`. What it names counts as an input too.
         experienced: Whether its experience is an input.
         scored: Whether its scorer is an input.
@@ -41,7 +49,9 @@ def check_outputs(
         ConfigurationError: An output is one of these files under any name, is in no directory, or may not be written; or the
             configuration is wrong.
     """
-    taken = [(sessions, f"the file of the {what}")]
+    if all(path is None for path in outputs.values()):
+        return
+    taken = [(sessions, f"the file of the {what}"), *((path, role) for role, path in inputs.items() if path is not None)]
     if configured or config is not None:
         taken += _configured(config, experienced=experienced, scored=scored)
     for option, path in outputs.items():
@@ -95,15 +105,22 @@ def _configured(config: Path | None, *, experienced: bool, scored: bool) -> list
     source = Path(os.environ[PATH_VARIABLE]) if config is None else config
     named = {
         "price_file": settings.price_file,
+        "policy.rules": settings.policy.rules,
         "policy.experience": settings.policy.experience if experienced else None,
         "scorer.path": settings.scorer.path if scored else None,
         # A replay does not touch the configured store: that holds for its outputs too.
         "store.path": settings.store.path,
+        "cache.path": None if settings.cache is None else settings.cache.path,
         "audit.path": settings.audit.path,
         "audit.head": settings.audit.head,
     }
-    files = [(beside(str(source), path), f"`{key}` of the configuration") for key, path in named.items() if path is not None]
-    return [(source, "the configuration"), *files]
+    files = [(source, "the configuration")]
+    for key, name in named.items():
+        if name is not None:
+            path = beside(str(source), name)
+            files.append((path, f"`{key}` of the configuration"))
+            files += [(Path(f"{path}{ending}"), f"what belongs to `{key}` of the configuration") for ending in _BESIDE.get(key, ())]
+    return files
 
 
 def _is_one_file(one: Path, other: Path) -> bool:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ROWS = "--json"
 """The option that names the file."""
 
+_BLOCK = 1 << 20
+"""Characters of rows that are compressed at once."""
+
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -45,8 +48,7 @@ class RowFile:
         self.wanted = path is not None
         self._path = path
         self.standard_output = path is not None and _is_standard_output(path)
-        self._file: IO[str] | None = None
-        self._flushes = True
+        self._file: IO[str] | _PackedRows | None = None
         if path is None:
             return
         if self.standard_output:
@@ -56,9 +58,7 @@ class RowFile:
             self._file = sys.stdout
             return
         try:
-            # A flush would end a compressed block: those files are flushed when they are closed.
-            self._flushes = path.suffix != ".gz"
-            self._file = path.open("w", encoding="utf-8") if self._flushes else gzip.open(path, "wt", encoding="utf-8", compresslevel=6)  # noqa: SIM115 -- closed by __exit__
+            self._file = _PackedRows(path) if path.suffix == ".gz" else path.open("w", encoding="utf-8")
         except OSError as error:
             raise unwritable(ROWS, path, error) from None
 
@@ -70,7 +70,7 @@ class RowFile:
 
     def flush(self) -> None:
         """Let readers of the file see what was written."""
-        if self._file is not None and self._flushes:
+        if self._file is not None:
             with self._reporting():
                 self._file.flush()
 
@@ -93,3 +93,37 @@ class RowFile:
         except OSError as error:
             rule = f"it cannot be written on ({error.strerror or error})."
             raise ConfigurationError(key=ROWS, value=str(self._path), rule=rule) from None
+
+
+class _PackedRows:
+    """Rows in blocks that are gzip streams of their own: whatever ends the command, what was written can be read.
+
+    A single stream would be spoiled for good by an interrupt between its bytes and its checksum.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._held: list[str] = []
+        self._length = 0
+        self._begun = False
+
+    def write(self, text: str) -> None:
+        self._held.append(text)
+        self._length += len(text)
+        if self._length >= _BLOCK:
+            self._put()
+
+    def flush(self) -> None:
+        """Leave the rows that are held for a block of its full length, which is smaller."""
+
+    def close(self) -> None:
+        with self._file:
+            if self._held or not self._begun:
+                self._put()
+
+    def _put(self) -> None:
+        block = gzip.compress("".join(self._held).encode(), compresslevel=6, mtime=0)
+        # Forgotten before they are written: an interrupt may lose them, and never doubles them.
+        self._held, self._length, self._begun = [], 0, True
+        self._file.write(block)
+        self._file.flush()

@@ -18,6 +18,7 @@ from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError, MissingExtra
+from session_router.files.paths import path_of
 from session_router.identity import key_from_text
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _rules(path: str, layers: Layers) -> Rules:
 
     at = ("policy", "rules")
     try:
-        return CedarRules(beside(layers.source, path).read_text(encoding="utf-8-sig"))
+        return CedarRules(path_of(beside(layers.source, path), key=dotted(at)).read_text(encoding="utf-8-sig"))
     except OSError as error:
         rule = f"it cannot be read ({error.strerror or error}); name a file with Cedar policies."
     except UnicodeDecodeError:

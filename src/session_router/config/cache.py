@@ -91,8 +91,10 @@ def build_cache(
     path = None if section.path is None else beside(layers.source, section.path)
     if path is not None:
         opened = _opened(path, section, layers)
+        # Whoever brings the entries and counts nothing in the file leaves no key beside it.
+        if key is None and (rows is None or certificates is not None):
+            key = key_from_file(path.with_name(path.name + ".key"))
         rows = opened if rows is None else rows
-        key = key_from_file(path.with_name(path.name + ".key")) if key is None else key
     embedder = built_in_embedder(section.embedder)
     judge = None if section.judge is None or specs is None else _judge(section.judge, specs, layers)
     return SemanticCache(rows, key=key, embedder=embedder, judge=judge, settings=_settings(section), certificates=certificates)

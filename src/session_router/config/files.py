@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,10 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def beside(source: str | None, path: str) -> Path:
     """A relative path is relative to the file that states it, wherever the process was started."""
-    place = Path(path).expanduser()
+    place = Path(path)
+    # A home that nobody knows is told of by whoever opens the file.
+    with suppress(RuntimeError):
+        place = place.expanduser()
     return place if source is None else Path(source).parent / place
 
 

@@ -12,6 +12,7 @@ from session_router.config.problems import HIDDEN, did_you_mean, shown, stated_a
 from session_router.core.prefix import PromptCache
 from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError
+from session_router.files.paths import path_of
 
 if TYPE_CHECKING:
     from session_router.config.environment import Layers, Path
@@ -53,7 +54,7 @@ def build_prices(settings: Settings, layers: Layers) -> tuple[dict[str, Priced],
     price_list: PriceList | None = None
     if settings.price_file is not None:
         try:
-            price_list = PriceList.read(beside(layers.source, settings.price_file))
+            price_list = PriceList.read(path_of(beside(layers.source, settings.price_file), key="price_file"))
         except ConfigurationError as error:
             # Alone: every model that it should price would be one more error.
             return {}, [*problems, _problem(layers, ("price_file",), error.value, error.rule)]

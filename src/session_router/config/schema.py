@@ -37,6 +37,8 @@ _RULES, _STORED, _HEALTH = CacheRules(), CacheSettings(), HealthRules()
 _WATCH = UpgradeWatch(expected=0.1, excessive=0.5)  # for the defaults of what has one
 
 A_NUMBER, A_WHOLE_NUMBER = "give a number", "give a whole number"
+LONGEST_KEPT_SECONDS = 1e12
+"""Longer than anybody keeps an answer, and a span of time that Python can hold."""
 AN_INSTANT = "give a date and time, or POSIX seconds"
 
 
@@ -92,6 +94,9 @@ def _read_instant(text: str) -> float | datetime:
 def _unlabelled(value: object) -> object:
     if value == "top":
         return None
+    if isinstance(value, str) and value != "public":
+        rule = "choose 'top' or 'public', or give a table"
+        raise _breaks(rule)
     return {} if value == "public" else value
 
 
@@ -323,8 +328,8 @@ class CacheSection(RedisSection):
     category: Name = _RULES.category
     reader: ClearanceSection | None = None
     clearance: ClearanceSection | None = None
-    seconds_to_live: Annotated[Number, Field(gt=0, description="seconds")] = _STORED.time_to_live.total_seconds()
-    categories: dict[Name, Annotated[Number, Field(gt=0, description="seconds")]] = Field(
+    seconds_to_live: Annotated[Number, Field(gt=0, le=LONGEST_KEPT_SECONDS, description="seconds")] = _STORED.time_to_live.total_seconds()
+    categories: dict[Name, Annotated[Number, Field(gt=0, le=LONGEST_KEPT_SECONDS, description="seconds")]] = Field(
         default_factory=dict[str, float], description="a table: seconds to live by category, such as prices = 600"
     )
     judge: Name | None = None

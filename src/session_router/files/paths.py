@@ -19,10 +19,15 @@ def checked_path(path: str | os.PathLike[str], *, key: str) -> Path:
         ConfigurationError: It is no path or names no file, or its directory is missing.
     """
     checked = path_of(path, key=key)
-    if not checked.parent.is_dir():
+    try:
+        beside, directory = checked.parent.is_dir(), checked.is_dir()
+    except OSError as error:
+        rule = f"it cannot be looked up ({error.strerror or error}); give another path."
+        raise ConfigurationError(key=key, value=os.fspath(path), rule=rule) from None
+    if not beside:
         rule = f"the directory `{checked.parent}` must exist; make it, or give another path."
         raise ConfigurationError(key=key, value=os.fspath(path), rule=rule)
-    if checked.is_dir() or not checked.name:
+    if directory or not checked.name:
         raise ConfigurationError(key=key, value=os.fspath(path), rule="this is a directory; give the path of a file in it.")
     return checked
 
@@ -35,9 +40,15 @@ def path_of(path: str | os.PathLike[str], *, key: str) -> Path:
         key: Name of the setting.
 
     Raises:
-        ConfigurationError: It is no path.
+        ConfigurationError: It is no path, or the home of a user whom nobody knows.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] -- callers are not all typed
         raise ConfigurationError(key=key, value=path, rule="give the path of a file, as text or as a `Path`.")
-    return Path(text).expanduser()
+    if "\0" in text:
+        raise ConfigurationError(key=key, value=text, rule="a path cannot hold a null character; give another one.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        rule = "this user has no home that is known; give the path without `~`."
+        raise ConfigurationError(key=key, value=text, rule=rule) from None

@@ -88,7 +88,8 @@ def _checked_size(path: Path) -> int:
 
 def _parsed(line: bytes, number: int, source: str) -> tuple[int, dict[str, object]] | RecordingError:
     try:
-        value: object = json.loads(line)
+        # Of bytes, `json` would guess the encoding: half the lines of a file in UTF-16 would be taken for what they are not.
+        value: object = json.loads(line.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         return RecordingError(f"it is not JSON: {error.msg}, column {error.colno}.", source=source, line=number)
     except UnicodeDecodeError as error:

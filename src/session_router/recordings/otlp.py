@@ -12,6 +12,7 @@ import json
 import zlib
 from dataclasses import dataclass
 from hashlib import blake2b
+from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -97,14 +98,19 @@ class TraceFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        documents = list(_documents(path))
         self.size = path.stat().st_size if path.is_file() else 0
         """Bytes on disk."""
         self.position = 0
         """Bytes of `size` that were read so far."""
-        self._documents = list(_documents(path))
+        self._lost = [one for one in documents if isinstance(one, RecordingError)]
+        self._documents = [one for one in documents if not isinstance(one, RecordingError)]
+        if self._lost and not self._documents:
+            raise self._lost[0]
 
     def __iter__(self) -> Iterator[Recording | RecordingError]:
         """Yield a session, or an error in the place of one."""
+        yield from self._lost
         sessions: dict[tuple[str, str], list[_Span]] = {}
         lost = 0
         for span in _spans(self._documents):
@@ -129,36 +135,58 @@ class TraceFile:
             yield RecordingError(f"the file holds no session: no span `{ROUTE}` that names one.", source=str(self.path))
 
 
-def _documents(path: Path) -> Iterator[Mapping[str, Any]]:
+def _documents(path: Path) -> Iterator[Mapping[str, Any] | RecordingError]:
+    """Yield the documents of a file, or an error in the place of one."""
     source = str(path)
     try:
         raw = path.read_bytes()
-        raw = gzip.decompress(raw) if raw[: len(_GZIP)] == _GZIP else raw
-        text = raw.decode("utf-8")
+    except OSError as error:
+        rule = f"it cannot be read ({error.strerror or error})."
+        raise RecordingError(rule, source=source) from None
+    text, broken = _unpacked(raw)
+    try:
+        found = _json(text)
+        documents = cast("list[object]", found) if isinstance(found, list) else [found]
+    except (ValueError, RecursionError):
+        documents = [_line(line, number, source) for number, line in enumerate(text.split(b"\n"), 1) if line.strip()]
+    for number, document in enumerate(documents, 1):
+        if isinstance(document, RecordingError):
+            yield document
+        elif isinstance(document, dict) and isinstance(cast("dict[str, Any]", document).get("resourceSpans"), list):
+            yield cast("dict[str, Any]", document)
+        else:
+            rule = "expected OTLP as JSON: an object with `resourceSpans`."
+            yield RecordingError(rule, source=source, line=number)
+    if broken:
+        yield RecordingError(f"the gzip stream cannot be read to its end ({broken}); what follows is lost.", source=source)
+
+
+def _unpacked(raw: bytes) -> tuple[bytes, str]:
+    """Return what can be unpacked, and what is wrong with the rest."""
+    if raw[: len(_GZIP)] != _GZIP:
+        return raw, ""
+    unpacked = bytearray()
+    with gzip.GzipFile(fileobj=BytesIO(raw)) as stream:
+        try:
+            while block := stream.read1():
+                unpacked += block
+        except (OSError, EOFError, zlib.error) as error:
+            return bytes(unpacked), str(error)
+    return bytes(unpacked), ""
+
+
+def _line(line: bytes, number: int, source: str) -> object:
+    try:
+        return _json(line)
     except UnicodeDecodeError as error:
         rule = f"it is not UTF-8: byte {error.start}."
-        raise RecordingError(rule, source=source) from None
-    except (OSError, EOFError, zlib.error) as error:
-        rule = f"it cannot be read ({error})."
-        raise RecordingError(rule, source=source) from None
-    try:
-        found: object = json.loads(text)
-    except (ValueError, RecursionError):
-        found = [_line(line, number, source) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    documents = cast("list[object]", found) if isinstance(found, list) else [found]
-    for number, document in enumerate(documents, 1):
-        if not isinstance(document, dict) or not isinstance(cast("dict[str, Any]", document).get("resourceSpans"), list):
-            rule = "expected OTLP as JSON: an object with `resourceSpans`."
-            raise RecordingError(rule, source=source, line=number)
-        yield cast("dict[str, Any]", document)
-
-
-def _line(line: str, number: int, source: str) -> object:
-    try:
-        return cast("object", json.loads(line))
     except (ValueError, RecursionError) as error:
         rule = f"it is no JSON that can be read ({type(error).__name__})."
-        raise RecordingError(rule, source=source, line=number) from None
+    return RecordingError(rule, source=source, line=number)
+
+
+def _json(raw: bytes) -> object:
+    return cast("object", json.loads(raw.decode("utf-8-sig")))
 
 
 def _spans(documents: Sequence[Mapping[str, Any]]) -> list[_Span]:

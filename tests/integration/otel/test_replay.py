@@ -218,6 +218,24 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         TraceFile(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_document_that_breaks_off_costs_only_itself(tmp_path: Path, *, packed: bool) -> None:
+    documents = [{"resourceSpans": [{"scopeSpans": [{"spans": [span(session__id=f"s{number}\u2028")]}]}]} for number in range(3)]
+    lines = [json.dumps(document, ensure_ascii=False).encode() for document in documents]
+    raw = b"\xef\xbb\xbf" + b"\n".join([lines[0], b'{"resourceSpans": [\xff]}', b"{}", lines[1], lines[2]])
+    path = tmp_path / "traces.jsonl"
+    path.write_bytes(gzip.compress(raw)[:-9] if packed else raw[:-9])
+    found = list(TraceFile(path))
+    assert [one.session_id for one in found if isinstance(one, Recording)][:2] == ["s0\u2028", "s1\u2028"]
+    errors = [str(one) for one in found if isinstance(one, RecordingError)]
+    assert ["line 2: it is not UTF-8" in errors[0], "line 3: expected OTLP" in errors[1]] == [True, True]
+    assert any(("gzip stream" if packed else "line 5: it is no JSON") in one for one in errors[2:])
+    config = tmp_path / "router.toml"
+    config.write_text(CONFIGURATION)
+    ran = CliRunner().invoke(app, ["replay", "--from-otlp", str(path), "--config", str(config)])
+    assert (ran.exit_code, "could not be replayed" in ran.output) == (1, True)
+
+
 def span(name: str = "session_router.route", **attributes: Any) -> dict[str, Any]:
     kinds = {str: "stringValue", bool: "boolValue", int: "intValue", float: "doubleValue"}
     told = [{"key": key.replace("__", "."), "value": {kinds[type(value)]: value}} for key, value in attributes.items()]
