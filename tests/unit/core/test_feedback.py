@@ -84,8 +84,8 @@ def test_what_is_no_truth_is_refused(said: Any) -> None:
 
 def test_a_thumb_is_up_or_down() -> None:
     with pytest.raises(ConfigurationError, match=r"`feedback.up` is 0.5; give True or False"):
-        Feedback.thumbs(up=0.5)  # type: ignore[arg-type]
-    assert Feedback.thumbs(up=np.bool_(1)).success == Feedback.task(success=np.bool_(1)).success == 1.0  # type: ignore[arg-type]
+        Feedback.thumbs(up=0.5)  # type: ignore[arg-type] # a number is no thumb
+    assert Feedback.thumbs(up=np.bool_(1)).success == Feedback.task(success=np.bool_(1)).success == 1.0  # type: ignore[arg-type] # numpy says truth in its own way
 
 
 def test_a_mark_tells_apart_whatever_counts_on_its_own() -> None:
