@@ -67,28 +67,18 @@ def reasoning_of(message: AIMessage) -> int:
     return sum(details[key] for key in _REASONING if is_count(details.get(key)))
 
 
-def answerer_of(
-    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, author: str | None = None
-) -> ModelName | None:
+def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec]) -> ModelName | None:
     """Return the route that really answered: a fallback inside the handler may have changed it.
 
     An id that fits no route is an alias that the provider chose for the model that was asked.
-
-    Args:
-        message: The answer.
-        decision: What was decided.
-        specs: The routes.
-        author: The provider's id of the model that wrote it, where the message does not say.
     """
-    provider_id = provider_id_of(message) or author
+    provider_id = provider_id_of(message)
     if provider_id is None:
         return decision.model
     return route_of(provider_id, specs, chosen=decision.model) or decision.model
 
 
-def outcome_of(
-    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float, author: str | None = None
-) -> Outcome:
+def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float) -> Outcome:
     """Say what came of `decision`.
 
     Args:
@@ -96,11 +86,10 @@ def outcome_of(
         decision: What was decided.
         specs: The routes.
         at: POSIX seconds.
-        author: As for `answerer_of`.
     """
     return Outcome(
         at=at,
-        model=answerer_of(message, decision, specs, author=author),
+        model=answerer_of(message, decision, specs),
         returned=provider_id_of(message),
         usage=usage_of(message),
         counts_cached=_counts_cached(message),
