@@ -205,7 +205,11 @@ def _answered(
     narrowing: Narrowing | None,
 ) -> Generator[Effect, Any, Passed[Any]]:
     """Say what came of an answer, to the router and to the cache."""
-    outcome = _outcome(router, decision, result, at=at, artificial=artificial)
+    if result.message is None:
+        outcome = Outcome(at=at, model=decision.model)
+    else:
+        outcome = outcome_of(result.message, decision, router.models, at=at)
+        outcome = replace(outcome, asks=()) if artificial else outcome
     session: Session | None = yield Observe(decision, outcome)
     asked = None if result.own is None or not is_told_whole(result.own) else missed.answered()
     if asked is not None and result.own is not None:
@@ -213,15 +217,6 @@ def _answered(
         yield Keep(asked, answer_of(result.own, decision, known, router.models))
     returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
     return Passed(result.response, result.message, decision, outcome, session, returns)
-
-
-def _outcome(router: Router, decision: Decision, result: Answered[Any], *, at: float, artificial: bool) -> Outcome:
-    if result.message is None:
-        return Outcome(at=at, model=decision.model)
-    if result.made_up:
-        return Outcome(at=at, model=None, error=NOT_ASKED) if result.error is None else failure_of(result.error, at=at)
-    outcome = outcome_of(result.message, decision, router.models, at=at)
-    return replace(outcome, asks=()) if artificial else outcome
 
 
 def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call]:
@@ -232,7 +227,7 @@ def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call
     return call.later(seconds, (yield Pause(seconds)))
 
 
-def drive(  # noqa: PLR0913 -- one argument a fact
+def drive(
     router: Router,
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Response],
@@ -242,7 +237,6 @@ def drive(  # noqa: PLR0913 -- one argument a fact
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    witnessed: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
 
@@ -255,7 +249,6 @@ def drive(  # noqa: PLR0913 -- one argument a fact
         narrowing: As for `passage`.
         own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
-        witnessed: Whether others may answer in a model's place: what no model was seen to write is then nobody's.
     """
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         effect = next(steps)
@@ -268,7 +261,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
                 result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
-                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
+                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -276,7 +269,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
             return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
-async def adrive(  # noqa: PLR0913 -- as there
+async def adrive(
     router: Router,
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Awaitable[Response]],
@@ -286,7 +279,6 @@ async def adrive(  # noqa: PLR0913 -- as there
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    witnessed: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
@@ -300,29 +292,12 @@ async def adrive(  # noqa: PLR0913 -- as there
                 result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
-                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
+                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
         except StopIteration as stop:
             return _responded(cast("Passed[Response]", stop.value), response_of)
-
-
-def _heard(
-    probe: DeliveryProbe,
-    response: Response,
-    message: AIMessage | None,
-    *,
-    own: Callable[[DeliveryProbe, Response], AIMessage | None] | None,
-    witnessed: bool,
-) -> Answered[Response]:
-    return Answered(
-        response,
-        message,
-        own(probe, response) if own is not None and probe.wanted else None,
-        made_up=witnessed and message is not None and probe.is_made_up(message),
-        error=probe.error,
-    )
 
 
 def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:
