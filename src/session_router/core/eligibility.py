@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from session_router.core.exposure import label_held
 from session_router.core.governance import Tag, join, join_labels
 from session_router.core.policy import OnUnportable
-from session_router.core.transcript import NO_HEAD
+from session_router.core.prefix import came_in_since
+from session_router.core.transcript import NO_HEAD, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,12 +69,27 @@ def kinds_of(bindings: frozenset[Binding]) -> tuple[str, ...]:
     return tuple(sorted({binding.kind.value for binding in bindings})) if bindings else ()
 
 
-def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, session: Session | None = None) -> Tag | None:
+def payload_tag(
+    call: Call,
+    specs: Mapping[ModelName, ModelSpec],
+    policy: Policy,
+    session: Session | None = None,
+    *,
+    reader: ModelName | None = None,
+) -> Tag | None:
     """Join the labels of everything that is about to leave, or `None` when governance is not in use.
 
     It is in use as soon as one model has a clearance, one label exists, or the policy has rules. What the provider keeps of the
     history bears the label with which the session sent it there; what the application says of unlabelled data does not hold for what
     this session knows nothing of. Tools have the one that the policy gives them, if it does; the system prompt too, beside its own.
+
+    Args:
+        call: The request.
+        specs: Every model.
+        policy: The settings.
+        session: What is remembered of the session, if anything.
+        reader: To whom it would go, where that model's own words are to count as no more than what it was sent for them; `None` for the
+            label that the payload has for everybody.
     """
     labels, known = call.transcript.tags, None if session is None else session.tag
     if (
@@ -99,7 +115,7 @@ def payload_tag(call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy
     if call.found is not None:
         labels |= {call.found}
     if call.transcript.derived:
-        labels |= _derived(call, policy, known)
+        labels |= _derived(call, policy, session, reader)
     return join_labels(labels, unlabelled=unlabelled)
 
 
@@ -111,14 +127,24 @@ def _held(call: Call, policy: Policy, session: Session | None) -> frozenset[Tag 
     return frozenset(otherwise if label is None else label for label in known or [None])
 
 
-def _derived(call: Call, policy: Policy, known: Tag | None) -> frozenset[Tag | None]:
+def _derived(call: Call, policy: Policy, session: Session | None, reader: ModelName | None) -> frozenset[Tag | None]:
     """Return the labels of what says what others said, and bears no label.
 
-    All of it was seen by a model of this session, or came in since: from a human, or from a tool that is on offer.
+    All of it was seen by a model of this session, or came in since: from a human, or from a tool that is on offer. Where it came from
+    `reader` itself, and this session had sent it all before, there is nothing in it that `reader` has not seen.
     """
     if (said := policy.sources.get("ai")) is not None:
         return frozenset({said})
+    known = None if session is None else session.tag
+    if session is not None and reader is not None and _are_all_its_own(call.transcript, session, reader):
+        return frozenset({known})
     return frozenset({known, policy.sources.get("human"), call.offered})
+
+
+def _are_all_its_own(transcript: Transcript, session: Session, reader: ModelName) -> bool:
+    """Whether `reader` wrote all that came in since it was asked and says what others said."""
+    since = came_in_since(transcript, session.visits.get(reader))
+    return since is not None and not Transcript().extended(step for step in since if step.author != reader).derived
 
 
 def examine(

@@ -341,13 +341,14 @@ def _needs_of(scores: object, names: list[ModelName]) -> dict[ModelName, Need] |
 
 def _under_lock(situation: Situation, lock: Lock) -> Decision:
     holder = situation.holder(lock)
-    if holder is not None and not situation.eligible[holder].uncleared:
-        if holder in situation.call.failed or situation.eligible[holder].ill:
-            return refuse(replace(situation, current=holder), lock=lock, locked_to=holder)
-        if situation.call.bindings & situation.eligible[holder].stuck:
+    own = situation if holder is None or not situation.eligible[holder].uncleared else situation.read_by(holder)
+    if holder is not None and not own.eligible[holder].uncleared:
+        if holder in own.call.failed or own.eligible[holder].ill:
+            return refuse(replace(own, current=holder), lock=lock, locked_to=holder)
+        if own.call.bindings & own.eligible[holder].stuck:
             # What the request refers to is another account's, and the loop is not: nobody can take both.
-            return refuse(replace(situation, current=holder), lock=lock, target=holder)
-        return keep_locked(situation, holder, lock)
+            return refuse(replace(own, current=holder), lock=lock, target=holder)
+        return keep_locked(own, holder, lock)
     # The holder may not see the payload, or is no route of ours: only a cleared model that can take a converted
     # history may go on.
     eligible = situation.eligible

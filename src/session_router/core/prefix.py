@@ -11,7 +11,8 @@ from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from session_router.core.session import Visit
-    from session_router.core.transcript import Transcript
+    from session_router.core.step import Step
+    from session_router.core.transcript import Prefix, Transcript
 
 ENGINE_BLOCK_TOKENS = 16
 """Tokens of a block in vLLM, unless it was started with another `--block-size`."""
@@ -129,5 +130,15 @@ def as_counted(tokens: int, scale: float) -> int:
 
 def tokens_read(transcript: Transcript, visit: Visit) -> int:
     """Estimated tokens of `transcript` that were read at `visit`; 0 when the history was rewritten below it."""
+    prefix = _prefix_of(transcript, visit)
+    return 0 if prefix is None else prefix.tokens
+
+
+def came_in_since(transcript: Transcript, visit: Visit | None) -> tuple[Step, ...] | None:
+    """Return the steps behind what was read at `visit`; `None` when it is not known, or the history was rewritten below it."""
+    return None if visit is None or _prefix_of(transcript, visit) is None else transcript.steps[visit.steps :]
+
+
+def _prefix_of(transcript: Transcript, visit: Visit) -> Prefix | None:
     prefix = transcript.prefix_at(visit.steps)
-    return prefix.tokens if prefix is not None and prefix.digest == visit.digest else 0
+    return prefix if prefix is not None and prefix.digest == visit.digest else None

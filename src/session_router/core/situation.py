@@ -83,6 +83,14 @@ class Situation:
             again=again,
         )
 
+    def read_by(self, name: ModelName) -> Situation:
+        """Return the situation as it is for `name` alone, to whom its own words are nothing new."""
+        tag = payload_tag(self.call, self.specs, self.policy, self.session, reader=name)
+        if tag == self.tag:
+            return self
+        own = examine(self.call, {name: self.specs[name]}, self.policy, tag)[name]
+        return replace(self, tag=tag, eligible={**self.eligible, name: replace(own, ill=self.eligible[name].ill)})
+
     def candidates(self) -> list[ModelName]:
         """Name the models that nothing excludes at a boundary, in the order of the routes."""
         return [name for name, one in self.eligible.items() if one is ELIGIBLE or not self.exclusion(name)]

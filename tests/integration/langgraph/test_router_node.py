@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,8 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
+from session_router import Clearance, ModelSpec, Policy, Prices, Tag
+from session_router.core.governance import Level
 from session_router.errors import ConfigurationError
 from session_router_langchain import convert, repair, target_of
 from session_router_langgraph import RouterState, create_router_node
@@ -120,6 +123,42 @@ def test_without_thread_and_checkpointer_nothing_is_shared(stage: Stage) -> None
     graph = graph_of(stage, stage.router())
     ids = {graph.invoke({"messages": [HumanMessage("go")]})["session_router"]["id"] for _ in range(3)}
     assert len(ids) == 3
+
+
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+def test_a_tool_that_could_have_said_more_ends_no_loop_of_public_results(stage: Stage, start: int) -> None:
+    """The answers of such nodes bear no label, and `weather` is on offer, whose results only one model may see."""
+    stage.witness.script, stage.witness.in_order = (
+        {"go": [asks(call("clock", city="Rome")), asks(call("clock", city="Pisa")), "Done."]},
+        True,
+    )
+    prices, public, secret = Prices(input=1.0, output=4.0), Tag(), Tag(level=Level.CONFIDENTIAL)
+    cleared = {
+        name: ModelSpec(model=model, prices=prices, clearance=Clearance(max_level=Level.RESTRICTED))
+        for name, model in stage.routes().items()
+    }
+    policy = Policy(
+        stake=1.0,
+        margin=0.0,
+        sources=dict.fromkeys(("system", "human", "schemas"), public),
+        tools={"weather": secret, "clock": public, "confirm": public},
+    )
+    chosen = DIALECTS[start]
+    models = {**cleared, chosen: replace(cleared[chosen], clearance=Clearance())}
+
+    def asked() -> Any:
+        router = stage.router(models, prices=None, scorer=RestlessScorer(start=start), policy=policy)
+        return graph_of(stage, router, checkpointer=InMemorySaver()).invoke({"messages": [HumanMessage("go")]}, THREAD)
+
+    result = asked()
+    stage.assert_sound(result["messages"])
+    assert authors(result["messages"]) == [ANSWERS_AS[chosen]] * 3
+    assert result["session_router"]["tag"]["level"] == "public"
+
+    stage.clear()
+    stage.witness.script, stage.witness.in_order = {"go": [asks(call("weather", city="Rome")), "Done."]}, True
+    first, then = authors(asked()["messages"])
+    assert first == ANSWERS_AS[chosen] != then
 
 
 def test_nobody_has_typed_anything(stage: Stage) -> None:
