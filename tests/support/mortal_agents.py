@@ -267,7 +267,7 @@ class Agents:
             await agent.ainvoke(given, config, durability=durability)
 
     def _typed(self, session: Session, turns: int) -> HumanMessage:
-        if turns == 0:
+        if turns == 0 and session.like_others:
             # The same words for everybody: what keeps the answers apart is who asks, and the label.
             return labelled(HumanMessage(f"{STANDS_ALONE}: what is it?"), LABELS[session.label])
         word = random.choice(self._words[session.label])

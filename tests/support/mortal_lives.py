@@ -44,12 +44,14 @@ class Session:
         door: How its agent is built.
         tenant: Whose it is.
         label: Of what its user says first.
+        like_others: Whether its first question is everybody's, and needs no tool; else its first answer may already be in a tool loop.
     """
 
     thread: str
     door: str
     tenant: str
     label: str
+    like_others: bool = True
 
     @property
     def config(self) -> Any:
@@ -63,7 +65,8 @@ def sessions_of(prefix: str) -> Iterator[Session]:
     while True:
         door, tenant = DOORS[number % 3], TENANTS[number // 3 % 2]
         label = ("public", "public", "internal", "secret")[number // 6 % 4]
-        yield Session(thread=f"{prefix}-{number}", door=door, tenant=tenant, label=label)
+        like_others = number // 3 % 4 < 3
+        yield Session(thread=f"{prefix}-{number}", door=door, tenant=tenant, label=label, like_others=like_others)
         number += 1
 
 
