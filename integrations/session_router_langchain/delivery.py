@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
+from session_router_langchain.authors import provider_id_of
+from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.seals import same_answer
 from session_router_langchain.witness import answer_in
 
@@ -39,6 +41,7 @@ class DeliveryProbe(BaseCallbackHandler):
         delivered: Whether anything that a user could see has been streamed.
         asked: The provider's id of the model that was asked last, which a fallback may have put in another's place;
             `None` when it did not say.
+        error: How the model failed that failed last; `None` where none did.
         wanted: As given.
         seal: What the chosen model is to be asked; `None` where nobody said so.
     """
@@ -49,10 +52,13 @@ class DeliveryProbe(BaseCallbackHandler):
         super().__init__()
         self.delivered = False
         self.asked: str | None = None
+        self.error: BaseException | None = None
         self.wanted = wanted
         self.seal: Seal | None = None
         self._runs: dict[UUID | None, _Run] = {}
         self._others = False
+        self._answered = False
+        self._internal: set[UUID | None] = set()
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
         self,
@@ -66,6 +72,8 @@ class DeliveryProbe(BaseCallbackHandler):
     ) -> None:
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.asked = name if isinstance(name, str) else None
+        if isinstance(metadata, dict) and INTERNAL_CALL in metadata:
+            self._internal.add(run_id)
         if self.seal is None or not messages:
             return
         if self.seal.holds(serialized, messages[0], invocation_params):
@@ -75,10 +83,20 @@ class DeliveryProbe(BaseCallbackHandler):
 
     def on_llm_end(self, response: Any, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See an answer, as its model gave it."""
+        self._answered = self._answered or run_id not in self._internal
         run, answer = self._runs.get(run_id), answer_in(response)
         # Others who are told of a call may have changed it in place, after it was seen here.
         if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
             run.answer = answer.model_copy(deep=True)
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- likewise
+        """See how a model failed."""
+        if run_id not in self._internal:
+            self.error = error
+
+    def is_made_up(self, message: AIMessage) -> bool:
+        """Whether no model wrote `message`: it names none, and none has answered."""
+        return provider_id_of(message) is None and not self._answered
 
     @property
     def astray(self) -> bool:

@@ -337,7 +337,7 @@ def _answer(response: ModelResponse[Any]) -> AIMessage | None:
 
 
 def _ways(here: _Pass) -> dict[str, Any]:
-    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing}
+    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "witnessed": True}
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

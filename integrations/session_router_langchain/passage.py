@@ -205,11 +205,7 @@ def _answered(
     narrowing: Narrowing | None,
 ) -> Generator[Effect, Any, Passed[Any]]:
     """Say what came of an answer, to the router and to the cache."""
-    if result.message is None:
-        outcome = Outcome(at=at, model=decision.model)
-    else:
-        outcome = outcome_of(result.message, decision, router.models, at=at)
-        outcome = replace(outcome, asks=()) if artificial else outcome
+    outcome = _outcome(router, decision, result, at=at, artificial=artificial)
     session: Session | None = yield Observe(decision, outcome)
     asked = None if result.own is None or not is_told_whole(result.own) else missed.answered()
     if asked is not None and result.own is not None:
@@ -217,6 +213,15 @@ def _answered(
         yield Keep(asked, answer_of(result.own, decision, known, router.models))
     returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
     return Passed(result.response, result.message, decision, outcome, session, returns)
+
+
+def _outcome(router: Router, decision: Decision, result: Answered[Any], *, at: float, artificial: bool) -> Outcome:
+    if result.message is None:
+        return Outcome(at=at, model=decision.model)
+    if result.made_up:
+        return Outcome(at=at, model=None, error=NOT_ASKED) if result.error is None else failure_of(result.error, at=at)
+    outcome = outcome_of(result.message, decision, router.models, at=at)
+    return replace(outcome, asks=()) if artificial else outcome
 
 
 def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call]:
@@ -227,7 +232,7 @@ def _later(failures: Failures, call: Call | None) -> Generator[Effect, Any, Call
     return call.later(seconds, (yield Pause(seconds)))
 
 
-def drive(
+def drive(  # noqa: PLR0913 -- one argument a fact
     router: Router,
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Response],
@@ -237,6 +242,7 @@ def drive(
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
+    witnessed: bool = False,
 ) -> Passed[Response]:
     """Pump a passage.
 
@@ -249,6 +255,7 @@ def drive(
         narrowing: As for `passage`.
         own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
+        witnessed: Whether others may answer in a model's place: what no model was seen to write is then nobody's.
     """
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         effect = next(steps)
@@ -261,7 +268,7 @@ def drive(
                 result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
+                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -269,7 +276,7 @@ def drive(
             return _responded(cast("Passed[Response]", stop.value), response_of)
 
 
-async def adrive(
+async def adrive(  # noqa: PLR0913 -- as there
     router: Router,
     call: Call,
     attempt: Callable[[Decision, DeliveryProbe], Awaitable[Response]],
@@ -279,6 +286,7 @@ async def adrive(
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
+    witnessed: bool = False,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
@@ -292,12 +300,29 @@ async def adrive(
                 result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
-                    result = Answered(response, answer_in(response), own(probe, response) if own is not None and probe.wanted else None)
+                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
         except StopIteration as stop:
             return _responded(cast("Passed[Response]", stop.value), response_of)
+
+
+def _heard(
+    probe: DeliveryProbe,
+    response: Response,
+    message: AIMessage | None,
+    *,
+    own: Callable[[DeliveryProbe, Response], AIMessage | None] | None,
+    witnessed: bool,
+) -> Answered[Response]:
+    return Answered(
+        response,
+        message,
+        own(probe, response) if own is not None and probe.wanted else None,
+        made_up=witnessed and message is not None and probe.is_made_up(message),
+        error=probe.error,
+    )
 
 
 def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:

@@ -91,11 +91,15 @@ class Answered(Generic[Response]):
         response: What the framework gets.
         message: The whole answer in it, if there is one.
         own: What the chosen model itself answered to what was asked; `None` where that is not certain, or nobody wants to keep it.
+        made_up: Whether no model wrote the message: middleware put it in an answer's place.
+        error: How the model failed that failed last; `None` where none did.
     """
 
     response: Response
     message: AIMessage | None
     own: AIMessage | None = None
+    made_up: bool = False
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)

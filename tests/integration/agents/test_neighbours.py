@@ -9,6 +9,7 @@ import pytest
 from langchain.agents.middleware import (
     AgentMiddleware,
     ModelFallbackMiddleware,
+    ModelResponse,
     ModelRetryMiddleware,
     SummarizationMiddleware,
     ToolRetryMiddleware,
@@ -23,22 +24,25 @@ from session_router_langchain import SessionRouterChatModel, SessionRouterMiddle
 from support.agents import ANSWERS_AS, CHAT, CLAUDE, DIALECTS, RESPONSES, THREAD, Stage, agent_of, asks, authors, call, session_in
 
 if TYPE_CHECKING:
+    from session_router.core.call import Outcome
     from session_router.core.decision import Decision
 
 LOOP = {"loop": [asks(call("weather", city="Rome")), asks(call("clock", city="Rome"), call("weather", city="Pisa")), "Done."]}
 
 
 class Log:
-    """Keeps every decision."""
+    """Keeps every decision, and what came of it."""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
+        self.outcomes: list[Outcome] = []
 
     def on_decision(self, decision: Decision) -> None:
         self.decisions.append(decision)
 
-    def on_outcome(self, decision: Decision, outcome: Any) -> None:
-        """Nothing to keep."""
+    def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
+        del decision
+        self.outcomes.append(outcome)
 
 
 @pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
@@ -170,6 +174,46 @@ def test_retries_outside_and_inside_keep_the_asker(stage: Stage, outside: bool) 
     assert len(stage.refused) == 2
     assert session_in(agent)["lock"] is None
     assert session_in(agent)["switches"] == 0
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_failure_that_a_retry_tells_as_an_answer_is_nobody_s_answer(astage: Stage, way: str) -> None:
+    stage = astage
+    stage.witness.script, log = LOOP, Log()
+    router = SessionRouterMiddleware(stage.router(observers=[log]))
+    # It goes on by default: the error becomes a message.
+    agent = agent_of(stage, ModelRetryMiddleware(max_retries=1, initial_delay=0.0, jitter=False), router=router)
+    stage.providers.faults.next(Fault.slow(0.0), model="sim-chat")
+    stage.providers.faults.next(Fault.overloaded(), model="sim-chat", times=2)
+    for text in ("loop", "loop again"):
+        given = {"messages": [HumanMessage(text)]}
+        messages = (await agent.ainvoke(given, THREAD) if way == "ainvoke" else agent.invoke(given, THREAD))["messages"]
+        if text == "loop":
+            assert messages[-1].text.startswith("Model call failed after 2 attempts")
+            assert messages[-1].response_metadata["session_router"]["model"] is None
+            assert session_in(agent)["visits"][CHAT][0] == 1
+    assert stage.witness.moved == []
+    assert session_in(agent)["lock"] is None
+    told = [(outcome.model, None if outcome.failure is None else outcome.failure.kind.value) for outcome in log.outcomes]
+    assert told[:2] == [(CHAT, None), (None, "overloaded")]
+    assert None not in [model for model, _ in told[2:]]
+
+
+class Canned(AgentMiddleware):
+    """Answers by itself, and asks nobody."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:  # noqa: ARG002 -- signature of the base
+        return ModelResponse(result=[AIMessage("We are closed.")])
+
+
+def test_what_middleware_answers_itself_is_no_model_s_answer(stage: Stage) -> None:
+    log = Log()
+    agent = agent_of(stage, Canned(), router=SessionRouterMiddleware(stage.router(observers=[log])))
+    answer = agent.invoke({"messages": [HumanMessage("hi")]}, THREAD)["messages"][-1]
+    assert stage.asked == []
+    assert (answer.text, answer.response_metadata["session_router"]["model"]) == ("We are closed.", None)
+    assert [(outcome.model, outcome.error) for outcome in log.outcomes] == [(None, "NotAsked")]
+    assert session_in(agent)["visits"] == {}
 
 
 def test_retries_of_tools_are_no_calls_of_models(stage: Stage) -> None:
