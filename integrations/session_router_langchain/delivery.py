@@ -59,6 +59,8 @@ class DeliveryProbe(BaseCallbackHandler):
         self._others = False
         self._answered = False
         self._internal: set[UUID | None] = set()
+        self._names: dict[UUID | None, str | None] = {}
+        self._authors: dict[str, str | None] = {}
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
         self,
@@ -71,7 +73,7 @@ class DeliveryProbe(BaseCallbackHandler):
         **_: Any,  # noqa: ANN401 -- likewise
     ) -> None:
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
-        self.asked = name if isinstance(name, str) else None
+        self.asked = self._names[run_id] = name if isinstance(name, str) else None
         if isinstance(metadata, dict) and INTERNAL_CALL in metadata:
             self._internal.add(run_id)
         if self.seal is None or not messages:
@@ -85,6 +87,8 @@ class DeliveryProbe(BaseCallbackHandler):
         """See an answer, as its model gave it."""
         self._answered = self._answered or run_id not in self._internal
         run, answer = self._runs.get(run_id), answer_in(response)
+        if answer is not None and answer.id is not None:
+            self._authors[answer.id] = self._names.get(run_id)
         # Others who are told of a call may have changed it in place, after it was seen here.
         if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
             run.answer = answer.model_copy(deep=True)
@@ -97,6 +101,10 @@ class DeliveryProbe(BaseCallbackHandler):
     def is_made_up(self, message: AIMessage) -> bool:
         """Whether no model wrote `message`: it names none, and none has answered."""
         return provider_id_of(message) is None and not self._answered
+
+    def author_of(self, message: AIMessage) -> str | None:
+        """Return the provider's id of the model that wrote `message`: as it says, else as it was asked; `None` for not known."""
+        return provider_id_of(message) or (None if message.id is None else self._authors.get(message.id))
 
     @property
     def astray(self) -> bool:

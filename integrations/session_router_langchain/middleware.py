@@ -21,7 +21,6 @@ from langgraph.types import Command
 from session_router.core.boundary import Phase
 from session_router.core.governance import PUBLIC
 from session_router.core.model import Capability, route_of
-from session_router_langchain.authors import provider_id_of
 from session_router_langchain.calls import Calls
 from session_router_langchain.checking import check_names
 from session_router_langchain.delivery import DeliveryProbe, attached
@@ -135,7 +134,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
-        return self._finish(drive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
+        return self._finish(drive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -152,7 +151,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer, **_ways(here)), probes)
+        return self._finish(await adrive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -325,7 +324,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
     def _is_stranger(self, message: AIMessage, decision: Decision, probe: DeliveryProbe) -> bool:
         """Whether a model that is no route answered in place of the chosen one: what it wrote is not the chosen one's own."""
-        provider_id, asked, routes = provider_id_of(message), probe.asked, self.calls.models.specs
+        provider_id, asked, routes = probe.author_of(message), probe.asked, self.calls.models.specs
         if provider_id is None or asked is None or route_of(provider_id, routes) is not None or route_of(asked, routes) is not None:
             return False
         # An id that fits no route may be what the provider calls the chosen model; then that is who was asked.
@@ -337,7 +336,7 @@ def _answer(response: ModelResponse[Any]) -> AIMessage | None:
 
 
 def _ways(here: _Pass) -> dict[str, Any]:
-    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "witnessed": True}
+    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing}
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

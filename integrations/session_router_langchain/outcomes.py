@@ -67,18 +67,28 @@ def reasoning_of(message: AIMessage) -> int:
     return sum(details[key] for key in _REASONING if is_count(details.get(key)))
 
 
-def answerer_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec]) -> ModelName | None:
+def answerer_of(
+    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, author: str | None = None
+) -> ModelName | None:
     """Return the route that really answered: a fallback inside the handler may have changed it.
 
     An id that fits no route is an alias that the provider chose for the model that was asked.
+
+    Args:
+        message: The answer.
+        decision: What was decided.
+        specs: The routes.
+        author: The provider's id of the model that wrote it, where the message does not say.
     """
-    provider_id = provider_id_of(message)
+    provider_id = provider_id_of(message) or author
     if provider_id is None:
         return decision.model
     return route_of(provider_id, specs, chosen=decision.model) or decision.model
 
 
-def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float) -> Outcome:
+def outcome_of(
+    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float, author: str | None = None
+) -> Outcome:
     """Say what came of `decision`.
 
     Args:
@@ -86,10 +96,11 @@ def outcome_of(message: AIMessage, decision: Decision, specs: Mapping[ModelName,
         decision: What was decided.
         specs: The routes.
         at: POSIX seconds.
+        author: As for `answerer_of`.
     """
     return Outcome(
         at=at,
-        model=answerer_of(message, decision, specs),
+        model=answerer_of(message, decision, specs, author=author),
         returned=provider_id_of(message),
         usage=usage_of(message),
         counts_cached=_counts_cached(message),

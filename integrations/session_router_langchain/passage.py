@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from session_router.core.decision import Decision
+    from session_router.core.model import ModelName
     from session_router.core.session import Session
     from session_router.router import Router
     from session_router_langchain.narrowing import Narrowing
@@ -220,7 +221,7 @@ def _outcome(router: Router, decision: Decision, result: Answered[Any], *, at: f
         return Outcome(at=at, model=decision.model)
     if result.made_up:
         return Outcome(at=at, model=None, error=NOT_ASKED) if result.error is None else failure_of(result.error, at=at)
-    outcome = outcome_of(result.message, decision, router.models, at=at)
+    outcome = outcome_of(result.message, decision, router.models, at=at, author=result.author)
     return replace(outcome, asks=()) if artificial else outcome
 
 
@@ -242,7 +243,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    witnessed: bool = False,
+    asked_as: Callable[[ModelName], str | None] | None = None,
 ) -> Passed[Response]:
     """Pump a passage.
 
@@ -255,7 +256,8 @@ def drive(  # noqa: PLR0913 -- one argument a fact
         narrowing: As for `passage`.
         own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
-        witnessed: Whether others may answer in a model's place: what no model was seen to write is then nobody's.
+        asked_as: Names the provider's id under which a route's model is asked. Given where others may answer in its place: what does
+            not say who wrote it is then whose model was seen to write it, and nobody's where none was.
     """
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         effect = next(steps)
@@ -268,7 +270,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
                 result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
-                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
+                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, asked_as=asked_as)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -286,7 +288,7 @@ async def adrive(  # noqa: PLR0913 -- as there
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    witnessed: bool = False,
+    asked_as: Callable[[ModelName], str | None] | None = None,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
@@ -300,7 +302,7 @@ async def adrive(  # noqa: PLR0913 -- as there
                 result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
-                    result = _heard(probe, response, answer_in(response), own=own, witnessed=witnessed)
+                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, asked_as=asked_as)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -309,20 +311,20 @@ async def adrive(  # noqa: PLR0913 -- as there
 
 
 def _heard(
+    decision: Decision,
     probe: DeliveryProbe,
     response: Response,
     message: AIMessage | None,
     *,
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None,
-    witnessed: bool,
+    asked_as: Callable[[ModelName], str | None] | None,
 ) -> Answered[Response]:
-    return Answered(
-        response,
-        message,
-        own(probe, response) if own is not None and probe.wanted else None,
-        made_up=witnessed and message is not None and probe.is_made_up(message),
-        error=probe.error,
-    )
+    answered = Answered(response, message, own(probe, response) if own is not None and probe.wanted else None)
+    if asked_as is None or message is None:
+        return answered
+    author = probe.author_of(message)
+    is_other = author != asked_as(decision.chosen())
+    return replace(answered, author=author if is_other else None, made_up=probe.is_made_up(message), error=probe.error)
 
 
 def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:

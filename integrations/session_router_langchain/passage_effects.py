@@ -91,6 +91,7 @@ class Answered(Generic[Response]):
         response: What the framework gets.
         message: The whole answer in it, if there is one.
         own: What the chosen model itself answered to what was asked; `None` where that is not certain, or nobody wants to keep it.
+        author: The provider's id of the model that wrote the message; `None` where it is as the message says.
         made_up: Whether no model wrote the message: middleware put it in an answer's place.
         error: How the model failed that failed last; `None` where none did.
     """
@@ -98,6 +99,7 @@ class Answered(Generic[Response]):
     response: Response
     message: AIMessage | None
     own: AIMessage | None = None
+    author: str | None = None
     made_up: bool = False
     error: BaseException | None = None
 

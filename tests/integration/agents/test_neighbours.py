@@ -176,6 +176,30 @@ def test_retries_outside_and_inside_keep_the_asker(stage: Stage, outside: bool) 
     assert session_in(agent)["switches"] == 0
 
 
+class Nameless(AgentMiddleware):
+    """Takes the model's name off every answer, as chat models do that do not say who they are."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        response = handler(request)
+        for message in response.result:
+            del message.response_metadata["model_name"]
+        return response
+
+
+@pytest.mark.parametrize("is_route", [True, False])
+def test_a_fallback_to_a_model_that_does_not_name_itself_keeps_its_loop(stage: Stage, is_route: bool) -> None:
+    stage.witness.script, stage.witness.in_order = LOOP, True
+    routes = {CHAT: stage.chat(), **({"chat-2": stage.chat("sim-chat-2")} if is_route else {})}
+    fallback = ModelFallbackMiddleware(stage.chat("sim-chat-2"))
+    agent = agent_of(stage, fallback, Nameless(), routes=routes)
+    stage.providers.faults.next(Fault.overloaded(), model="sim-chat")
+    messages = agent.invoke({"messages": [HumanMessage("loop")]}, THREAD)["messages"]
+    first, *others = [message.response_metadata["session_router"]["model"] for message in messages if isinstance(message, AIMessage)]
+    # What is no route cannot keep the loop, and is not taken for the model that was chosen.
+    assert (first, set(others)) == (("chat-2", {"chat-2"}) if is_route else (None, {CHAT}))
+    assert bool(stage.witness.moved) != is_route
+
+
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 async def test_a_failure_that_a_retry_tells_as_an_answer_is_nobody_s_answer(astage: Stage, way: str) -> None:
     stage = astage
