@@ -10,6 +10,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 
 from session_router_langchain.authors import provider_id_of
+from session_router_langchain.blocks import asks_of
 from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.seals import same_answer
 from session_router_langchain.witness import answer_in
@@ -99,8 +100,9 @@ class DeliveryProbe(BaseCallbackHandler):
             self.error = error
 
     def is_made_up(self, message: AIMessage) -> bool:
-        """Whether no model wrote `message`: it names none, and none has answered."""
-        return provider_id_of(message) is None and not self._answered
+        """Whether no model wrote `message`: it names none, none has answered, and nothing waits for whoever did to go on."""
+        waits = bool(message.invalid_tool_calls) or bool(asks_of(message))
+        return provider_id_of(message) is None and not self._answered and not waits
 
     def author_of(self, message: AIMessage) -> str | None:
         """Return the provider's id of the model that wrote `message`: as it says, else as it was asked; `None` for not known."""

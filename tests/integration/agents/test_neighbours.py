@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -238,6 +239,26 @@ def test_what_middleware_answers_itself_is_no_model_s_answer(stage: Stage) -> No
     assert (answer.text, answer.response_metadata["session_router"]["model"]) == ("We are closed.", None)
     assert [(outcome.model, outcome.error) for outcome in log.outcomes] == [(None, "NotAsked")]
     assert session_in(agent)["visits"] == {}
+
+
+class Unseen(AgentMiddleware):
+    """Calls a model that does not name itself, in a thread that knows nothing of whoever started it."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        with ThreadPoolExecutor() as threads:
+            response = threads.submit(handler, request).result()
+        for message in response.result:
+            del message.response_metadata["model_name"]
+        return response
+
+
+def test_a_call_that_nobody_was_seen_to_make_is_the_chosen_model_s(stage: Stage) -> None:
+    stage.witness.script = LOOP
+    agent = agent_of(stage, Unseen(), routes={CHAT: stage.chat(), "chat-2": stage.chat("sim-chat-2")})
+    for _ in range(2):
+        agent.invoke({"messages": [HumanMessage("loop")]}, THREAD)
+        assert stage.witness.moved == []
+        assert session_in(agent)["lock"] is None
 
 
 def test_retries_of_tools_are_no_calls_of_models(stage: Stage) -> None:
