@@ -10,6 +10,7 @@ from session_router.core.call import Call, Outcome
 from session_router.core.decision import Reason
 from session_router.core.outlived import is_outlived
 from session_router.errors import InternalError
+from session_router_langchain.authors import provider_id_of
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.lineage import brought_back
 from session_router_langchain.outcomes import NOTHING_SAID, failure_of, is_control_flow, outcome_of, stamped
@@ -320,7 +321,7 @@ def _heard(
     asked_as: Callable[[ModelName], str | None] | None,
 ) -> Answered[Response]:
     answered = Answered(response, message, own(probe, response) if own is not None and probe.wanted else None)
-    if asked_as is None or message is None:
+    if asked_as is None or message is None or provider_id_of(message) is not None:
         return answered
     author = probe.author_of(message)
     is_other = author != asked_as(decision.chosen())
