@@ -47,11 +47,12 @@ def graph_of(
     *,
     checkpointer: Any = None,
     destinations: tuple[str, ...] | None = None,
+    routes: Any = None,
     named: bool = True,
     **settings: Any,
 ) -> Any:
     """START -> router -> the node of the chosen model -> tools -> router, or the end."""
-    routes = stage.routes()
+    routes = routes or stage.routes()
     graph = StateGraph(State)
     node = create_router_node(router, destinations={name: f"ask_{name}" for name in routes}, tools=EVERY_TOOL, **settings)
     graph.add_node("router", node, **({} if destinations is None else {"destinations": destinations}))
@@ -123,6 +124,19 @@ def test_the_session_is_in_the_state_and_follows_what_really_answered(stage: Sta
         result = graph.invoke({"messages": [HumanMessage("go")]}, THREAD)
         session = result["session_router"]
         assert (session["turn"], session["call"], session["current"]) == (turn + 1, 3, DIALECTS[turn])
+
+
+@pytest.mark.parametrize("start", [0, 1])
+def test_two_accounts_of_one_model_are_told_apart(stage: Stage, start: int) -> None:
+    """Their answers name the same model, and nothing else of them says which of the two it was."""
+    stage.witness.script, routes = {"go": LOOP}, {"eu": stage.chat(), "us": stage.chat()}
+    seen: list[str] = []
+    graph = graph_of(stage, stage.router(routes, scorer=RestlessScorer(start=start)), routes=routes, checkpointer=InMemorySaver())
+    for turn in range(4):
+        for step in graph.stream({"messages": [HumanMessage(f"go {turn}")]}, THREAD):
+            seen += [name for name in step if name.startswith("ask_")]
+    first, second = ("ask_eu", "ask_us") if start == 0 else ("ask_us", "ask_eu")
+    assert seen == [*[first] * 3, *[second] * 3] * 2
 
 
 def test_without_thread_and_checkpointer_nothing_is_shared(stage: Stage) -> None:
