@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from langchain.agents.middleware.types import ToolCallRequest
+    from langchain.agents.structured_output import ResponseFormat
     from langchain_core.messages import BaseMessage
     from langgraph.runtime import Runtime
 
@@ -345,10 +346,11 @@ def _response(message: AIMessage) -> ModelResponse[Any]:
     return ModelResponse(result=[message])
 
 
-def _artificial_tools(response_format: object) -> frozenset[str]:
+def _artificial_tools(response_format: ResponseFormat[Any] | None) -> frozenset[str]:
     """Name the tools that nobody runs: they carry a structured answer, and the framework answers in their place."""
-    strategy = ToolStrategy(response_format.schema) if isinstance(response_format, AutoStrategy) else response_format
-    return frozenset(spec.name for spec in strategy.schema_specs) if isinstance(strategy, ToolStrategy) else frozenset()
+    if isinstance(response_format, AutoStrategy):
+        response_format = ToolStrategy[Any](response_format.schema)
+    return frozenset(spec.name for spec in response_format.schema_specs) if isinstance(response_format, ToolStrategy) else frozenset()
 
 
 def _labelled_beside(tag: Tag | None, artificial: frozenset[str], message: BaseMessage) -> BaseMessage:
