@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
-    from session_router.core.model import ModelName
     from session_router.core.readings import Place
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
@@ -136,7 +135,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
-        return self._finish(here, drive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, drive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -153,7 +152,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
-        return self._finish(here, await adrive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, await adrive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -302,14 +301,13 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
                 yield
             return
         messages = sent.messages if sent.system_message is None else [sent.system_message, *sent.messages]
-        look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, asked=self._asked, sent=messages)
+        look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, models=self.calls.models, sent=messages)
         with handed_down(decision.tag, namespace_here()) as inside, attached(probe, look), look.here():
             yield
         brought_back(inside.read)
 
-    def _asked(self, name: ModelName) -> str | None:
-        """Return the provider's id under which the model of a route is asked."""
-        return self.calls.models[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+    def _ways(self, here: _Pass) -> dict[str, Any]:
+        return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "asked_as": self.calls.models.asked_as}
 
     def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
@@ -331,15 +329,11 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if provider_id is None or asked is None or route_of(provider_id, routes) is not None or route_of(asked, routes) is not None:
             return False
         # An id that fits no route may be what the provider calls the chosen model; then that is who was asked.
-        return asked != self._asked(decision.chosen())
+        return asked != self.calls.models.asked_as(decision.chosen())
 
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
-
-
-def _ways(here: _Pass) -> dict[str, Any]:
-    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing}
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

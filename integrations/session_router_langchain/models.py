@@ -46,6 +46,7 @@ class ChatModels:
         self._guard = RLock()
         self._built: dict[ModelName, BaseChatModel] = {}
         self._complete = False
+        self._by_id: dict[str, list[ModelName]] = {}
 
     def __getitem__(self, name: ModelName) -> BaseChatModel:
         """Return the chat model of `name`."""
@@ -70,6 +71,28 @@ class ChatModels:
                 specs[name] = attested(name, described, self._built[name])
             self._router.describe(specs)
             self._complete = True
+
+    def asked_as(self, name: ModelName) -> str | None:
+        """Return the provider's id under which the model of a route is asked; `None` for one that has none."""
+        found: object = self[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+        return found if isinstance(found, str) else None
+
+    def asked_in(self, serialized: object, provider_id: str, *, chosen: ModelName) -> list[ModelName]:
+        """Name the routes whose model may be the one that is asked, as callbacks are told of it; none for a stranger.
+
+        Args:
+            serialized: The model, as its client describes it: the same object at every call of the same one.
+            provider_id: Under which it is asked. Several routes may share it: then it is any of them, unless the model is known by sight.
+            chosen: The route that should be asked; it alone where that cannot be told from others with the very same model.
+        """
+        if provider_id not in self._by_id:
+            ids = {name: self.asked_as(name) for name in self._router.models}
+            self._by_id = {id_: [name for name, one in ids.items() if one == id_] for id_ in ids.values() if id_ is not None}
+        names = self._by_id.get(provider_id, [])
+        if len(names) < 2:  # noqa: PLR2004 -- who is alone is certain
+            return names
+        seen = [name for name in names if self[name]._serialized is serialized]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- likewise
+        return [chosen] if chosen in seen else seen or names
 
     @property
     def specs(self) -> Mapping[ModelName, ModelSpec]:

@@ -100,6 +100,34 @@ async def test_a_fallback_to_who_may_see_it_answers(astage: Stage, way: str) -> 
     assert own_label(subject.get_state(THREAD).values["messages"][-1]) == SECRET
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fallback", ["open", "cleared", "a stranger"])
+async def test_two_accounts_of_one_model_are_not_taken_for_each_other(astage: Stage, fallback: str, way: str) -> None:
+    """The provider calls both by the same name, and one of them may see less."""
+    models = {name: astage.claude("sim-claude-2", thinking=None) for name in ("own", "open", "cleared")}
+    clearances = {"own": CLEARED, "open": OPEN, "cleared": CLEARED}
+    routes = {name: ModelSpec(model=models[name], prices=Prices(input=1.0, output=4.0), clearance=clearances[name]) for name in models}
+    router = Router(routes, policy=Policy(stake=1.0, sources=SOURCES, default="own"), health=None)
+    given = models.get(fallback) or astage.claude("sim-claude-2", thinking=None)
+    subject = agent(astage, router, ModelFallbackMiddleware(given))
+    astage.providers.faults.next(Fault.overloaded(), model="sim-claude-2")
+    if fallback == "cleared":
+        await ask(subject, QUESTION, way)
+        assert len(astage.providers.ledger.rows) == 2
+    else:
+        with pytest.raises(NoClearedModel, match="open"):
+            await ask(subject, QUESTION, way)
+        assert len(astage.providers.ledger.rows) == 1
+
+
+async def test_a_model_that_is_two_routes_is_the_one_that_was_chosen(astage: Stage) -> None:
+    model, prices = astage.claude("sim-claude-2", thinking=None), Prices(input=1.0, output=4.0)
+    routes = {name: ModelSpec(model=model, prices=prices, clearance=one) for name, one in (("open", OPEN), ("own", CLEARED))}
+    router = Router(routes, policy=Policy(stake=1.0, sources=SOURCES, default="own"), health=None)
+    await ask(agent(astage, router), QUESTION, "async")
+    assert astage.asked == ["sim-claude-2"]
+
+
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "a message": lambda one: one.override(messages=[labelled(HumanMessage("File 7 says ..."), SECRET), *one.messages]),
     "a system prompt": lambda one: one.override(system_message=labelled(SystemMessage("File 7 says ..."), SECRET)),
