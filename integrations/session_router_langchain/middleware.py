@@ -17,6 +17,7 @@ from langchain.agents.middleware.types import (
 )
 from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.prebuilt.tool_node import INVALID_TOOL_NAME_ERROR_TEMPLATE
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from session_router_langchain.inspecting import Found
 
 
+_NO_SUCH_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("{available_tools}")[0]
 _INSIDE = "what middleware further inside makes of it"
 
 
@@ -228,6 +230,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return label_of_asker(cast("dict[str, Any]", state).get("messages") or (), request.tool_call["id"], known)
 
     def _labelled(self, result: ToolMessage | Command[Any], request: ToolCallRequest, lineage: Lineage) -> ToolMessage | Command[Any]:
+        if lineage.tag is not None and lineage.read is None and isinstance(result, ToolMessage) and _names_no_tool(result, request):
+            lineage.note_result(lineage.tag)
+            return labelled(result, lineage.tag)
         policy, context = self.router.policy, context_label(cast("Any", request).runtime)
         tools = self.calls.tool_labels([] if request.tool is None else [request.tool])
         otherwise = policy.unlabelled if context is None else context
@@ -334,6 +339,12 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
+
+
+def _names_no_tool(result: ToolMessage, request: ToolCallRequest) -> bool:
+    """Whether the framework says that there is no such tool: nothing ran, and nothing is told but what was asked for."""
+    said = _NO_SUCH_TOOL.format(requested_tool=request.tool_call["name"])
+    return request.tool is None and result.status == "error" and isinstance(result.content, str) and result.content.startswith(said)
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:

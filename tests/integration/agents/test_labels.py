@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -67,6 +68,37 @@ def leaks(stage: Stage) -> int:
 
 
 CONFIG: Any = {"configurable": {"thread_id": "a"}}
+
+
+async def test_a_tool_that_does_not_exist_has_returned_nothing_that_a_model_may_not_see(astage: Stage) -> None:
+    """Models make up names of tools. Nothing ran, and the framework says so by itself."""
+    astage.witness.script = {"go": [asks(call("closing_hours")), asks(call("opening_hours")), "Done."]}
+    subject = agent(astage, governed(astage))
+    for way in ("sync", "async"):
+        given = {"messages": [HumanMessage("go")]}
+        said = (subject.invoke(given, CONFIG) if way == "sync" else await subject.ainvoke(given, CONFIG))["messages"]
+        astage.assert_sound(said)
+        assert [own_label(message) for message in said if message.type == "tool"][-2:] == [Tag()] * 2
+        assert said[-2].status == "success"
+        assert said[-4].status == "error"
+
+
+async def test_a_tool_that_nobody_declared_is_still_unlabelled_where_middleware_runs_it(astage: Stage) -> None:
+    class Runs(AgentMiddleware):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            del handler
+            return ToolMessage(f"Error: {MARK}", name="closing_hours", tool_call_id=request.tool_call["id"], status="error")
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return self.wrap_tool_call(request, handler)
+
+    astage.witness.script = {"go": [asks(call("closing_hours")), "Done."]}
+    router = SessionRouterMiddleware(governed(astage), principal="ada")
+    subject = agent_of(astage, Runs(), router=router, tools=[opening_hours], checkpointer=InMemorySaver())
+    with pytest.raises(NoClearedModel):
+        await subject.ainvoke({"messages": [HumanMessage("go")]}, CONFIG)
+
+
 SAYS = {
     "file": [asks(call("read_patient", number=7)), "The file is there."],
     "hours": [asks(call("opening_hours")), "From 8 to 18."],
