@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
@@ -14,8 +15,8 @@ from langchain.agents.middleware.types import (
     ModelResponse,
     PrivateStateAttr,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
-from langchain_core.messages import AIMessage
+from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
+from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
@@ -33,13 +34,13 @@ from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.places import is_made_again, place_of_tool_call
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
-from session_router_langchain.tagging import label_of_unread
+from session_router_langchain.tagging import label_of_unread, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from langchain.agents.middleware.types import ToolCallRequest
-    from langchain_core.messages import ToolMessage
+    from langchain_core.messages import BaseMessage
     from langgraph.runtime import Runtime
 
     from session_router.core.cache_terms import CacheTerms
@@ -134,7 +135,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
-        return self._finish(drive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, drive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -151,7 +152,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, await adrive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -309,14 +310,15 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         """Return the provider's id under which the model of a route is asked."""
         return self.calls.models[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
 
-    def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
+    def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer, passed.returns)
-            response = replace(response, result=[marked if message is passed.message else message for message in response.result])
+            beside = partial(_labelled_beside, decision.tag, _artificial_tools(here.request.response_format))
+            response = replace(response, result=[marked if message is passed.message else beside(message) for message in response.result])
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:
             command = Command(update=self.calls.sessions.written(passed.session))
@@ -341,6 +343,18 @@ def _ways(here: _Pass) -> dict[str, Any]:
 
 def _response(message: AIMessage) -> ModelResponse[Any]:
     return ModelResponse(result=[message])
+
+
+def _artificial_tools(response_format: object) -> frozenset[str]:
+    """Name the tools that nobody runs: they carry a structured answer, and the framework answers in their place."""
+    strategy = ToolStrategy(response_format.schema) if isinstance(response_format, AutoStrategy) else response_format
+    return frozenset(spec.name for spec in strategy.schema_specs) if isinstance(strategy, ToolStrategy) else frozenset()
+
+
+def _labelled_beside(tag: Tag | None, artificial: frozenset[str], message: BaseMessage) -> BaseMessage:
+    """Label what the framework says of a structured answer: it is made of that answer, and of nothing else."""
+    is_artificial = isinstance(message, ToolMessage) and message.name in artificial
+    return labelled(message, tag) if is_artificial and tag is not None else message
 
 
 def _needed_for(response_format: object) -> frozenset[Capability]:
