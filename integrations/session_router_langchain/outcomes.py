@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langgraph.errors import GraphBubbleUp
 
-from session_router.core.call import Outcome
+from session_router.core.call import CANCELLED, Outcome
 from session_router.core.checking import is_count
 from session_router.core.model import route_of
 from session_router.core.pricing import Usage
@@ -121,7 +121,8 @@ def _table(value: object) -> Mapping[str, Any]:
 
 def failure_of(error: BaseException, *, at: float) -> Outcome:
     """Say that a decision came to nothing."""
-    return Outcome(at=at, model=None, error=type(error).__name__, failure=failure_in(error, at=at))
+    name = type(error).__name__ if isinstance(error, Exception) else CANCELLED
+    return Outcome(at=at, model=None, error=name, failure=failure_in(error, at=at))
 
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def _passage(
             yield Observe(decision, Outcome(at=router.clock.now(), model=None, error=NOT_ASKED))
             raise failures.first or InternalError(state="not asked", event="a first attempt")
         is_paid = False
-        result: Answered[Any] | Broken = yield Attempt(decision, missed.waits and not artificial)
+        result = yield from _attempted(router, Attempt(decision, missed.waits and not artificial))
         at = router.clock.now()
         if isinstance(result, Answered):
             return (yield from _answered(router, decision, missed, result, at=at, artificial=artificial, narrowing=narrowing))
@@ -194,6 +194,20 @@ def _passage(
             continue
         call = yield from _later(failures, following)
         is_paid = True
+
+
+def _attempted(router: Router, attempt: Attempt) -> Generator[Effect, Any, Answered[Any] | Broken]:
+    """Have a model asked; and where nobody waits for it any more, tell the router before that goes up."""
+    try:
+        result: Answered[Any] | Broken = yield attempt
+    except GeneratorExit:
+        # A pump of streams says nothing else of whatever ends them.
+        router.cancelled(attempt.decision)
+        raise
+    if isinstance(result, Broken) and not isinstance(result.error, Exception):
+        router.cancelled(attempt.decision)
+        raise result.error
+    return result
 
 
 def _answered(

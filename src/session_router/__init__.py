@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""For type checkers it is true. `typing` takes longer to load than all of Python that a command has loaded before."""
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from session_router.audit.file import AuditFile
     from session_router.cache.semantic import SemanticCache
     from session_router.config import load_router

@@ -6,20 +6,25 @@ import asyncio
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.audit_row import decision_row, outcome_row
-from session_router.core.effects import AppendRecord
+from session_router.core.call import CANCELLED, Outcome
+from session_router.core.effects import AppendOutcome, AppendRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from session_router.core.decision import Decision
-    from session_router.core.effects import AppendOutcome
     from session_router.core.governance import Clearance
     from session_router.core.model import ModelName, ModelSpec
     from session_router.ports import AuditLog
+
+logger = logging.getLogger("session_router")
+LONGEST_WAIT_SECONDS = 1.0
+"""How long a thread waits for the record of a call that was given up."""
 
 alarms = logging.getLogger("session_router.alarms")
 
@@ -61,8 +66,24 @@ class Recorder:
             return
         writing = asyncio.wrap_future(self._thread().submit(self._audit.append, self._row(what)))
         writing.add_done_callback(_is_over)
-        # Whoever is cancelled while it waits leaves a record behind all the same: it may have been sent.
-        await asyncio.shield(writing)
+        try:
+            # Whoever is cancelled while it waits leaves a record behind all the same: it may have been sent.
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            if isinstance(what, AppendRecord) and not what.decision.refused:
+                self.hand_in(AppendOutcome(what.decision, Outcome(at=what.decision.at, model=None, error=CANCELLED)))
+            raise
+
+    def hand_in(self, what: AppendOutcome) -> None:
+        """Have what came of a decision recorded, for whoever cannot await it. Never blocks an event loop; a failure is logged."""
+        if self._audit is None:
+            return
+        writing = self._thread().submit(self._audit.append, self._row(what))
+        writing.add_done_callback(_tell_failure)
+        if not _is_on_a_loop():
+            # The caller may close the log next. Not in this thread: where a stream is closed by the garbage collector, it may be
+            # in the middle of another record.
+            wait([writing], timeout=LONGEST_WAIT_SECONDS)
 
     def _row(self, what: AppendRecord | AppendOutcome) -> dict[str, Any]:
         decision = what.decision
@@ -92,6 +113,19 @@ def _warn(decision: Decision) -> None:
             alarm.jump,
             alarm.limit,
         )
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _tell_failure(writing: Future[None]) -> None:
+    if (error := writing.exception()) is not None:
+        logger.warning("what came of a call that was given up is not recorded: %s: %s", type(error).__name__, error)
 
 
 def _is_over(writing: asyncio.Future[None]) -> None:

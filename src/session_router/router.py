@@ -10,11 +10,12 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from session_router.core.boundary_choice import BoundaryChoice
-from session_router.core.call import Outcome
+from session_router.core.call import CANCELLED, Outcome
 from session_router.core.checking import check_kind, check_ports, checked_each
 from session_router.core.decision import Decision
 from session_router.core.effects import (
     AbandonAnswer,
+    AppendOutcome,
     AskHealth,
     Learn,
 )
@@ -157,7 +158,8 @@ class Router:
         shared: SharedHealth | None = getattr(self.store, "health", None)
         check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
         self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
-        self._driver = Driver(self, Recorder(audit, lambda: self.models), Waiting(self.clock, self.health, shared))
+        self._recorder = Recorder(audit, lambda: self.models)
+        self._driver = Driver(self, self._recorder, Waiting(self.clock, self.health, shared))
         self._population = population_id(self.key)
         self._recent = RecentDecisions()
 
@@ -206,6 +208,18 @@ class Router:
     async def areplayed(self, decision: Decision) -> None:
         """Do what `replayed` does without blocking the event loop."""
         await self._driver.adrive(told(decision, Outcome(at=decision.at, model=None)))
+
+    def cancelled(self, decision: Decision) -> None:
+        """Tell that nobody waits any more for the model that `decision` chose. Blocks no event loop, and raises nothing.
+
+        Only that is recorded. The session stays as it is: the model may have read what was sent, and is not known to be ill.
+        """
+        try:
+            outcome = Outcome(at=self.clock.now(), model=None, error=CANCELLED)
+            self._recorder.hand_in(AppendOutcome(decision, outcome))
+            self._tell("on_outcome", decision, outcome)
+        except Exception as error:  # noqa: BLE001 -- whoever is cancelled is to see that, and nothing in its place
+            logger.warning("it is not recorded that decision %s came to nothing: %s", decision.id, type(error).__name__)
 
     def admit(self, *, is_retry: bool) -> bool:
         """Say whether a model may be asked now; tell whether it has failed this very call before, since retries have a budget."""

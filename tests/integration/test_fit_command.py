@@ -107,7 +107,7 @@ def test_rows_may_own_standard_output(tmp_path: Path, outcomes: Path, capsys: py
     import sys
     from unittest import mock
 
-    from session_router.cli import main
+    from session_router.cli.command import main
 
     words = [
         "session-router",

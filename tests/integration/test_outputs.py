@@ -233,6 +233,26 @@ def test_what_may_not_be_written_is_refused_before_a_session_is_read(
     assert contents(world) == before
 
 
+@pytest.mark.parametrize(("name", "option"), [*OUTPUTS, ("fit", "--out")])
+def test_a_file_in_a_directory_that_may_not_be_written(world: Path, name: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world / "here"
+    (here / "shut").mkdir()
+    (here / "shut" / "old").write_text("of old\n", encoding="utf-8")
+    (here / "broken.jsonl").write_text("{broken\n", encoding="utf-8")
+    before = contents(world)
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "shut"))
+    code, output = command(name, option, "shut/old", sessions="broken.jsonl")
+    if option != "--out":
+        # It is written into the file that is there.
+        assert "line 1" in output
+        return
+    # It is put in the place of the file, whole.
+    assert code == 2
+    assert f"`{option}` is 'shut/old'; it cannot be written (Permission denied)." in " ".join(output.split())
+    assert "line 1" not in output
+    assert contents(world) == before
+
+
 def test_the_draft_of_an_experience_is_no_file_of_the_user(world: Path) -> None:
     here = world / "here"
     (here / "experience.json.part").write_bytes((here / "sessions.jsonl").read_bytes())

@@ -109,7 +109,7 @@ def test_rows_on_standard_output_are_nothing_but_rows(tmp_path: Path, capsys: py
     path = sessions(tmp_path / "sessions.jsonl", "one")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "argv", ["session-router", "regret", str(path), "--config", str(CONFIG), "--json", "-"])
-        from session_router.cli import main
+        from session_router.cli.command import main
 
         with pytest.raises(SystemExit) as stopped:
             main()

@@ -29,7 +29,7 @@ from unittest import mock
 import yaml
 
 from session_router import load_router
-from session_router.cli import main
+from session_router.cli.command import main
 from session_router.testing.providers import Prices, Reply, SchemaBehaviour, ScriptedBehaviour, SimulatedModel, ToolCall, serve
 
 if TYPE_CHECKING:

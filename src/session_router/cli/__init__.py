@@ -1,97 +1,12 @@
-"""The command `session-router`. Its packages are the extra `cli`; without them it says so in one line."""
-
-from __future__ import annotations
-
-import contextlib
-import io
-import os
-import re
-import sys
-import threading
-
-from session_router.cli.exit_codes import INTERRUPTED, WRONG_USE
-from session_router.errors import MissingExtra, SessionRouterError
-
-
-def main() -> None:
-    """Run the command line.
-
-    Exit codes: 0 for success, 1 when some input was bad, 2 when the command could not start, 130 when interrupted.
-    """
-    _make_printable()
-    try:
-        for package in ("typer", "rich", "jinja2"):
-            _require(package)
-        from session_router.cli.app import app
-
-        app()
-    except SessionRouterError as error:
-        _print_error(error)
-        raise SystemExit(WRONG_USE) from None
-    except KeyboardInterrupt:
-        # While modules are loaded; the commands see to themselves.
-        raise SystemExit(INTERRUPTED) from None
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        # Files are named in errors of their own: what is left is a full disk behind standard output.
-        _forget_output()
-        _print_error(f"standard output cannot be written ({error.strerror or error}).")
-        raise SystemExit(WRONG_USE) from None
+"""The command `session-router`. Nothing is loaded with this module: until `run` is called, nobody sees to an interrupt."""
 
 
 def run() -> None:
     """Be the whole process: the script's entry point."""
     try:
-        main()
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            _wait_for_no_thread()
-        raise
+        from session_router.cli.process import be_the_process
+    except KeyboardInterrupt:
+        from session_router.cli.exit_codes import INTERRUPTED
 
-
-def _forget_output() -> None:
-    """Let what cannot be written go, else Python tries again at its end and complains."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _wait_for_no_thread() -> None:
-    """End an interrupted process now if a thread would keep it.
-
-    The agents of the demo run in threads. One that is in the middle of a call, or whose start was what the interruption hit,
-    which nobody then tells to end, would hold the terminal until somebody interrupts again.
-    """
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(INTERRUPTED)
-
-
-def _make_printable() -> None:
-    # A command must not end over a dash that the stream's encoding does not have.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    # Rich and typer believe any digits: they print nothing in 0 columns, and stop at `²`.
-    if not re.fullmatch("[1-9][0-9]{0,4}", os.environ.get("COLUMNS", "")):
-        os.environ.pop("COLUMNS", None)
-
-
-def _require(package: str) -> None:
-    import importlib
-
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        raise MissingExtra(extra="cli", package=package, feature="session-router") from None
-
-
-def _print_error(error: SessionRouterError | str) -> None:
-    try:
-        from session_router.cli.terminal import error_console, escaped
-    except ImportError:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 -- rich is what is missing
-    else:
-        error_console().print(f"[red bold]error:[/] {escaped(str(error))}")
+        raise SystemExit(INTERRUPTED) from None
+    be_the_process()

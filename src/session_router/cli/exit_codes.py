@@ -9,3 +9,6 @@ WRONG_USE = 2
 """The command could not start: a wrong option, setting or file."""
 
 INTERRUPTED = 130
+
+NOBODY_READS = 141
+"""Nobody read on what the command printed, such as `head`, which has seen enough: as if the system had ended it for that."""

@@ -79,7 +79,7 @@ def fit(  # noqa: PLR0913 -- each is one option
     # A scorer may take the place of the one before it.
     files = {OUT: out, ROWS: file_of_rows(json)}
     keys = {f"the file of `{KEY_FILE}`": key_file}
-    check_outputs(files, sessions=outcomes, what="outcomes", inputs=keys, config=config, scored=False, configured=False)
+    check_outputs(files, sessions=outcomes, what="outcomes", inputs=keys, config=config, whole=[OUT], scored=False, configured=False)
     settings = FitSettings(
         method=Method(method.value), reference=reference, alpha=alpha, delta=delta, seed=seed, prices=_prices(config), guard=guard
     )

@@ -46,7 +46,7 @@ def learn(
     from session_router.replay import replay_session
 
     # What was learned before must not colour what is learned now, and may be outdated or not be there yet: it is written anew.
-    check_outputs({OUT: out}, sessions=sessions, config=config, experienced=False)
+    check_outputs({OUT: out}, sessions=sessions, config=config, whole=[OUT], experienced=False)
     router = offline_router(config, experienced=False)
     pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
     learner = Learner(router, sessions=kept)

@@ -14,7 +14,7 @@ from session_router.config.files import beside
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 _NOTHING: Mapping[str, Path | None] = MappingProxyType({})
 _OF_A_DATABASE = (".key", "-wal", "-shm")
@@ -22,13 +22,14 @@ _BESIDE = {"store.path": _OF_A_DATABASE, "cache.path": _OF_A_DATABASE, "audit.pa
 """Files that stand beside one that the configuration names, by what their names end with: without them it cannot be read any more."""
 
 
-def check_outputs(
+def check_outputs(  # noqa: PLR0913 -- each is one fact of a command
     outputs: Mapping[str, Path | None],
     *,
     sessions: Path,
     what: str = "sessions",
     inputs: Mapping[str, Path | None] = _NOTHING,
     config: Path | None,
+    whole: Collection[str] = (),
     experienced: bool = True,
     scored: bool = True,
     configured: bool = True,
@@ -41,6 +42,7 @@ def check_outputs(
         what: What it reads.
         inputs: What else it reads, by what an error calls it; `None` for what it does not.
         config: The configuration, as in `load_router`. What it names counts as an input too.
+        whole: The options whose files `write_whole` puts there: in the place of what is there, for which the directory is written to.
         experienced: Whether its experience is an input.
         scored: Whether its scorer is an input.
         configured: Whether there has to be a configuration.
@@ -67,7 +69,7 @@ def check_outputs(
         if not writable:
             raise ConfigurationError(key=option, value=str(path), rule="name a file in a directory that is there.")
         # Asked now: to be refused after the work would be to lose it.
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
+        if not all(os.access(place, os.W_OK) for place in _written(path, whole=option in whole)):
             raise unwritable(option, path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         taken.append((path, f"the file of `{option}`"))
 
@@ -98,6 +100,13 @@ def write_whole(option: str, path: Path, text: str) -> None:
                 draft.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(option, path, error) from None
+
+
+def _written(path: Path, *, whole: bool) -> list[Path]:
+    """Return the file, and the directory, that must be writable for something to be put at `path`."""
+    if not path.exists():
+        return [path.parent]
+    return [path, path.parent] if whole and path.is_file() else [path]
 
 
 def _configured(config: Path | None, *, experienced: bool, scored: bool) -> list[tuple[Path, str]]:

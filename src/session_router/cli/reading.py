@@ -12,9 +12,14 @@ from session_router.errors import RecordingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+
     from session_router.recordings import Recording, SessionFile, TraceFile
 
 SHOWN_ERRORS = 20
+
+REMEMBERED_SESSIONS = 100_000
+"""Names that are remembered, to find those that come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,7 @@ def take_sessions(file: SessionFile | TraceFile, take: Callable[[Recording], int
         take: Replays one session and returns the number of its calls.
         limit: Stop after this many sessions that have a call.
     """
-    console = error_console()
+    console, names = error_console(), _Names()
     bad = sessions = calls = 0
     at = "before the first session"
     with Progress(console, file.size) as progress:
@@ -49,6 +54,7 @@ def take_sessions(file: SessionFile | TraceFile, take: Callable[[Recording], int
                     if bad <= SHOWN_ERRORS:
                         console.print(f"[red]error:[/] {escaped(str(item))}")
                     continue
+                names.take(item)
                 at = f"in the session of line {item.line}"
                 taken = take(item)
                 at = f"after the session of line {item.line}"
@@ -60,4 +66,32 @@ def take_sessions(file: SessionFile | TraceFile, take: Callable[[Recording], int
             return Taken(bad=bad, stopped=at)
     if bad > SHOWN_ERRORS:
         console.print(f"[red]error:[/] and {bad - SHOWN_ERRORS:,} more sessions that cannot be replayed.")
+    names.tell(console)
     return Taken(bad=bad)
+
+
+class _Names:
+    """The names that sessions had so far. Of sessions that have one name nobody knows whether they are one, told twice."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, int] = {}
+        self._again = 0
+        self._first = ""
+
+    def take(self, item: Recording) -> None:
+        name = item.session_id
+        if name in self._lines:
+            self._again += 1
+            self._first = self._first or f"{name!r} in lines {self._lines[name]} and {item.line}"
+        elif len(self._lines) < REMEMBERED_SESSIONS:
+            self._lines[name] = item.line
+
+    def tell(self, console: Console) -> None:
+        first = escaped(self._first)
+        if self._again == 1:
+            told = f"1 session has the session_id of an earlier one: {first}; it counts"
+        elif self._again:
+            told = f"{self._again:,} sessions have the session_id of an earlier one, the first of them {first}: each counts"
+        else:
+            return
+        console.print(f"[yellow]{told} as a session of its own.[/]")

@@ -97,10 +97,11 @@ def regret(  # noqa: PLR0913 -- each is one option
         report = replace(evaluation.report(), stopped=taken.stopped, unread=taken.bad)
         if rows.wanted:
             rows.write({"kind": "report", **report.to_plain()})
-    # Rows own standard output when they go there.
-    print_regret(error_console() if rows.standard_output else output_console(), report, taken=taken)
+    # Before anything is printed: whoever reads that may have seen enough.
     if html is not None:
         _write_page(html, report)
+    # Rows own standard output when they go there.
+    print_regret(error_console() if rows.standard_output else output_console(), report, taken=taken)
     if session is not None and report.timeline is None and not taken.stopped:
         raise ConfigurationError(key="--session", value=session, rule="no session that was replayed is called so.")
     leave(taken, lenient=lenient)

@@ -23,6 +23,7 @@ from session_router.config.building import (
     build_key,
     build_models,
     build_policy,
+    shared_files,
     unknown_names,
 )
 from session_router.config.cache import build_cache
@@ -278,8 +279,12 @@ def _settings(layers: Layers) -> Settings:
     if layers.problems:
         raise raised(layers.problems)
     try:
-        return Settings.model_validate(layers.values)
+        settings = Settings.model_validate(layers.values)
     except ValidationError as error:
         # Without its cause: pydantic's error holds the values, and one of them may be a secret.
         problems = problems_of(error, layers)
+    else:
+        problems = shared_files(settings, layers)
+        if not problems:
+            return settings
     raise raised(problems)

@@ -18,11 +18,12 @@ from session_router.core.model import ModelSpec
 from session_router.core.policy import Policy
 from session_router.core.upgrades import UpgradeWatch
 from session_router.errors import ConfigurationError, MissingExtra
-from session_router.files.paths import path_of
+from session_router.files.paths import is_same_file, path_of
 from session_router.identity import key_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from session_router.config.environment import Layers
     from session_router.config.environment import Path as KeyPath
@@ -173,6 +174,29 @@ def unknown_names(settings: Settings, replacements: Mapping[str, Any], layers: L
         for path, name, value in stated
         if name not in known
     ]
+
+
+def shared_files(settings: Settings, layers: Layers) -> list[ConfigurationError]:
+    """Return which settings name a file that another one writes to, however it is spelt."""
+    stated: list[tuple[KeyPath, str | None]] = [
+        (("store", "path"), settings.store.path),
+        (("cache", "path"), None if settings.cache is None else settings.cache.path),
+        (("audit", "path"), settings.audit.path),
+        (("audit", "head"), settings.audit.head),
+    ]
+    problems: list[ConfigurationError] = []
+    places: dict[KeyPath, Path] = {}
+    for path, text in stated:
+        if text is None:
+            continue
+        place = beside(layers.source, text)
+        first = next((other for other, taken in places.items() if is_same_file(place, taken)), None)
+        if first is None:
+            places[path] = place
+        else:
+            rule = f"`{dotted(first)}` names the same file; give each of them one of its own."
+            problems.append(_problem(layers, path, text, rule))
+    return problems
 
 
 def _problem(layers: Layers, path: KeyPath, value: object, rule: str) -> ConfigurationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from session_router.core.call import CANCELLED
 from session_router.core.decision import Action
 from session_router.core.label_row import facts_to_plain
 
@@ -95,7 +96,7 @@ def outcome_row(decision: Decision, outcome: Outcome, *, clearance: Clearance | 
     """
     usage, hit = outcome.usage, decision.hit
     row: dict[str, Any] = {
-        "event": "failed" if outcome.error is not None else "answered" if hit is None else "replayed",
+        "event": _event_of(decision, outcome),
         "decision_id": decision.id,
         "session": decision.session_id,
         "at": outcome.at,
@@ -114,6 +115,12 @@ def outcome_row(decision: Decision, outcome: Outcome, *, clearance: Clearance | 
         # Whoever is erased is erased from here too.
         row["subjects"] = sorted(decision.tag.subjects)
     return row
+
+
+def _event_of(decision: Decision, outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return "cancelled" if outcome.error == CANCELLED else "failed"
+    return "answered" if decision.hit is None else "replayed"
 
 
 def exposure(clearance: Clearance | None, *, at: float) -> dict[str, Any]:

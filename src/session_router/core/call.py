@@ -34,6 +34,9 @@ HELD_SHARE = 0.5
 LEAST_HELD = 0.05
 """A provider that cached nothing so far is still expected to cache a little, or it could never prove otherwise."""
 
+CANCELLED = "Cancelled"
+"""`Outcome.error` where nobody waits for the answer any more: a task that was cancelled, a stream that nobody reads on, an interrupt."""
+
 
 @value
 class Call:

@@ -7,6 +7,7 @@ take the history, and is its endpoint healthy.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from session_router.core.exposure import label_held
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from session_router.core.binding import Binding
     from session_router.core.call import Call
     from session_router.core.health import Ill
+    from session_router.core.intake import Intake
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.session import Session
@@ -51,6 +53,9 @@ class Eligibility:
         bound = self.foreign if policy.on_unportable is OnUnportable.STAY else self.stuck
         return f"the history is bound elsewhere by {', '.join(kinds_of(bound))}" if bound else ""
 
+
+NOTHING_READ: Mapping[ModelName, Intake] = MappingProxyType({})
+"""Of a request, by any model."""
 
 ELIGIBLE = Eligibility()
 """Nothing stands against the model."""
@@ -158,19 +163,42 @@ def _is_nothing_new(transcript: Transcript, session: Session, reader: ModelName)
 
 
 def examine(
-    call: Call, specs: Mapping[ModelName, ModelSpec], policy: Policy, tag: Tag | None, ill: Mapping[ModelName, Ill] | None = None
+    call: Call,
+    specs: Mapping[ModelName, ModelSpec],
+    policy: Policy,
+    tag: Tag | None,
+    ill: Mapping[ModelName, Ill] | None = None,
+    *,
+    intakes: Mapping[ModelName, Intake] = NOTHING_READ,
 ) -> dict[ModelName, Eligibility]:
-    """Examine every model."""
+    """Examine every model.
+
+    Args:
+        call: The request.
+        specs: The models.
+        policy: The settings.
+        tag: The label of the payload; `None` when governance is not in use.
+        ill: The models that may not be asked for a while.
+        intakes: What the request is to each model; without, it is as long as we estimate.
+    """
     bindings = call.transcript.bindings | call.bindings
-    examined = {name: _examine(name, spec, call, policy, tag, bindings) for name, spec in specs.items()}
+    examined = {name: _examine(name, spec, call, policy, tag, bindings, intakes) for name, spec in specs.items()}
     for name, one in (ill or {}).items():
         if name in examined:
             examined[name] = replace(examined[name], ill=one)
     return examined
 
 
-def _examine(name: ModelName, spec: ModelSpec, call: Call, policy: Policy, tag: Tag | None, bindings: frozenset[Binding]) -> Eligibility:
-    lack = _lack(name, spec, call)
+def _examine(
+    name: ModelName,
+    spec: ModelSpec,
+    call: Call,
+    policy: Policy,
+    tag: Tag | None,
+    bindings: frozenset[Binding],
+    intakes: Mapping[ModelName, Intake],
+) -> Eligibility:
+    lack = _lack(name, spec, call, intakes)
     if tag is None and not lack and not bindings:
         return ELIGIBLE
     foreign = frozenset(one for one in bindings if not spec.accepts(one, name=name)) if bindings else bindings
@@ -182,13 +210,15 @@ def _examine(name: ModelName, spec: ModelSpec, call: Call, policy: Policy, tag: 
     )
 
 
-def _lack(name: ModelName, spec: ModelSpec, call: Call) -> str:
+def _lack(name: ModelName, spec: ModelSpec, call: Call, intakes: Mapping[ModelName, Intake]) -> str:
     if name in call.failed:
         return "it has just failed"
     if call.only is not None and name != call.only:
         return f"the caller asked for `{call.only}`"
-    if spec.context_window is not None and call.transcript.tokens > spec.context_window:
-        return f"its window of {spec.context_window:,} tokens is smaller than the request's {call.transcript.tokens:,}"
+    if spec.context_window is not None:
+        tokens = call.transcript.tokens + (intakes[name].beyond if name in intakes else 0)
+        if tokens > spec.context_window:
+            return f"its window of {spec.context_window:,} tokens is smaller than the request's {tokens:,}"
     if spec.capabilities is not None and (missing := (call.requires | call.transcript.needs) - spec.capabilities):
         return f"it has no {', '.join(sorted(missing))}"
     return ""

@@ -52,6 +52,14 @@ class Intake:
             raise ConfigurationError(key="prices", value=None, rule="the price of a model is unknown; give its prices.")
         return self.expected
 
+    @property
+    def beyond(self) -> int:
+        """Tokens of what the model has read that its provider counted beyond our estimate; 0 where it counted no more.
+
+        What it has not read is in no count: that of a short request says little of a long one.
+        """
+        return max(0, as_counted(self.read, self.scale) - self.read)
+
     def cost(self, *, output: int) -> USD | None:
         """Dollars of this one call, with `output` tokens of it; `None` when the prices are unknown."""
         if self.expected is None:

@@ -49,7 +49,7 @@ class ModelSpec:
         model: The chat model, or a provider string such as `openai:gpt-5-mini`. Routing never looks inside;
             the integration resolves it.
         prices: US dollars per 1,000,000 tokens. Required by the time the router is built.
-        context_window: Tokens that one request may hold; `None` when unknown, which excludes nothing.
+        context_window: Tokens that one request may hold, as its provider counts them; `None` when unknown, which excludes nothing.
         capabilities: What it can do; `None` when unknown, which excludes nothing.
         clearance: What it may see; `None` when unknown, which is nothing as soon as governance is in use.
         provider_ids: Ids under which the provider answers, besides the one in `model`.

@@ -72,6 +72,7 @@ class Situation:
         current = _current(call, specs, session)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
+        intakes = intakes_of(call, specs, session)
         return new_situation(
             call=call,
             specs=specs,
@@ -79,8 +80,8 @@ class Situation:
             session=session,
             current=current,
             tag=tag,
-            eligible=examine(call, specs, policy, tag, ill),
-            intakes=intakes_of(call, specs, session),
+            eligible=examine(call, specs, policy, tag, ill, intakes=intakes),
+            intakes=intakes,
             again=again,
         )
 
@@ -89,7 +90,7 @@ class Situation:
         tag = payload_tag(self.call, self.specs, self.policy, self.session, reader=name)
         if tag == self.tag:
             return self
-        own = examine(self.call, {name: self.specs[name]}, self.policy, tag)[name]
+        own = examine(self.call, {name: self.specs[name]}, self.policy, tag, intakes=self.intakes)[name]
         return replace(self, tag=tag, eligible={**self.eligible, name: replace(own, ill=self.eligible[name].ill)})
 
     def candidates(self) -> list[ModelName]:

@@ -52,3 +52,11 @@ def path_of(path: str | os.PathLike[str], *, key: str) -> Path:
     except RuntimeError:
         rule = "this user has no home that is known; give the path without `~`."
         raise ConfigurationError(key=key, value=text, rule=rule) from None
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths, of files that may not be there yet, lead to one file; not where that cannot be looked up."""
+    try:
+        return one.resolve() == other.resolve() or one.samefile(other)
+    except (OSError, ValueError, RuntimeError):  # as releases of Python say it of no file, a null character, a link to itself
+        return False
