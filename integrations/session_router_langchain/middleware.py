@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
@@ -321,8 +320,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer, passed.returns)
-            beside = partial(_labelled_beside, decision.tag, _artificial_tools(here.request.response_format))
-            response = replace(response, result=[marked if message is passed.message else beside(message) for message in response.result])
+            result = [marked if message is passed.message else message for message in response.result]
+            if decision.tag is not None and any(isinstance(message, ToolMessage) for message in result):
+                result = _with_structured_labelled(result, here.request.response_format, decision.tag)
+            response = replace(response, result=result)
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:
             command = Command(update=self.calls.sessions.written(passed.session))
@@ -358,10 +359,10 @@ def _artificial_tools(response_format: ResponseFormat[Any] | None) -> frozenset[
     return frozenset(spec.name for spec in response_format.schema_specs) if isinstance(response_format, ToolStrategy) else frozenset()
 
 
-def _labelled_beside(tag: Tag | None, artificial: frozenset[str], message: BaseMessage) -> BaseMessage:
+def _with_structured_labelled(result: list[BaseMessage], response_format: ResponseFormat[Any] | None, tag: Tag) -> list[BaseMessage]:
     """Label what the framework says of a structured answer: it is made of that answer, and of nothing else."""
-    is_artificial = isinstance(message, ToolMessage) and message.name in artificial
-    return labelled(message, tag) if is_artificial and tag is not None else message
+    names = _artificial_tools(response_format)
+    return [labelled(message, tag) if isinstance(message, ToolMessage) and message.name in names else message for message in result]
 
 
 def _needed_for(response_format: object) -> frozenset[Capability]:
