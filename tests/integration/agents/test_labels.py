@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain.agents.middleware import AgentMiddleware
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -68,6 +68,19 @@ def leaks(stage: Stage) -> int:
 
 
 CONFIG: Any = {"configurable": {"thread_id": "a"}}
+
+
+def test_a_loop_stays_where_it_is_though_an_application_keeps_no_labels(stage: Stage) -> None:
+    """What comes back from its own database says neither who wrote it nor what it is, and the model may not read all that is on offer."""
+    stage.witness.script, stage.witness.in_order = {"go": [asks(call("opening_hours")), asks(call("opening_hours")), "Done."]}, True
+    model = SessionRouterChatModel(router=governed(stage), principal="ada").bind_tools([read_patient, opening_hours])
+    history: list[Any] = [HumanMessage("go")]
+    for _ in range(3):
+        answer = model.invoke([one.model_copy() for one in history], CONFIG)
+        history.append(AIMessage(answer.text, tool_calls=answer.tool_calls))
+        history += [opening_hours.invoke(one) for one in answer.tool_calls]
+    assert stage.asked == ["sim-chat"] * 3
+    stage.assert_sound()
 
 
 async def test_a_tool_that_does_not_exist_has_returned_nothing_that_a_model_may_not_see(astage: Stage) -> None:
