@@ -266,14 +266,16 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
     """
     content, tokens, needs = fingerprint(message)
     if isinstance(message, AIMessage):
-        author = author_of(message, specs)
+        named = named_author(message, specs)
+        # What is kept by an account counts as kept by that of the first route, where several share an id.
+        author = named if named is None or named in specs else author_of(message, specs)
         spec = specs.get(cast("ModelName", author)) if author is not None else None
         return new_step(
             role=Role.AI,
             digest=content,
             tokens=tokens,
             asks=asks_of(message),
-            author=named_author(message, specs),
+            author=named,
             agent=stamped_agent(message),
             partial=last and _is_partial(message),
             bindings=bindings_of(
