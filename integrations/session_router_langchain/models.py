@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from session_router.core.model import Capability, ModelName, ModelSpec
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router_langchain.dialects import account_of, dialect_of
-from session_router_langchain.endpoints import attested
+from session_router_langchain.endpoints import attested, sends_elsewhere
 from session_router_langchain.partitioning import with_partition
 
 if TYPE_CHECKING:
@@ -81,18 +81,18 @@ class ChatModels:
         """Name the routes whose model may be the one that is asked, as callbacks are told of it; none for a stranger.
 
         Args:
-            serialized: The model, as its client describes it: the same object at every call of the same one.
-            provider_id: Under which it is asked. Several routes may share it: then it is any of them, unless the model is known by sight.
+            serialized: The model, as its client describes it: the same object at every call of the same one. Where it is no route's, it
+                may be that of a route which is of the same client and address.
+            provider_id: Under which it is asked. Several routes may share it.
             chosen: The route that should be asked; it alone where that cannot be told from others with the very same model.
         """
         if provider_id not in self._by_id:
             ids = {name: self.asked_as(name) for name in self._router.models}
             self._by_id = {id_: [name for name, one in ids.items() if one == id_] for id_ in ids.values() if id_ is not None}
-        names = self._by_id.get(provider_id, [])
-        if len(names) < 2:  # noqa: PLR2004 -- who is alone is certain
-            return names
-        seen = [name for name in names if self[name]._serialized is serialized]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- likewise
-        return [chosen] if chosen in seen else seen or names
+        described = {name: self[name]._serialized for name in self._by_id.get(provider_id, ())}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- likewise
+        if seen := [name for name, one in described.items() if one is serialized]:
+            return [chosen] if chosen in seen else seen
+        return [name for name, one in described.items() if not sends_elsewhere(serialized, one)]
 
     @property
     def specs(self) -> Mapping[ModelName, ModelSpec]:
