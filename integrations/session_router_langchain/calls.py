@@ -25,6 +25,7 @@ from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.exact import ExactReader
 from session_router_langchain.inspecting import NOTHING, UNSEEN, Found, Inspection
 from session_router_langchain.lineage import inherited, place_of_call
+from session_router_langchain.loops import says_nothing
 from session_router_langchain.messages import HeadReader, MessageReader, typed_texts
 from session_router_langchain.models import ChatModels
 from session_router_langchain.partitioning import salt_for
@@ -263,7 +264,7 @@ class Calls:
             prepared = _referring_to_what_may_be_read(prepared, decision)
         target = self._target(decision.chosen())
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
-        taken_up = target.thinking and _takes_up_a_loop(call.transcript, target.name)
+        taken_up = target.thinking and _takes_up_a_loop(messages, call.transcript, target.name)
         if not (decision.evidence.blocked_by or decision.action is Action.FORCED_SWITCH or taken_up):
             return begun(prepared) if target.dialect == ANTHROPIC else prepared
         prepared = convert(prepared, target, origin=origin_in(self.models.specs))
@@ -322,7 +323,8 @@ def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
     return [*messages[:first], HumanMessage(BEGINNING), *messages[first:]]
 
 
-def _takes_up_a_loop(transcript: Transcript, name: str) -> bool:
+def _takes_up_a_loop(messages: Sequence[BaseMessage], transcript: Transcript, name: str) -> bool:
     """Whether the last calls of the history are another model's: one that signs its thoughts could not go on from them."""
-    last = next((step for step in reversed(transcript.steps) if step.role is Role.AI), None)
+    steps = zip(reversed(messages), reversed(transcript.steps), strict=True)
+    last = next((step for message, step in steps if step.role is Role.AI and not says_nothing(message)), None)
     return last is not None and bool(last.asks) and last.author != name

@@ -17,7 +17,7 @@ from session_router_langchain.bindings import (
 )
 from session_router_langchain.blocks import answers_of, asks_of, client_ask_id
 from session_router_langchain.dialects import ANTHROPIC, OPENAI_RESPONSES, family_of
-from session_router_langchain.loops import loop_as_text
+from session_router_langchain.loops import loop_as_text, says_nothing
 from session_router_langchain.rewriting import Surroundings, rewritten, screen, text_block, tool_name
 from session_router_langchain.vocabulary import (
     GEMINI_CALL_SIGNATURES,
@@ -88,11 +88,11 @@ class Conversion:
             # A paused turn that another model takes up: a history that ends with the assistant asks for nothing.
             return [*carried, HumanMessage("Please continue.")]
         if self.target.thinking and self.target.dialect == ANTHROPIC:
-            own = [self._is_own(messages[index]) for index, _ in passed]
-            told = loop_as_text(carried, own)
+            heard = [(index, message) for index, message in passed if not says_nothing(message)]
+            told = loop_as_text([message for _, message in heard], [self._is_own(messages[index]) for index, _ in heard])
             if told is not None:
                 start, carried = told
-                for index, message in passed[start:]:
+                for index, message in heard[start:]:
                     if not isinstance(message, HumanMessage):
                         self._note(index, frozenset({BindingKind.FOREIGN_BLOCK}))
         return carried

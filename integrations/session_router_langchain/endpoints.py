@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +27,18 @@ def endpoint_of(model: BaseChatModel) -> str:
         base for name in _FIELDS if (base := _read(model, name))
     ]
     return str(found[0]) if found else ""
+
+
+def sends_elsewhere(one: object, other: object) -> bool:
+    """Whether two models, as LangChain's callbacks are told of them, are of different clients, or were given different addresses."""
+    return _client_and_addresses(one) != _client_and_addresses(other)
+
+
+def _client_and_addresses(serialized: object) -> tuple[object, ...]:
+    described: Mapping[str, Any] = serialized if isinstance(serialized, Mapping) else {}
+    given: object = described.get("kwargs")
+    fields: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    return (described.get("id"), *(fields.get(name) for name in _FIELDS))
 
 
 def attested(name: ModelName, spec: ModelSpec, model: BaseChatModel) -> ModelSpec:

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 
-from session_router.core.governance import join
+from session_router.core.governance import Tag, join
 from session_router.errors import NoClearedModel
 from session_router_langchain.authors import STAMP
 from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.tagging import own_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
     from langchain_core.messages import BaseMessage
 
     from session_router.core.call import Call
     from session_router.core.decision import Decision
-    from session_router.core.governance import Tag
+    from session_router.core.governance import Clearance
     from session_router.core.model import ModelName
     from session_router.router import Router
+    from session_router_langchain.models import ChatModels
 
 _looking: ContextVar[LastLook | None] = ContextVar("session_router.last_look", default=None)
 
@@ -44,7 +45,7 @@ class LastLook(BaseCallbackHandler):
         call: What was decided about.
         decision: Who was chosen.
         tag: The label of what was decided about.
-        asked: Returns the provider's id under which a route's model is asked; `None` where it has none.
+        models: The routes' models.
         sent: What it is to be asked.
     """
 
@@ -58,12 +59,12 @@ class LastLook(BaseCallbackHandler):
         decision: Decision,
         *,
         tag: Tag,
-        asked: Callable[[ModelName], str | None],
+        models: ChatModels,
         sent: Sequence[BaseMessage],
     ) -> None:
         super().__init__()
         self._router, self._call, self._decision = router, call, decision
-        self._tag, self._asked, self._sent = tag, asked, sent
+        self._tag, self._models, self._sent = tag, models, sent
 
     @contextmanager
     def here(self) -> Generator[None]:
@@ -76,7 +77,7 @@ class LastLook(BaseCallbackHandler):
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
         self,
-        serialized: Any,  # noqa: ANN401, ARG002 -- likewise
+        serialized: Any,  # noqa: ANN401 -- likewise
         messages: list[list[BaseMessage]],
         *,
         metadata: dict[str, Any] | None = None,
@@ -85,24 +86,25 @@ class LastLook(BaseCallbackHandler):
         told = metadata or {}
         if _looking.get() is not self or INTERNAL_CALL in told or STAMP in told:
             return
-        name: object = told.get("ls_model_name")
+        name, chosen = told.get("ls_model_name"), self._decision.chosen()
+        names = self._models.asked_in(serialized, name, chosen=chosen) if isinstance(name, str) else [chosen]
         for said in messages:
-            self._look(said, name if isinstance(name, str) and name != self._asked(self._decision.chosen()) else None)
+            self._look(said, names, stranger=str(name))
 
-    def _look(self, said: Sequence[BaseMessage], stranger: str | None) -> None:
-        """Look at one request; `stranger` is who is asked in place of the chosen model."""
-        put_in: list[Tag] = []
+    def _look(self, said: Sequence[BaseMessage], names: Sequence[ModelName], *, stranger: str) -> None:
+        """Look at one request that goes to one of `names`, nobody knows which, or to a `stranger` where there are none."""
+        chosen, put_in = self._decision.chosen(), list[Tag]()
         whole = len(said) == len(self._sent) and all(map(is_, said, self._sent))
         if not whole:
             handed = {id(message) for message in self._sent}
             labels = (own_label(message) for message in said if id(message) not in handed)
             put_in, whole = [label for label in labels if label is not None], handed <= {id(message) for message in said}
-        if not (put_in if stranger is None else whole):
+        others = [name for name in names if name != chosen]
+        if not ((put_in and chosen in names) or (whole and (others or not names))):
             return
-        specs, tag = self._router.models, join(self._tag, *put_in)
-        name = self._decision.chosen() if stranger is None else next((one for one in specs if self._asked(one) == stranger), None)
-        clearance = None if name is None else specs[name].clearance
-        shown = name or str(stranger)
-        rule = self._router.policy.failing_rule(tag, clearance, model=shown, now=self._decision.at, purpose=self._call.purpose)
-        if rule is not None:
-            raise NoClearedModel(tag=tag.describe(), tried={shown: rule})
+        tag, specs = join(self._tag, *put_in), self._router.models
+        shown_to: list[tuple[str, Clearance | None]] = [(name, specs[name].clearance) for name in names] or [(stranger, None)]
+        for shown, clearance in shown_to:
+            rule = self._router.policy.failing_rule(tag, clearance, model=shown, now=self._decision.at, purpose=self._call.purpose)
+            if rule is not None:
+                raise NoClearedModel(tag=tag.describe(), tried={shown: rule})

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from session_router_langchain.bindings import signature_of
 from session_router_langchain.rewriting import standard, text_block
-from session_router_langchain.vocabulary import is_block, kind_of, native
+from session_router_langchain.vocabulary import is_block, kind_of, native, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,21 @@ def _start_of_loop(messages: Sequence[BaseMessage]) -> int | None:
         if not joined:
             return start
         start = before
+
+
+def says_nothing(message: BaseMessage) -> bool:
+    """Whether an answer has neither words nor calls: Anthropic's client leaves it out, and what stands around it comes together."""
+    if not isinstance(message, AIMessage) or message.tool_calls or message.invalid_tool_calls:
+        return False
+    if isinstance(message.content, str):
+        return not message.content
+    return not any(_is_something(block) for block in message.content)
+
+
+def _is_something(block: object) -> bool:
+    if not is_block(block):
+        return bool(str(block).strip())
+    return kind_of(block) != "text" or bool(text_of(block.get("text")).strip())
 
 
 def _begins_with_thought(message: BaseMessage) -> bool:

@@ -14,8 +14,9 @@ from langchain.agents.middleware.types import (
     ModelResponse,
     PrivateStateAttr,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
-from langchain_core.messages import AIMessage
+from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.prebuilt.tool_node import INVALID_TOOL_NAME_ERROR_TEMPLATE
 from langgraph.types import Command
 
 from session_router.core.boundary import Phase
@@ -33,20 +34,20 @@ from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.places import is_made_again, place_of_tool_call
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
-from session_router_langchain.tagging import label_of_unread
+from session_router_langchain.tagging import label_of_unread, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from langchain.agents.middleware.types import ToolCallRequest
-    from langchain_core.messages import ToolMessage
+    from langchain.agents.structured_output import ResponseFormat
+    from langchain_core.messages import BaseMessage
     from langgraph.runtime import Runtime
 
     from session_router.core.cache_terms import CacheTerms
     from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
-    from session_router.core.model import ModelName
     from session_router.core.readings import Place
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from session_router_langchain.inspecting import Found
 
 
+_NO_SUCH_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("{available_tools}")[0]
 _INSIDE = "what middleware further inside makes of it"
 
 
@@ -134,7 +136,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
-        return self._finish(drive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, drive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -151,7 +153,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
-        return self._finish(await adrive(self.router, here.call, attempt, _answer, asked_as=self._asked, **_ways(here)), probes)
+        return self._finish(here, await adrive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -227,6 +229,9 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return label_of_asker(cast("dict[str, Any]", state).get("messages") or (), request.tool_call["id"], known)
 
     def _labelled(self, result: ToolMessage | Command[Any], request: ToolCallRequest, lineage: Lineage) -> ToolMessage | Command[Any]:
+        if lineage.tag is not None and lineage.read is None and isinstance(result, ToolMessage) and _names_no_tool(result, request):
+            lineage.note_result(lineage.tag)
+            return labelled(result, lineage.tag)
         policy, context = self.router.policy, context_label(cast("Any", request).runtime)
         tools = self.calls.tool_labels([] if request.tool is None else [request.tool])
         otherwise = policy.unlabelled if context is None else context
@@ -300,23 +305,25 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
                 yield
             return
         messages = sent.messages if sent.system_message is None else [sent.system_message, *sent.messages]
-        look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, asked=self._asked, sent=messages)
+        look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, models=self.calls.models, sent=messages)
         with handed_down(decision.tag, namespace_here()) as inside, attached(probe, look), look.here():
             yield
         brought_back(inside.read)
 
-    def _asked(self, name: ModelName) -> str | None:
-        """Return the provider's id under which the model of a route is asked."""
-        return self.calls.models[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+    def _ways(self, here: _Pass) -> dict[str, Any]:
+        return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "asked_as": self.calls.models.asked_as}
 
-    def _finish(self, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
+    def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer, passed.returns)
-            response = replace(response, result=[marked if message is passed.message else message for message in response.result])
+            result = [marked if message is passed.message else message for message in response.result]
+            if decision.tag is not None and any(isinstance(message, ToolMessage) for message in result):
+                result = _with_structured_labelled(result, here.request.response_format, decision.tag)
+            response = replace(response, result=result)
         command: Command[Any] | None = None
         if decision.carried and passed.session is not None:
             command = Command(update=self.calls.sessions.written(passed.session))
@@ -328,19 +335,34 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if provider_id is None or asked is None or route_of(provider_id, routes) is not None or route_of(asked, routes) is not None:
             return False
         # An id that fits no route may be what the provider calls the chosen model; then that is who was asked.
-        return asked != self._asked(decision.chosen())
+        return asked != self.calls.models.asked_as(decision.chosen())
 
 
 def _answer(response: ModelResponse[Any]) -> AIMessage | None:
     return next((message for message in reversed(response.result) if isinstance(message, AIMessage)), None)
 
 
-def _ways(here: _Pass) -> dict[str, Any]:
-    return {"response_of": _response, "own": here.own, "narrowing": here.narrowing}
+def _names_no_tool(result: ToolMessage, request: ToolCallRequest) -> bool:
+    """Whether the framework says that there is no such tool: nothing ran, and nothing is told but what was asked for."""
+    said = _NO_SUCH_TOOL.format(requested_tool=request.tool_call["name"])
+    return request.tool is None and result.status == "error" and isinstance(result.content, str) and result.content.startswith(said)
 
 
 def _response(message: AIMessage) -> ModelResponse[Any]:
     return ModelResponse(result=[message])
+
+
+def _artificial_tools(response_format: ResponseFormat[Any] | None) -> frozenset[str]:
+    """Name the tools that nobody runs: they carry a structured answer, and the framework answers in their place."""
+    if isinstance(response_format, AutoStrategy):
+        response_format = ToolStrategy[Any](response_format.schema)
+    return frozenset(spec.name for spec in response_format.schema_specs) if isinstance(response_format, ToolStrategy) else frozenset()
+
+
+def _with_structured_labelled(result: list[BaseMessage], response_format: ResponseFormat[Any] | None, tag: Tag) -> list[BaseMessage]:
+    """Label what the framework says of a structured answer: it is made of that answer, and of nothing else."""
+    names = _artificial_tools(response_format)
+    return [labelled(message, tag) if isinstance(message, ToolMessage) and message.name in names else message for message in result]
 
 
 def _needed_for(response_format: object) -> frozenset[Capability]:

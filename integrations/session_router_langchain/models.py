@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from session_router.core.model import Capability, ModelName, ModelSpec
 from session_router.errors import ConfigurationError, MissingExtra
 from session_router_langchain.dialects import account_of, dialect_of
-from session_router_langchain.endpoints import attested
+from session_router_langchain.endpoints import attested, sends_elsewhere
 from session_router_langchain.partitioning import with_partition
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class ChatModels:
         self._guard = RLock()
         self._built: dict[ModelName, BaseChatModel] = {}
         self._complete = False
+        self._by_id: dict[str, list[ModelName]] = {}
 
     def __getitem__(self, name: ModelName) -> BaseChatModel:
         """Return the chat model of `name`."""
@@ -70,6 +71,28 @@ class ChatModels:
                 specs[name] = attested(name, described, self._built[name])
             self._router.describe(specs)
             self._complete = True
+
+    def asked_as(self, name: ModelName) -> str | None:
+        """Return the provider's id under which the model of a route is asked; `None` for one that has none."""
+        found: object = self[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+        return found if isinstance(found, str) else None
+
+    def asked_in(self, serialized: object, provider_id: str, *, chosen: ModelName) -> list[ModelName]:
+        """Name the routes whose model may be the one that is asked, as callbacks are told of it; none for a stranger.
+
+        Args:
+            serialized: The model, as its client describes it: the same object at every call of the same one. Where it is no route's, it
+                may be that of a route which is of the same client and address.
+            provider_id: Under which it is asked. Several routes may share it.
+            chosen: The route that should be asked; it alone where that cannot be told from others with the very same model.
+        """
+        if provider_id not in self._by_id:
+            ids = {name: self.asked_as(name) for name in self._router.models}
+            self._by_id = {id_: [name for name, one in ids.items() if one == id_] for id_ in ids.values() if id_ is not None}
+        described = {name: self[name]._serialized for name in self._by_id.get(provider_id, ())}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- likewise
+        if seen := [name for name, one in described.items() if one is serialized]:
+            return [chosen] if chosen in seen else seen
+        return [name for name, one in described.items() if not sends_elsewhere(serialized, one)]
 
     @property
     def specs(self) -> Mapping[ModelName, ModelSpec]:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.audit_row import decision_row, outcome_row
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from session_router.ports import AuditLog
 
 logger = logging.getLogger("session_router")
-LONGEST_WAIT_SECONDS = 1.0
-"""How long a thread waits for the record of a call that was given up."""
-
 alarms = logging.getLogger("session_router.alarms")
 
 
@@ -71,19 +68,10 @@ class Recorder:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             if isinstance(what, AppendRecord) and not what.decision.refused:
-                self.hand_in(AppendOutcome(what.decision, Outcome(at=what.decision.at, model=None, error=CANCELLED)))
+                outcome = Outcome(at=what.decision.at, model=None, error=CANCELLED)
+                # Behind the decision's own record, which the thread may be about to write.
+                self._thread().submit(self._audit.append, self._row(AppendOutcome(what.decision, outcome))).add_done_callback(_tell_failure)
             raise
-
-    def hand_in(self, what: AppendOutcome) -> None:
-        """Have what came of a decision recorded, for whoever cannot await it. Never blocks an event loop; a failure is logged."""
-        if self._audit is None:
-            return
-        writing = self._thread().submit(self._audit.append, self._row(what))
-        writing.add_done_callback(_tell_failure)
-        if not _is_on_a_loop():
-            # The caller may close the log next. Not in this thread: where a stream is closed by the garbage collector, it may be
-            # in the middle of another record.
-            wait([writing], timeout=LONGEST_WAIT_SECONDS)
 
     def _row(self, what: AppendRecord | AppendOutcome) -> dict[str, Any]:
         decision = what.decision
@@ -113,14 +101,6 @@ def _warn(decision: Decision) -> None:
             alarm.jump,
             alarm.limit,
         )
-
-
-def _is_on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _tell_failure(writing: Future[None]) -> None:

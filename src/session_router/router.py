@@ -6,9 +6,12 @@ import importlib
 import logging
 import time
 import traceback
+from contextvars import copy_context
+from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from session_router.aside import Aside
 from session_router.core.boundary_choice import BoundaryChoice
 from session_router.core.call import CANCELLED, Outcome
 from session_router.core.checking import check_kind, check_ports, checked_each
@@ -158,7 +161,7 @@ class Router:
         shared: SharedHealth | None = getattr(self.store, "health", None)
         check_kind(health, (HealthRules, NoneType), key="health", rule="give `HealthRules(...)`.")
         self.health = None if health is None else HealthBoard(health, is_shared=shared is not None)
-        self._recorder = Recorder(audit, lambda: self.models)
+        self._recorder, self._aside = Recorder(audit, lambda: self.models), Aside()
         self._driver = Driver(self, self._recorder, Waiting(self.clock, self.health, shared))
         self._population = population_id(self.key)
         self._recent = RecentDecisions()
@@ -214,11 +217,15 @@ class Router:
 
         Only that is recorded. The session stays as it is: the model may have read what was sent, and is not known to be ill.
         """
+        # Where the garbage collector closes a stream, its thread may be in the middle of a record, or in an observer.
+        self._aside.hand_over(partial(copy_context().run, self._tell_of_cancelled, decision))
+
+    def _tell_of_cancelled(self, decision: Decision) -> None:
         try:
             outcome = Outcome(at=self.clock.now(), model=None, error=CANCELLED)
-            self._recorder.hand_in(AppendOutcome(decision, outcome))
+            self._recorder.record(AppendOutcome(decision, outcome))
             self._tell("on_outcome", decision, outcome)
-        except Exception as error:  # noqa: BLE001 -- whoever is cancelled is to see that, and nothing in its place
+        except Exception as error:  # noqa: BLE001 -- nobody waits for it who could be told
             logger.warning("it is not recorded that decision %s came to nothing: %s", decision.id, type(error).__name__)
 
     def admit(self, *, is_retry: bool) -> bool:

@@ -106,7 +106,7 @@ def leak_figures(*, quick: bool, jobs: int | None = None) -> None:
         ("what is around a thread", ["threads within"]),
         ("labels of what providers hold", ["held by the provider"]),
     ):
-        seen = play_all(300 if quick else 2_000, jobs=jobs, without=without, scenes=scenes)
+        seen = play_all(1_000 if quick else 2_000, jobs=jobs, without=without, scenes=scenes)
         of, _, leaked = seen.total
         name = f"leaks_without_{without.replace(' ', '_')}"
         figure(name, leaked, unit="count", n=of, target="> 0", note=f"talks: {', '.join(scenes)}")

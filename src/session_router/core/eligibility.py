@@ -14,7 +14,8 @@ from session_router.core.exposure import label_held
 from session_router.core.governance import Tag, join, join_labels
 from session_router.core.policy import OnUnportable
 from session_router.core.prefix import came_in_since
-from session_router.core.transcript import NO_HEAD, Transcript
+from session_router.core.step import Role
+from session_router.core.transcript import NO_HEAD, NO_MESSAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.session import Session
+    from session_router.core.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,21 +137,29 @@ def _held(call: Call, policy: Policy, session: Session | None) -> frozenset[Tag 
 def _derived(call: Call, policy: Policy, session: Session | None, reader: ModelName | None) -> frozenset[Tag | None]:
     """Return the labels of what says what others said, and bears no label.
 
-    All of it was seen by a model of this session, or came in since: from a human, or from a tool that is on offer. Where it came from
-    `reader` itself, and this session had sent it all before, there is nothing in it that `reader` has not seen.
+    All of it was seen by a model of this session, or came in since: from a human, or from a tool that is on offer. Where this session had
+    sent it, or `reader` wrote it, there is nothing in it that the session does not know, or `reader` has not seen.
     """
     if (said := policy.sources.get("ai")) is not None:
         return frozenset({said})
     known = None if session is None else session.tag
-    if session is not None and reader is not None and _are_all_its_own(call.transcript, session, reader):
+    if session is not None and reader is not None and _is_nothing_new(call.transcript, session, reader):
         return frozenset({known})
     return frozenset({known, policy.sources.get("human"), call.offered})
 
 
-def _are_all_its_own(transcript: Transcript, session: Session, reader: ModelName) -> bool:
-    """Whether `reader` wrote all that came in since it was asked and says what others said."""
-    since = came_in_since(transcript, session.visits.get(reader))
-    return since is not None and not Transcript().extended(step for step in since if step.author != reader).derived
+def _is_nothing_new(transcript: Transcript, session: Session, reader: ModelName) -> bool:
+    """Whether `reader`, whose tool loop it is, wrote all that came in since this session sent something and that says what others said.
+
+    What stands right behind a request is the answer to it, and was made of it. Where no other answer followed, it is the one that the
+    loop waits behind: by whatever name it goes, the lock has found out that `reader` wrote it.
+    """
+    since = came_in_since(transcript, session.visits.values())
+    if since is None:
+        return False
+    is_answered = [step.role is Role.AI for step in since].count(True) == 1 and since[0].role is Role.AI
+    others = (step for step in since[is_answered:] if step.author != reader)
+    return not NO_MESSAGES.extended(others).derived
 
 
 def examine(

@@ -137,9 +137,12 @@ def route_of(provider_id: str, specs: Mapping[ModelName, ModelSpec], *, chosen: 
     Returns:
         The route whose id fits best, or `None` when none fits.
     """
+    names = routes_of(provider_id, specs)
+    return None if not names else chosen if chosen in names else names[0]
+
+
+def routes_of(provider_id: str, specs: Mapping[ModelName, ModelSpec]) -> tuple[ModelName, ...]:
+    """Find the routes that answer as `provider_id`, those whose ids fit best; several where they share an id."""
     fits = {name: spec.answers_as(provider_id) for name, spec in specs.items()}
     best = max(fits.values(), default=0)
-    if best == 0:
-        return None
-    names = [name for name, fit in fits.items() if fit == best]
-    return chosen if chosen in names else names[0]
+    return tuple(name for name, fit in fits.items() if fit == best) if best else ()

@@ -10,6 +10,8 @@ from session_router.core.checking import check_number
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from session_router.core.session import Visit
     from session_router.core.step import Step
     from session_router.core.transcript import Prefix, Transcript
@@ -134,9 +136,10 @@ def tokens_read(transcript: Transcript, visit: Visit) -> int:
     return 0 if prefix is None else prefix.tokens
 
 
-def came_in_since(transcript: Transcript, visit: Visit | None) -> tuple[Step, ...] | None:
-    """Return the steps behind what was read at `visit`; `None` when it is not known, or the history was rewritten below it."""
-    return None if visit is None or _prefix_of(transcript, visit) is None else transcript.steps[visit.steps :]
+def came_in_since(transcript: Transcript, visits: Iterable[Visit]) -> tuple[Step, ...] | None:
+    """Return the steps behind what was read at one of `visits`, the farthest; `None` when the history was rewritten below all of them."""
+    read = max([visit.steps for visit in visits if _prefix_of(transcript, visit) is not None], default=None)
+    return None if read is None else transcript.steps[read:]
 
 
 def _prefix_of(transcript: Transcript, visit: Visit) -> Prefix | None:

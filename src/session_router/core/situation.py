@@ -9,6 +9,7 @@ from session_router.core.binding import BindingReach
 from session_router.core.decision import Candidate, new_candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import intakes_of
+from session_router.core.model import route_of
 from session_router.core.step import Role
 from session_router.core.value import maker, value
 
@@ -128,11 +129,12 @@ class Situation:
 
     def holder(self, lock: Lock) -> ModelName | None:
         """Say which route `lock` is about, or `None` when the asker is no route, or unknown."""
-        if lock.model in self.specs:
-            return cast("ModelName", lock.model)
-        if self.session is not None and self.session.current in self.specs:
+        asked = None if self.session is None else self.session.current
+        if (known := _known_as(lock.model, self.specs, asked)) is not None:
+            return known
+        if asked in self.specs:
             # An id that fits no route may be an alias; the session knows who was asked.
-            return self.session.current
+            return asked
         return self.current if lock.model is None else None
 
     def priced(
@@ -173,13 +175,20 @@ def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session 
     A session may be stale (an outcome that was not stored, a branch of a rewound thread) or ahead (a model that
     was chosen and failed); the history is neither. Another agent's answers are not this session's.
     """
-    last = call.transcript.position
-    if last.author in specs and _is_own(last.agent, call):
-        return cast("ModelName", last.author)
-    if session is not None and session.current in specs:
-        return session.current
+    last, asked = call.transcript.position, None if session is None else session.current
+    if _is_own(last.agent, call) and (known := _known_as(last.author, specs, asked)) is not None:
+        return known
+    if asked in specs:
+        return asked
     answers = (step for step in reversed(call.transcript.steps) if step.role is Role.AI)
     return next((cast("ModelName", step.author) for step in answers if step.author in specs and _is_own(step.agent, call)), None)
+
+
+def _known_as(author: str | None, specs: Mapping[ModelName, ModelSpec], asked: ModelName | None) -> ModelName | None:
+    """Return the route that goes by the name `author`: of several that share a provider's id, the one that was asked last."""
+    if author is None or author in specs:
+        return cast("ModelName | None", author)
+    return route_of(author, specs, chosen=asked)
 
 
 def _attributed(call: Call, spec: ModelSpec | None) -> Call:

@@ -54,7 +54,7 @@ class Step:
         tokens: Estimated tokens of the message, >= 0.
         asks: What an AI message waits for, in order.
         answers: Ids that this message answers (a tool message, or a human approval of a client block).
-        author: Model name of an AI message; the provider's id when no route is known for it; `None` when
+        author: Model name of an AI message; the provider's id when no route is known for it, or several share it; `None` when
             no model wrote it (call limits, "need more steps", seeded examples).
         agent: Agent whose call an AI message answered; `None` when nobody wrote it down.
         failed: Whether a tool message reports an error.

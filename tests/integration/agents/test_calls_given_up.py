@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread
 import gc
 import threading
 from contextlib import aclosing, closing
@@ -189,6 +190,7 @@ async def test_observers_hear_of_it(hanging: Model, log: Log) -> None:
     watch = Watch()
     router = router_of(hanging, log, observers=[watch])
     await cancelled(SessionRouterChatModel(router=router), "hello", router)
+    router._aside.wait()
     assert [(outcome.model, outcome.error, outcome.failure) for outcome in watch.outcomes] == [(None, "Cancelled", None)]
 
 
@@ -263,8 +265,7 @@ async def test_a_log_that_cannot_take_it_changes_nothing(hanging: Model, caplog:
     router = router_of(hanging, (log := BrokenLog()))
     await cancelled(SessionRouterChatModel(router=router), "hello", router)
     assert_says_so(log)
-    # The thread has nothing else to do.
-    router._recorder._thread().submit(lambda: None).result()
+    router._aside.wait()
     assert "OSError" in caplog.text
 
 
@@ -282,11 +283,12 @@ async def test_a_clock_that_fails_does_not_take_its_place(hanging: Model, log: L
         await task
 
 
-class GuardedLog(Log):
-    """Takes one row at a time, and lets go of a stream in the middle of one."""
+class Careless(Log, Watch):
+    """A log and an observer that hold a lock, and let go of a stream under it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        Log.__init__(self)
+        Watch.__init__(self)
         self._guard = threading.Lock()
         self.left: list[Any] = []
 
@@ -295,13 +297,38 @@ class GuardedLog(Log):
             self.left.clear()
             super().append(record)
 
+    def on_outcome(self, decision: Any, outcome: Any) -> None:
+        with self._guard:
+            self.left.clear()
+            super().on_outcome(decision, outcome)
 
-def test_a_stream_that_goes_while_another_record_is_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("session_router.recorder.LONGEST_WAIT_SECONDS", 0.05)
-    log = GuardedLog()
-    model = SessionRouterChatModel(router=router_of(Model(), log))
-    log.left.append(model.stream("hello"))
-    first = next(iter(log.left[0]))
-    assert first.text
-    assert model.invoke("hello again").text == "Hello."
-    assert sorted(str(log.next_row().get("event")) for _ in range(4)) == ["None", "None", "answered", "cancelled"]
+
+@pytest.mark.parametrize("around", ["a record", "an observer", "an executor"])
+def test_a_stream_that_goes_under_any_lock_stops_nothing(around: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the garbage collector may let it go anywhere: in a record, in an observer, while any executor takes work."""
+    monkeypatch.setattr("session_router.aside.LONGEST_WAIT_SECONDS", 0.05)
+    careless = Careless()
+    router = router_of(Model(), None, observers=[careless]) if around == "an observer" else router_of(Model(), careless)
+    model = SessionRouterChatModel(router=router)
+
+    def go_on() -> None:
+        chunks = model.stream("hello")
+        first = next(chunks)
+        assert first.text
+        careless.left.append(chunks)
+        del chunks
+        if around == "an executor":
+            with concurrent.futures.thread._global_shutdown_lock:
+                careless.left.clear()
+        assert model.invoke("hello again").text == "Hello."
+        assert careless.left == []
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    thread.join(30.0)
+    assert not thread.is_alive()
+    router._aside.wait()
+    if around == "an observer":
+        assert sorted(str(one.error) for one in careless.outcomes) == ["Cancelled", "None"]
+    else:
+        assert sorted(str(careless.next_row().get("event")) for _ in range(4)) == ["None", "None", "answered", "cancelled"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain.agents.middleware import AgentMiddleware
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
@@ -67,6 +68,50 @@ def leaks(stage: Stage) -> int:
 
 
 CONFIG: Any = {"configurable": {"thread_id": "a"}}
+
+
+def test_a_loop_stays_where_it_is_though_an_application_keeps_no_labels(stage: Stage) -> None:
+    """What comes back from its own database says neither who wrote it nor what it is, and the model may not read all that is on offer."""
+    stage.witness.script, stage.witness.in_order = {"go": [asks(call("opening_hours")), asks(call("opening_hours")), "Done."]}, True
+    model = SessionRouterChatModel(router=governed(stage), principal="ada").bind_tools([read_patient, opening_hours])
+    history: list[Any] = [HumanMessage("go")]
+    for _ in range(3):
+        answer = model.invoke([one.model_copy() for one in history], CONFIG)
+        history.append(AIMessage(answer.text, tool_calls=answer.tool_calls))
+        history += [opening_hours.invoke(one) for one in answer.tool_calls]
+    assert stage.asked == ["sim-chat"] * 3
+    stage.assert_sound()
+
+
+async def test_a_tool_that_does_not_exist_has_returned_nothing_that_a_model_may_not_see(astage: Stage) -> None:
+    """Models make up names of tools. Nothing ran, and the framework says so by itself."""
+    astage.witness.script = {"go": [asks(call("closing_hours")), asks(call("opening_hours")), "Done."]}
+    subject = agent(astage, governed(astage))
+    for way in ("sync", "async"):
+        given = {"messages": [HumanMessage("go")]}
+        said = (subject.invoke(given, CONFIG) if way == "sync" else await subject.ainvoke(given, CONFIG))["messages"]
+        astage.assert_sound(said)
+        assert [own_label(message) for message in said if message.type == "tool"][-2:] == [Tag()] * 2
+        assert said[-2].status == "success"
+        assert said[-4].status == "error"
+
+
+async def test_a_tool_that_nobody_declared_is_still_unlabelled_where_middleware_runs_it(astage: Stage) -> None:
+    class Runs(AgentMiddleware):
+        def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+            del handler
+            return ToolMessage(f"Error: {MARK}", name="closing_hours", tool_call_id=request.tool_call["id"], status="error")
+
+        async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+            return self.wrap_tool_call(request, handler)
+
+    astage.witness.script = {"go": [asks(call("closing_hours")), "Done."]}
+    router = SessionRouterMiddleware(governed(astage), principal="ada")
+    subject = agent_of(astage, Runs(), router=router, tools=[opening_hours], checkpointer=InMemorySaver())
+    with pytest.raises(NoClearedModel):
+        await subject.ainvoke({"messages": [HumanMessage("go")]}, CONFIG)
+
+
 SAYS = {
     "file": [asks(call("read_patient", number=7)), "The file is there."],
     "hours": [asks(call("opening_hours")), "From 8 to 18."],

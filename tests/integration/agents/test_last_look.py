@@ -8,6 +8,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware
 from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 
 from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag
@@ -98,6 +99,48 @@ async def test_a_fallback_to_who_may_see_it_answers(astage: Stage, way: str) -> 
     await ask(subject, QUESTION, way)
     assert [row.model for row in astage.providers.ledger.rows] == ["sim-claude", "sim-claude-2"]
     assert own_label(subject.get_state(THREAD).values["messages"][-1]) == SECRET
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fallback", ["open", "cleared", "a stranger"])
+async def test_two_accounts_of_one_model_are_not_taken_for_each_other(astage: Stage, fallback: str, way: str) -> None:
+    """The provider calls both by the same name, and one of them may see less."""
+    models = {name: astage.claude("sim-claude-2", thinking=None) for name in ("own", "open", "cleared")}
+    clearances = {"own": CLEARED, "open": OPEN, "cleared": CLEARED}
+    routes = {name: ModelSpec(model=models[name], prices=Prices(input=1.0, output=4.0), clearance=clearances[name]) for name in models}
+    router = Router(routes, policy=Policy(stake=1.0, sources=SOURCES, default="own"), health=None)
+    given = models.get(fallback) or astage.claude("sim-claude-2", thinking=None)
+    subject = agent(astage, router, ModelFallbackMiddleware(given))
+    astage.providers.faults.next(Fault.overloaded(), model="sim-claude-2")
+    if fallback == "cleared":
+        await ask(subject, QUESTION, way)
+        assert len(astage.providers.ledger.rows) == 2
+    else:
+        with pytest.raises(NoClearedModel, match="open"):
+            await ask(subject, QUESTION, way)
+        assert len(astage.providers.ledger.rows) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_stranger_of_the_same_name_is_not_taken_for_the_chosen_model(astage: Stage, way: str) -> None:
+    """As a fallback to a provider's public service behind a route to a contract of one's own."""
+    own = ModelSpec(model=astage.chat("sim-chat-2"), prices=Prices(input=1.0, output=4.0), clearance=CLEARED)
+    router = Router({"own": own}, policy=Policy(stake=1.0, sources=SOURCES), health=None)
+    url = astage.providers.openai_base_url
+    elsewhere = ChatOpenAI(model="sim-chat-2", base_url=url.replace("127.0.0.1", "localhost"), api_key="key-openai", max_retries=0)
+    subject = agent(astage, router, ModelFallbackMiddleware(elsewhere))
+    astage.providers.faults.next(Fault.overloaded(), model="sim-chat-2")
+    with pytest.raises(NoClearedModel, match="sim-chat-2"):
+        await ask(subject, QUESTION, way)
+    assert len(astage.providers.ledger.rows) == 1
+
+
+async def test_a_model_that_is_two_routes_is_the_one_that_was_chosen(astage: Stage) -> None:
+    model, prices = astage.claude("sim-claude-2", thinking=None), Prices(input=1.0, output=4.0)
+    routes = {name: ModelSpec(model=model, prices=prices, clearance=one) for name, one in (("open", OPEN), ("own", CLEARED))}
+    router = Router(routes, policy=Policy(stake=1.0, sources=SOURCES, default="own"), health=None)
+    await ask(agent(astage, router), QUESTION, "async")
+    assert astage.asked == ["sim-claude-2"]
 
 
 CHANGES: dict[str, Callable[[Any], Any]] = {

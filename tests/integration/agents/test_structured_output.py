@@ -10,9 +10,27 @@ from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, T
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
+from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag
+from session_router.core.governance import Level
 from session_router.core.model import Capability
 from session_router.errors import NoCapableModel
-from support.agents import DIALECTS, THREAD, Stage, agent_of, asks, authors, call, session_in
+from session_router_langchain import SessionRouterMiddleware
+from session_router_langchain.tagging import own_label
+from support.agents import (
+    ANSWERS_AS,
+    CHAT,
+    CLAUDE,
+    DIALECTS,
+    RESPONSES,
+    THREAD,
+    RestlessScorer,
+    Stage,
+    agent_of,
+    asks,
+    authors,
+    call,
+    session_in,
+)
 
 
 class Report(BaseModel):
@@ -54,6 +72,33 @@ def test_a_wrong_answer_is_tried_again_by_the_same_model(stage: Stage, unthinkin
         result = agent.invoke({"messages": [HumanMessage("report")]}, THREAD)
         stage.assert_sound(result["messages"], session=session_in(agent))
     assert len(set(authors(result["messages"]))) == 3
+
+
+@pytest.mark.parametrize("strategy", [ToolStrategy, AutoStrategy])
+def test_what_the_framework_says_of_such_an_answer_bears_the_label_of_the_answer(
+    stage: Stage, unthinking: dict[str, Any], strategy: Any
+) -> None:
+    """Nobody declares a tool that nobody runs, and undeclared tools may return anything."""
+    stage.witness.script = {
+        "report": [asks(call("Report", city="Rome", degrees="warm")), asks(call("Report", city="Rome", degrees=21))],
+        "weather": [asks(call("weather", city="Rome")), asks(call("Report", city="Rome", degrees=21))],
+    }
+    prices, secret = Prices(input=1.0, output=4.0), Tag(level=Level.CONFIDENTIAL)
+    levels = {CHAT: Level.PUBLIC, RESPONSES: Level.CONFIDENTIAL, CLAUDE: Level.PUBLIC}
+    routes = {
+        name: ModelSpec(model=model, prices=prices, clearance=Clearance(max_level=levels[name])) for name, model in unthinking.items()
+    }
+    policy = Policy(
+        stake=1.0, margin=0.0, sources=dict.fromkeys(("human", "schemas", "system"), Tag()), tools={"weather": secret, "clock": Tag()}
+    )
+    subject = SessionRouterMiddleware(Router(routes, policy=policy, scorer=RestlessScorer()))
+    agent = agent_of(stage, router=subject, response_format=strategy(Report))
+    for text in ("report", "report", "weather", "report"):
+        said = agent.invoke({"messages": [HumanMessage(text)]}, THREAD)["messages"]
+    assert stage.refused == []
+    labels = [own_label(message) for message in said if message.type == "tool" and message.name == "Report"]
+    assert labels == [Tag()] * 4 + [secret] * 3
+    assert authors(said)[-2:] == [ANSWERS_AS[RESPONSES]] * 2
 
 
 @pytest.mark.parametrize("strategy", [ProviderStrategy, AutoStrategy])

@@ -242,6 +242,18 @@ def test_a_notification_inside_a_loop_is_no_boundary(stage: Stage, start: int) -
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.permutations(DIALECTS, 2)))
+def test_an_empty_answer_ends_a_loop_for_any_model_that_takes_over(stage: Stage, first: str, second: str) -> None:
+    """Anthropic's client leaves an empty answer out: the loop before it then looks like one that runs."""
+    stage.witness.script, stage.witness.in_order = {"go": [asks(call("clock", city="Rome")), ""], "then": [""], "well": ["Done."]}, True
+    every = stage.routes()
+    agent = agent_of(stage, routes={name: every[name] for name in (first, second)})
+    for said in ("go", "then", "well"):
+        messages = agent.invoke({"messages": [HumanMessage(said)]}, THREAD)["messages"]
+        stage.assert_sound(messages)
+    assert authors(messages) == [ANSWERS_AS[name] for name in (first, first, second, first)]
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(DIALECTS, 2)))
 def test_loops_that_were_left_in_the_middle_move_between_any_two_apis(stage: Stage, first: str, second: str) -> None:
     @tool
     def vault(door: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -42,15 +42,22 @@ EVERY_TOOL = [*TOOLS, confirm]
 
 
 def graph_of(
-    stage: Stage, router: Router, *, checkpointer: Any = None, destinations: tuple[str, ...] | None = None, **settings: Any
+    stage: Stage,
+    router: Router,
+    *,
+    checkpointer: Any = None,
+    destinations: tuple[str, ...] | None = None,
+    routes: Any = None,
+    named: bool = True,
+    **settings: Any,
 ) -> Any:
     """START -> router -> the node of the chosen model -> tools -> router, or the end."""
-    routes = stage.routes()
+    routes = routes or stage.routes()
     graph = StateGraph(State)
     node = create_router_node(router, destinations={name: f"ask_{name}" for name in routes}, tools=EVERY_TOOL, **settings)
     graph.add_node("router", node, **({} if destinations is None else {"destinations": destinations}))
     for name, model in routes.items():
-        graph.add_node(f"ask_{name}", asking(name, model))
+        graph.add_node(f"ask_{name}", asking(name, model, named=named))
         graph.add_conditional_edges(f"ask_{name}", tools_condition, ["tools", END])
     graph.add_node("tools", ToolNode(EVERY_TOOL))
     graph.add_edge(START, "router")
@@ -58,12 +65,13 @@ def graph_of(
     return graph.compile(checkpointer=checkpointer)
 
 
-def asking(name: str, model: Any) -> Callable[[State], dict[str, Any]]:
+def asking(name: str, model: Any, *, named: bool = True) -> Callable[[State], dict[str, Any]]:
     """A node that calls its own model: the history must be carried there by the node itself."""
     target, bound = target_of(name, model), model.bind_tools(EVERY_TOOL)
 
     def ask(state: State) -> dict[str, Any]:
-        return {"messages": [bound.invoke(convert(repair(state["messages"]), target))]}
+        answer = bound.invoke(convert(repair(state["messages"]), target))
+        return {"messages": [answer if named else AIMessage(answer.text, tool_calls=answer.tool_calls)]}
 
     return ask
 
@@ -118,6 +126,19 @@ def test_the_session_is_in_the_state_and_follows_what_really_answered(stage: Sta
         assert (session["turn"], session["call"], session["current"]) == (turn + 1, 3, DIALECTS[turn])
 
 
+@pytest.mark.parametrize("start", [0, 1])
+def test_two_accounts_of_one_model_are_told_apart(stage: Stage, start: int) -> None:
+    """Their answers name the same model, and nothing else of them says which of the two it was."""
+    stage.witness.script, routes = {"go": LOOP}, {"eu": stage.chat(), "us": stage.chat()}
+    seen: list[str] = []
+    graph = graph_of(stage, stage.router(routes, scorer=RestlessScorer(start=start)), routes=routes, checkpointer=InMemorySaver())
+    for turn in range(4):
+        for step in graph.stream({"messages": [HumanMessage(f"go {turn}")]}, THREAD):
+            seen += [name for name in step if name.startswith("ask_")]
+    first, second = ("ask_eu", "ask_us") if start == 0 else ("ask_us", "ask_eu")
+    assert seen == [*[first] * 3, *[second] * 3] * 2
+
+
 def test_without_thread_and_checkpointer_nothing_is_shared(stage: Stage) -> None:
     stage.witness.script = {"go": LOOP}
     graph = graph_of(stage, stage.router())
@@ -125,13 +146,8 @@ def test_without_thread_and_checkpointer_nothing_is_shared(stage: Stage) -> None
     assert len(ids) == 3
 
 
-@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
-def test_a_tool_that_could_have_said_more_ends_no_loop_of_public_results(stage: Stage, start: int) -> None:
-    """The answers of such nodes bear no label, and `weather` is on offer, whose results only one model may see."""
-    stage.witness.script, stage.witness.in_order = (
-        {"go": [asks(call("clock", city="Rome")), asks(call("clock", city="Pisa")), "Done."]},
-        True,
-    )
+def governed(stage: Stage, start: int) -> Router:
+    """A router that begins with a model that may see public data only; `weather` is on offer, whose results it may not see."""
     prices, public, secret = Prices(input=1.0, output=4.0), Tag(), Tag(level=Level.CONFIDENTIAL)
     cleared = {
         name: ModelSpec(model=model, prices=prices, clearance=Clearance(max_level=Level.RESTRICTED))
@@ -145,10 +161,21 @@ def test_a_tool_that_could_have_said_more_ends_no_loop_of_public_results(stage: 
     )
     chosen = DIALECTS[start]
     models = {**cleared, chosen: replace(cleared[chosen], clearance=Clearance())}
+    return stage.router(models, prices=None, scorer=RestlessScorer(start=start), policy=policy)
+
+
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+def test_a_tool_that_could_have_said_more_ends_no_loop_of_public_results(stage: Stage, start: int) -> None:
+    """The answers of such nodes bear no label, and `weather` is on offer, whose results only one model may see."""
+    stage.witness.script, stage.witness.in_order = (
+        {"go": [asks(call("clock", city="Rome")), asks(call("clock", city="Pisa")), "Done."]},
+        True,
+    )
+    chosen = DIALECTS[start]
 
     def asked() -> Any:
-        router = stage.router(models, prices=None, scorer=RestlessScorer(start=start), policy=policy)
-        return graph_of(stage, router, checkpointer=InMemorySaver()).invoke({"messages": [HumanMessage("go")]}, THREAD)
+        graph = graph_of(stage, governed(stage, start), checkpointer=InMemorySaver())
+        return graph.invoke({"messages": [HumanMessage("go")]}, THREAD)
 
     result = asked()
     stage.assert_sound(result["messages"])
@@ -159,6 +186,18 @@ def test_a_tool_that_could_have_said_more_ends_no_loop_of_public_results(stage: 
     stage.witness.script, stage.witness.in_order = {"go": [asks(call("weather", city="Rome")), "Done."]}, True
     first, then = authors(asked()["messages"])
     assert first == ANSWERS_AS[chosen] != then
+
+
+def test_nor_does_it_where_models_do_not_name_themselves(stage: Stage) -> None:
+    stage.witness.script, stage.witness.in_order = (
+        {"go": [asks(call("clock", city="Rome")), asks(call("clock", city="Pisa")), "Done."]},
+        True,
+    )
+    graph = graph_of(stage, governed(stage, 0), checkpointer=InMemorySaver(), named=False)
+    result = graph.invoke({"messages": [HumanMessage("go")]}, THREAD)
+    assert authors(result["messages"]) == [None] * 3
+    assert stage.asked == ["sim-chat"] * 3
+    assert result["session_router"]["tag"]["level"] == "public"
 
 
 def test_nobody_has_typed_anything(stage: Stage) -> None:

@@ -185,6 +185,25 @@ class TestUnderALock:
         decision = router(policy=Policy(default=STRONG)).route(call_of(human(), tool("a")))
         assert story(decision) == (Action.KEEP, STRONG, None, Reason.ASKER_NOT_ROUTABLE)
 
+    @pytest.mark.parametrize("chosen", [FAST, STRONG])
+    def test_routes_of_one_provider_id_are_told_apart_by_who_was_asked(self, chosen: str) -> None:
+        models = {name: spec(provider_ids=frozenset({"gpt-5"})) for name in (FAST, STRONG)}
+        subject = router(models, wants=chosen)
+        history = [human()]
+        for name in "ab":
+            assert subject.route(call_of(*history)).model == chosen
+            history += [ai(name, by="gpt-5-2026-08-07"), tool(name)]
+            assert story(subject.route(call_of(*history))) == (Action.KEEP, chosen, chosen, Reason.LOCKED)
+        closing = [*history, ai(by="gpt-5-2026-08-07"), human("and?")]
+        assert subject.route(call_of(*closing)).previous == chosen
+
+    def test_who_was_asked_is_not_who_answers_under_the_id_of_others(self) -> None:
+        models = {OTHER: spec(), **{name: spec(provider_ids=frozenset({"gpt-5"})) for name in (FAST, STRONG)}}
+        subject = router(models, wants=OTHER)
+        assert subject.route(call_of(human())).model == OTHER
+        decision = subject.route(call_of(human(), ai("a", by="gpt-5"), tool("a")))
+        assert story(decision) == (Action.KEEP, FAST, FAST, Reason.LOCKED)
+
     def test_losing_clearance_in_mid_loop_forces_a_switch(self) -> None:
         history = (human(tag=PUBLIC), ai("a", tag=PUBLIC), tool("a", tag=SECRET))
         decision = router(CLEARANCES).route(call_of(*history))

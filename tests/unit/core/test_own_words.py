@@ -71,6 +71,45 @@ def test_at_a_boundary_an_answer_may_hold_what_any_tool_on_offer_returns(subject
 
 
 @pytest.mark.parametrize(
+    "by",
+    [
+        pytest.param(None, id="a model that does not name itself"),
+        pytest.param("fast-eu-7", id="a name that its provider chose"),
+        pytest.param(FAST, id="its own name"),
+    ],
+)
+def test_what_stands_right_behind_a_request_is_the_answer_to_it(subject: Router, by: str | None) -> None:
+    history: list[Step] = [ASKED]
+    decided(subject, *history)
+    for name in "abc":
+        history += [ai(name, by=by), tool(name, tag=PUBLIC)]
+        assert told(decided(subject, *history)) == (Action.KEEP, FAST, Reason.LOCKED, PUBLIC)
+    moved = decided(subject, *history, ai("d", by=by), tool("d", tag=SECRET))
+    assert (moved.model, moved.reason, moved.tag) == (STRONG, Reason.LOST_CLEARANCE, SECRET)
+
+
+def test_who_answers_in_the_place_of_the_chosen_model_keeps_its_loop_too() -> None:
+    """A node may fall back to another model, and what that one wrote was made of what the chosen one was sent."""
+    subject = router({**MODELS, OTHER: spec(clearance=Clearance())}, policy=Policy(sources={"human": PUBLIC}))
+    history: list[Step] = [ASKED]
+    assert decided(subject, *history).model == FAST
+    for name in "abc":
+        history += [ai(name, by=OTHER), tool(name, tag=PUBLIC)]
+        assert told(decided(subject, *history)) == (Action.KEEP, OTHER, Reason.LOCKED, PUBLIC)
+    moved = decided(subject, *history, ai("d", by=FAST), tool("d", tag=PUBLIC))
+    assert told(moved) == (Action.KEEP, FAST, Reason.LOCKED, PUBLIC)
+
+
+@pytest.mark.parametrize("by", [None, "fast-eu-7", OTHER])
+def test_what_somebody_puts_in_later_is_no_answer_to_it(by: str | None) -> None:
+    """A graph may make up a call of its own; of what, nobody knows."""
+    subject = router({**MODELS, OTHER: spec(clearance=Clearance())}, policy=Policy(sources={"human": PUBLIC}))
+    decided(subject, ASKED)
+    decision = decided(subject, ASKED, ai(by=FAST), human("and?", tag=PUBLIC), ai("a", by=by), tool("a", tag=PUBLIC))
+    assert (decision.model, decision.reason, decision.tag) == (STRONG, Reason.LOST_CLEARANCE, SECRET)
+
+
+@pytest.mark.parametrize(
     "between",
     [
         pytest.param((ai("a", by=STRONG), tool("a", tag=PUBLIC), ai("b")), id="another model's answer"),

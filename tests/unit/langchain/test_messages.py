@@ -339,6 +339,18 @@ class TestAuthors:
         step = step_of(AIMessage("Yes.", response_metadata=metadata), SPECS)
         assert (step.role, step.author) == (Role.AI, author)
 
+    @pytest.mark.parametrize(
+        ("metadata", "author"),
+        [
+            ({"model_name": "gpt-5-mini"}, "gpt-5-mini"),
+            ({"model_name": "gpt-5-mini-2026-08-07"}, "gpt-5-mini-2026-08-07"),
+            ({"session_router": {"model": "eu"}, "model_name": "gpt-5-mini"}, "eu"),
+        ],
+    )
+    def test_an_id_under_which_two_routes_answer_names_neither(self, metadata: dict[str, Any], author: str) -> None:
+        specs = {**SPECS, ModelName("eu"): SPECS[ModelName("fast")]}
+        assert step_of(AIMessage("Yes.", response_metadata=metadata), specs).author == author
+
 
 @pytest.mark.parametrize("content", [None, 5, b"x", (), [None], [5], [["x"]], [b"x"], [{"type": "image"}, None]], ids=repr)
 @pytest.mark.parametrize(

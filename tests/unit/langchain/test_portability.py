@@ -353,6 +353,13 @@ class TestRunningLoops:
         assert carried[-humans:] == spoken
         assert carried[-humans - 1].text.count("sunny") == 2
 
+    @pytest.mark.parametrize("content", ["", [], [{"type": "text", "text": " "}]])
+    def test_a_loop_that_ended_with_nothing_said_is_told_as_one_that_runs(self, content: Any) -> None:
+        loop = self.loop(openai_message(FUNCTION_CALL), "call_1")
+        carried = convert([*loop, AIMessage(content), HumanMessage("Hello?")], TARGETS["thinks"], origin=ORIGIN)
+        assert all(isinstance(message, HumanMessage) for message in carried)
+        assert [message.text for message in carried[::2]] == ["Weather?", "Hello?"]
+
     def test_a_finished_loop_stays(self) -> None:
         messages = [*self.loop(openai_message(FUNCTION_CALL), "call_1"), AIMessage("Sunny."), HumanMessage("Thanks.")]
         carried = convert(messages, TARGETS["thinks"], origin=ORIGIN)
