@@ -318,6 +318,9 @@ async def adrive(  # noqa: PLR0913 -- as there
                 try:
                     response = await attempt(effect.decision, probe)
                     result = _heard(effect.decision, probe, response, answer_in(response), own=own, asked_as=asked_as)
+                except GeneratorExit:
+                    # Thrown away. The garbage collector may have closed the passage before: it is told nothing more.
+                    raise
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
