@@ -85,6 +85,8 @@ def marks_of(costs: SessionCosts, policy: Policy) -> list[Mark]:
     nothing older.
     """
     starts = [index for index, call in enumerate(costs.calls) if call.opens]
+    if not starts:
+        return []  # no model can take any of it
     ends = [*(start - 1 for start in starts[1:]), len(costs.calls) - 1]
     after: dict[ModelName, float] = dict.fromkeys(costs.models, 0.0)
     marks: list[Mark] = []

@@ -19,12 +19,14 @@ level = "confidential"
 categories = ["phi"]
 [models.own]
 model = "openai:never-built"
+prices = {input = 1.0, output = 4.0}
 [models.own.clearance]
 max_level = "restricted"
 categories = ["phi"]
 processing_regions = ["eu"]
 [models.care]
 model = "openai:never-built"
+prices = {input = 1.0, output = 4.0}
 [models.care.clearance]
 purposes = ["care"]
 """
@@ -86,7 +88,7 @@ def test_what_is_wrong_is_told(config: Path) -> None:
 
 
 def test_without_clearances_it_says_so(config: Path) -> None:
-    config.write_text('[models.fast]\nmodel = "openai:never-built"\n', encoding="utf-8")
+    config.write_text('[models.fast]\nmodel = "openai:never-built"\nprices = {input = 1.0, output = 4.0}\n', encoding="utf-8")
     code, output = command(config)
     assert (code, output.strip()) == (0, "No model has a clearance and no label is declared: nobody asks who may see what.")
 
@@ -111,3 +113,40 @@ def test_a_wrong_configuration_is_told(config: Path) -> None:
     code, output = command(config)
     assert code == 2
     assert "policy.sources.elsewhere" in output
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ('policy.default = "onw"', "`policy.default` is 'onw'; there is no model of this name; did you mean `own`?"),
+        ('[cache]\njudge = "onw"', "`cache.judge` is 'onw'; there is no model of this name; did you mean `own`?"),
+        ("[models.free]\nmodel = 'openai:x'\nclearance = {max_level = 'restricted'}", "`models.free.prices`"),
+        ('price_file = "no-such-file.json"', "`price_file`"),
+        ('[store]\nkind = "sqlite"', "`store.path` has no value"),
+        ('[store]\nkind = "redis"', "`store.url` has no value"),
+        ('[cache]\nkind = "sqlite"', "`cache.path` has no value"),
+        ('[cache]\nkind = "redis"', "`cache.url` has no value"),
+        ('[audit]\nhead = "head"', "`audit.path` has no value"),
+        ('key = "0123"', "key"),
+    ],
+)
+def test_what_is_wrong_elsewhere_is_told_behind_the_matrix(config: Path, setting: str, told: str) -> None:
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f"{text}\n{setting}\n" if setting.startswith("[") else f"{setting}\n{text}", encoding="utf-8")
+    code, output = command(config)
+    assert code == 2
+    assert "Every model can be used" in output
+    assert told in " ".join(output.split())
+    code, output = command(config, "--json")
+    assert code == 2
+    assert told in " ".join(output.split())
+
+
+def test_all_that_is_wrong_is_told_at_once_and_nothing_is_made(config: Path) -> None:
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f'policy.default = "none"\n{text}\n[store]\npath = "sessions.db"\n[audit]\nhead = "head"\n', encoding="utf-8")
+    code, output = command(config)
+    assert code == 2
+    assert "policy.default" in output
+    assert "audit.path" in output
+    assert [path.name for path in config.parent.iterdir()] == ["router.toml"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -242,7 +243,7 @@ def test_a_file_in_a_directory_that_may_not_be_written(world: Path, name: str, o
     before = contents(world)
     monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and Path(path).name == "shut"))
     code, output = command(name, option, "shut/old", sessions="broken.jsonl")
-    if option != "--out":
+    if option == "--json":
         # It is written into the file that is there.
         assert "line 1" in output
         return
@@ -250,6 +251,31 @@ def test_a_file_in_a_directory_that_may_not_be_written(world: Path, name: str, o
     assert code == 2
     assert f"`{option}` is 'shut/old'; it cannot be written (Permission denied)." in " ".join(output.split())
     assert "line 1" not in output
+    assert contents(world) == before
+
+
+@pytest.mark.parametrize(("name", "option"), [("regret", "--html"), ("learn", "--out")])
+def test_what_finds_the_disk_full_leaves_what_was_there(world: Path, name: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = world / "here" / "old"
+    old.write_text("of old\n", encoding="utf-8")
+    before = contents(world)
+
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        file = opened(path, mode, *rest, **named)
+        if path.name.startswith("old") and mode != "r":
+            file.write = fail
+        return file
+
+    def fail(_: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        code, output = command(name, option, "old")
+    assert code == 2
+    assert "it cannot be written (No space left on device)" in " ".join(output.split())
     assert contents(world) == before
 
 

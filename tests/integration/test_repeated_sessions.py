@@ -59,3 +59,9 @@ def test_their_rows_are_told_apart_by_the_line() -> None:
 def test_the_memory_for_names_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "REMEMBERED_SESSIONS", 1)
     assert "1 session has" in run(f"replay {recorded('a', 'b', 'b', 'a')}")[1]
+
+
+def test_a_name_of_any_length_is_told_in_a_line() -> None:
+    output = run(f"replay {recorded('a' * 5_000, 'a' * 5_000)}")[1]
+    assert f"'{'a' * 100}...' in lines 1 and 2" in output
+    assert "a" * 101 not in output

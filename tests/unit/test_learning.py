@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from session_router import Policy, Prices, Router
+from session_router import ModelSpec, Policy, Prices, Router
 from session_router.core.experience import Experience
 from session_router.core.model import ModelName
 from session_router.errors import ConfigurationError
@@ -73,6 +73,13 @@ def test_what_followed_the_last_segment_is_nothing_and_all_of_it_is_the_optimum(
     assert min(first[name] + marks[0].afterwards[name] for name in costs.models) >= optimum - 1e-12
     assert min(first[name] + marks[0].afterwards[name] for name in costs.models) == pytest.approx(optimum, rel=0.05)
     assert [mark.calls for mark in marks] == [2, 2, 2, 2]
+
+
+def test_a_session_that_no_model_can_take_teaches_nothing() -> None:
+    router = Router({"fast": ModelSpec(model="x:fast", prices=PRICES["fast"], context_window=10)}, policy=Policy(), key=b"0" * 32)
+    learner = Learner(router)
+    learner.add(calls_of(router, "hi", HARD))
+    assert (learner.sessions, learner.boundaries) == (0, 0)
 
 
 def test_a_boundary_is_worth_more_on_the_model_that_the_rest_needs() -> None:

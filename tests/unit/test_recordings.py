@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -195,3 +197,17 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> Non
     with pytest.raises(RecordingError) as caught:
         SessionFile(tmp_path / name)
     assert caught.value.source == str(tmp_path / name)
+
+
+def test_a_file_that_cannot_be_read_at_all_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sessions.jsonl"
+    path.touch()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    file = SessionFile(path)
+    monkeypatch.setattr(type(path), "open", fail)
+    (error, *_) = file
+    assert isinstance(error, RecordingError)
+    assert str(error) == f"{path}, line 1: it cannot be read on from here ([Errno 5] Input/output error)."

@@ -30,7 +30,7 @@ def check_policy(
     """Show which labels can go where, which combinations leave nobody, and which models nothing can use.
 
     Nothing is sent anywhere, and no model is built. Exit code 1 when a model can see nothing, or a label that the policy declares for
-    a tool or a source can go nowhere; 2 when the configuration is wrong.
+    a tool or a source can go nowhere; 2 when the configuration is wrong, here or anywhere else.
     """
     import json as text
     import time
@@ -38,15 +38,18 @@ def check_policy(
 
     from session_router.cli.exit_codes import BAD_INPUT
     from session_router.cli.terminal import output_console
-    from session_router.config import load_governance
+    from session_router.config import check_configuration, load_governance
     from session_router.core.clearance_check import check_clearances
 
-    policy, clearances = load_governance(config if file is None else file)
+    file = config if file is None else file
+    policy, clearances = load_governance(file)
     found = check_clearances(clearances, policy, now=time.time() if at is None else at.replace(tzinfo=UTC).timestamp())
     if json:
         typer.echo(text.dumps(found.to_plain(), indent=2))
     else:
         _print(output_console(), found)
+    # Whoever checks one part of a file takes the rest for checked.
+    check_configuration(file)
     if not found.sound:
         raise typer.Exit(BAD_INPUT)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from session_router.recordings import Recording, SessionFile, TraceFile
 
 SHOWN_ERRORS = 20
+SHOWN_CHARACTERS = 100
 
 REMEMBERED_SESSIONS = 100_000
 """Names that are remembered, to find those that come again."""
@@ -82,7 +83,8 @@ class _Names:
         name = item.session_id
         if name in self._lines:
             self._again += 1
-            self._first = self._first or f"{name!r} in lines {self._lines[name]} and {item.line}"
+            shown = name if len(name) <= SHOWN_CHARACTERS else f"{name[:SHOWN_CHARACTERS]}..."
+            self._first = self._first or f"{shown!r} in lines {self._lines[name]} and {item.line}"
         elif len(self._lines) < REMEMBERED_SESSIONS:
             self._lines[name] = item.line
 

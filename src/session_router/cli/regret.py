@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from session_router.recordings import Recording
-    from session_router.regret import Report
 
 STAKE_VARIABLE = "SESSION_ROUTER__POLICY__STAKE"
 PAGE = "--html"
@@ -62,7 +61,7 @@ def regret(  # noqa: PLR0913 -- each is one option
 
     from session_router.cli.closing import leave
     from session_router.cli.offline import offline_router, pace_of
-    from session_router.cli.outputs import check_outputs
+    from session_router.cli.outputs import check_outputs, write_whole
     from session_router.cli.reading import take_sessions
     from session_router.cli.regret_table import print_regret
     from session_router.cli.rows import ROWS, RowFile, file_of_rows
@@ -78,7 +77,7 @@ def regret(  # noqa: PLR0913 -- each is one option
         _check_unused({PAGE: html, "--session": session, "--limit": limit, "--start": start})
         evaluate_log(sessions, feedback, config=config, json=json, lenient=lenient, environment=environment)
         return
-    check_outputs({PAGE: html, ROWS: file_of_rows(json)}, sessions=sessions, config=config)
+    check_outputs({PAGE: html, ROWS: file_of_rows(json)}, sessions=sessions, config=config, whole=[PAGE])
     router = offline_router(config, environment=environment)
     pace = pace_of(start, turn_seconds=turn_seconds, call_seconds=call_seconds)
     file = SessionFile(sessions)
@@ -99,7 +98,9 @@ def regret(  # noqa: PLR0913 -- each is one option
             rows.write({"kind": "report", **report.to_plain()})
     # Before anything is printed: whoever reads that may have seen enough.
     if html is not None:
-        _write_page(html, report)
+        from session_router.regret.page import render
+
+        write_whole(PAGE, html, render(report.to_plain()))
     # Rows own standard output when they go there.
     print_regret(error_console() if rows.standard_output else output_console(), report, taken=taken)
     if session is not None and report.timeline is None and not taken.stopped:
@@ -113,13 +114,3 @@ def _check_unused(options: Mapping[str, object]) -> None:
     for key, value in options.items():
         if value is not None:
             raise ConfigurationError(key=key, value=str(value), rule=f"it is for recorded sessions; leave it out, or `{FEEDBACK}`.")
-
-
-def _write_page(path: Path, report: Report) -> None:
-    from session_router.cli.outputs import unwritable
-    from session_router.regret.page import render
-
-    try:
-        path.write_text(render(report.to_plain()), encoding="utf-8")
-    except OSError as error:
-        raise unwritable(PAGE, path, error) from None

@@ -23,10 +23,11 @@ from session_router.config.building import (
     build_key,
     build_models,
     build_policy,
+    check_audit,
     shared_files,
     unknown_names,
 )
-from session_router.config.cache import build_cache
+from session_router.config.cache import build_cache, kind_of_cache
 from session_router.config.detectors import build_detectors
 from session_router.config.environment import Layers, layered, without_effect
 from session_router.config.files import read_table
@@ -34,9 +35,9 @@ from session_router.config.prices import Priced, build_prices
 from session_router.config.problems import problems_of, raised
 from session_router.config.schema import Settings
 from session_router.config.scorer import build_scorer
-from session_router.config.store import build_store
+from session_router.config.store import build_store, kind_of_store
 from session_router.core.checking import check_kind
-from session_router.errors import ConfigurationError
+from session_router.errors import ConfigurationError, MissingExtra
 from session_router.files.paths import path_of
 from session_router.identity import key_from_text
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Priced",
     "Settings",
+    "check_configuration",
     "load_cache",
     "load_governance",
     "load_key",
@@ -234,6 +236,39 @@ def load_governance(
     layers = _layers(path, os.environ if environment is None else environment)
     settings = _settings(layers)
     return build_policy(settings, layers, experienced=False), build_clearances(settings)
+
+
+def check_configuration(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+    """See whether a configuration makes sense as a whole, as far as it and its prices tell: nothing else is read, opened or built.
+
+    Args:
+        path: A `.toml`, `.yaml` or `.yml` file; `SESSION_ROUTER_CONFIG` names it when it is not given.
+        environment: Variables to read instead of the process's.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a setting is wrong; `ConfigurationErrors` when several are.
+        MissingExtra: The file is YAML and pyyaml is not installed.
+    """
+    environment = os.environ if environment is None else environment
+    layers = _layers(path, environment)
+    settings = _settings(layers)
+    problems = [*unknown_names(settings, {}, layers), *build_prices(settings, layers)[1]]
+    cache = settings.cache
+    for check in (
+        lambda: build_key(settings, environment, layers),
+        lambda: build_policy(settings, layers, experienced=False),
+        lambda: kind_of_store(settings, layers),
+        lambda: None if cache is None else kind_of_cache(settings, cache, layers),
+        lambda: check_audit(settings, layers),
+    ):
+        try:
+            check()
+        except MissingExtra:
+            raise
+        except ConfigurationError as error:
+            problems.append(error)
+    if problems:
+        raise raised(problems)
 
 
 def load_key(path: str | os.PathLike[str] | None = None, *, environment: Mapping[str, str] | None = None) -> bytes | None:

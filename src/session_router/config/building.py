@@ -167,8 +167,10 @@ def unknown_names(settings: Settings, replacements: Mapping[str, Any], layers: L
     """Return what is wrong with names that stand for models."""
     known, policy = settings.models, settings.policy
     stated: list[tuple[KeyPath, str, object]] = [(("models", name), name, None) for name in replacements]
-    for key, chosen in {"default": policy.default, "reference": policy.reference}.items():
-        stated += [] if chosen is None else [(("policy", key), chosen, chosen)]
+    chosen: list[tuple[KeyPath, str | None]] = [(("policy", "default"), policy.default), (("policy", "reference"), policy.reference)]
+    if settings.cache is not None:
+        chosen.append((("cache", "judge"), settings.cache.judge))
+    stated += [(path, name, name) for path, name in chosen if name is not None]
     return [
         _problem(layers, path, value, f"there is no model of this name; {did_you_mean(name, known)}")
         for path, name, value in stated
@@ -234,6 +236,16 @@ def build_key(settings: Settings, environment: Mapping[str, str], layers: Layers
     return key_from_text(settings.key.get_secret_value(), source=layers.source_of(("key",)) or "`key`")
 
 
+def check_audit(settings: Settings, layers: Layers) -> None:
+    """See that the log has a file, if anything of it has.
+
+    Raises:
+        ConfigurationError: It has not.
+    """
+    if settings.audit.path is None and settings.audit.head is not None:
+        raise _problem(layers, ("audit", "path"), None, "`audit.head` needs it: name the file of the log.")
+
+
 def build_audit(settings: Settings, key: bytes | None, layers: Layers) -> AuditLog | None:
     """Open the audit log; `None` when the configuration names none.
 
@@ -246,10 +258,9 @@ def build_audit(settings: Settings, key: bytes | None, layers: Layers) -> AuditL
         ConfigurationError: A setting is wrong.
         AuditError: The log cannot be opened.
     """
+    check_audit(settings, layers)
     section = settings.audit
     if section.path is None:
-        if section.head is not None:
-            raise _problem(layers, ("audit", "path"), None, "`audit.head` needs it: name the file of the log.")
         return None
     from session_router.audit.file import AuditFile
 

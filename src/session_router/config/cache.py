@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from session_router.cache.settings import CacheSettings
 from session_router.config.environment import dotted
 from session_router.config.files import beside
-from session_router.config.problems import did_you_mean
 from session_router.config.redis import OF_REDIS, check_kind_of, places_of, problem, redis_servers
 from session_router.config.scorer import built_in_embedder
 from session_router.core.cache_terms import CacheRules
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from session_router.config.schema import CacheSection, Settings
     from session_router.core.model import ModelSpec
     from session_router.ports import SessionStore
+    from session_router.stores.redis_servers import RedisServers
 
 _OF_KIND: Final = {"sqlite": {"path"}, "redis": {*OF_REDIS}}
 _NO_KEY: Final = "replicas that share answers share their key: set SESSION_ROUTER_KEY, such as to the output of `openssl rand -hex 32`."
@@ -72,7 +72,7 @@ def build_cache(
         store: Where sessions lie: answers on the same Redis servers use its connections, and know with it when a server is dead.
 
     Raises:
-        ConfigurationError: The file has no directory, a setting is wrong, or the judge is no route.
+        ConfigurationError: The file has no directory, or a setting is wrong.
         MissingExtra: There is an embedder, and FAISS is not installed.
     """
     section = settings.cache
@@ -80,11 +80,7 @@ def build_cache(
         return None
     from session_router.cache.semantic import SemanticCache
 
-    kind = section.kind or _kind(section)
-    check_kind_of(section, kind, layers, table="cache", of_kind=_OF_KIND)
-    if kind == "sqlite" and section.path is None:
-        raise problem(layers, ("cache", "path"), None, "name the file of the entries.")
-    if kind == "redis" and rows is None:
+    if kind_of_cache(settings, section, layers) == "redis" and rows is None:
         if key is None:
             raise problem(layers, ("key",), None, _NO_KEY)
         rows = _in_redis(settings, section, layers, store)
@@ -96,8 +92,29 @@ def build_cache(
             key = key_from_file(path.with_name(path.name + ".key"))
         rows = opened if rows is None else rows
     embedder = built_in_embedder(section.embedder)
-    judge = None if section.judge is None or specs is None else _judge(section.judge, specs, layers)
+    judge = None if section.judge is None or specs is None else _judge(section.judge, specs)
     return SemanticCache(rows, key=key, embedder=embedder, judge=judge, settings=_settings(section), certificates=certificates)
+
+
+def kind_of_cache(settings: Settings, section: CacheSection, layers: Layers) -> str:
+    """Say which cache the configuration means; nothing is opened.
+
+    Raises:
+        ConfigurationError: A setting is missing where it is needed, or present where it means nothing.
+    """
+    kind = section.kind or _kind(section)
+    check_kind_of(section, kind, layers, table="cache", of_kind=_OF_KIND)
+    if kind == "sqlite" and section.path is None:
+        raise problem(layers, ("cache", "path"), None, "name the file of the entries.")
+    if kind == "redis":
+        _servers(settings, section, layers)
+    return kind
+
+
+def _servers(settings: Settings, section: CacheSection, layers: Layers) -> RedisServers:
+    if places_of(section) or not places_of(settings.store):
+        return redis_servers(section, layers, table="cache")
+    return redis_servers(settings.store, layers, table="store")
 
 
 def _kind(section: CacheSection) -> str:
@@ -111,10 +128,7 @@ def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: 
     from session_router.stores.redis import RedisSessionStore
     from session_router.stores.redis_link import BUDGET_SECONDS, RedisLink
 
-    if places_of(section) or not places_of(settings.store):
-        servers = redis_servers(section, layers, table="cache")
-    else:
-        servers = redis_servers(settings.store, layers, table="store")
+    servers = _servers(settings, section, layers)
     budget = section.budget_seconds
     shared = isinstance(store, RedisSessionStore) and store.servers == servers and budget in {None, store.budget_seconds}
     if shared:
@@ -130,11 +144,7 @@ def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: 
     return rows
 
 
-def _judge(name: str, specs: Mapping[str, ModelSpec], layers: Layers) -> AnswerJudge:
-    if name not in specs:
-        at = ("cache", "judge")
-        rule = f"there is no model of this name; {did_you_mean(name, specs)}"
-        raise ConfigurationError(key=dotted(at), value=name, rule=rule, source=layers.source_of(at))
+def _judge(name: str, specs: Mapping[str, ModelSpec]) -> AnswerJudge:
     try:
         # By name: this package must not depend on the integrations that depend on it.
         integration = importlib.import_module("session_router_langchain.judge")

@@ -27,9 +27,7 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
         ConfigurationError: A setting is missing where it is needed, or present where it means nothing.
         MissingExtra: It is Redis, and redis-py is not installed.
     """
-    section = settings.store
-    kind = section.kind or _kind(section)
-    check_kind_of(section, kind, layers, table="store", of_kind=_OF_KIND)
+    section, kind = settings.store, kind_of_store(settings, layers)
     if kind == "redis":
         return _redis(section, key, layers), key
     if kind == "memory":
@@ -37,13 +35,28 @@ def build_store(settings: Settings, key: bytes | None, layers: Layers) -> tuple[
 
         most = section.maximum_sessions
         return (MemorySessionStore() if most is None else MemorySessionStore(maximum_sessions=most)), key
-    if section.path is None:
-        raise problem(layers, ("store", "path"), None, "name the file of the database.")
     from session_router.stores.sqlite import SQLiteSessionStore
 
+    assert section.path is not None  # noqa: S101 -- as its kind was found
     with stated_at(("store",), layers):
         store = SQLiteSessionStore(beside(layers.source, section.path), key=key)
     return store, store.key
+
+
+def kind_of_store(settings: Settings, layers: Layers) -> str:
+    """Say which store the configuration means; nothing is opened.
+
+    Raises:
+        ConfigurationError: A setting is missing where it is needed, or present where it means nothing.
+    """
+    section = settings.store
+    kind = section.kind or _kind(section)
+    check_kind_of(section, kind, layers, table="store", of_kind=_OF_KIND)
+    if kind == "sqlite" and section.path is None:
+        raise problem(layers, ("store", "path"), None, "name the file of the database.")
+    if kind == "redis":
+        redis_servers(section, layers, table="store")
+    return kind
 
 
 def _redis(section: StoreSection, key: bytes | None, layers: Layers) -> SessionStore:

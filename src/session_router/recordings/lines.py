@@ -49,24 +49,19 @@ class JSONLines:
         """Yield a line, or an error in the place of one."""
         number = 0
         source = str(self.path)
-        with self.path.open("rb") as raw:
-            self._raw = raw
-            packed = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-            stream = gzip.GzipFile(fileobj=raw) if packed else raw
-            while True:
-                try:
-                    line = stream.readline()
-                except EOFError:
-                    yield RecordingError("the gzip stream ends too early; what follows is lost.", source=source, line=number + 1)
-                    return
-                except (OSError, zlib.error) as error:
-                    yield RecordingError(f"it cannot be read on from here ({error}).", source=source, line=number + 1)
-                    return
-                if not line:
-                    return
-                number += 1
-                if line.strip():
-                    yield _parsed(line, number, source)
+        try:
+            with self.path.open("rb") as raw:
+                self._raw = raw
+                packed = raw.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+                stream = gzip.GzipFile(fileobj=raw) if packed else raw
+                while line := stream.readline():
+                    number += 1
+                    if line.strip():
+                        yield _parsed(line, number, source)
+        except EOFError:
+            yield RecordingError("the gzip stream ends too early; what follows is lost.", source=source, line=number + 1)
+        except (OSError, zlib.error) as error:
+            yield RecordingError(f"it cannot be read on from here ({error}).", source=source, line=number + 1)
 
 
 def _checked_size(path: Path) -> int:
