@@ -6,12 +6,13 @@ BENCH := .venv-bench
 PHOENIX := .venv-phoenix
 MLFLOW := .venv-mlflow
 GRAFANA := .venv-grafana
+OLDEST := .venv-oldest
 export UV_LINK_MODE ?= copy
 # Else every program that a test starts compiles anew whatever it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace test backends environments check lint mypy pyright layers site bench embedder prior dashboards pictures docs clean
+.PHONY: help run trace test oldest backends environments check lint mypy pyright layers site bench embedder prior dashboards pictures docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,6 +39,15 @@ trace: $(VENV)/.ready $(PHOENIX)/.ready ## play the demo's sessions into a Phoen
 
 test: $(VENV)/.encoders ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+oldest: $(VENV)/.ready ## run the tests with the oldest releases of all that is required
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable . --group dev
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --upgrade \
+		--editable '.[langchain,cli,cache,cedar,detectors,otel,redis,testing]'
+	@# Instrumentations of others need a newer OpenTelemetry than we do; what the documentation shows is of the newest releases.
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadgroup tests/unit tests/integration tests/conformance \
+		--ignore tests/integration/otel/test_nesting.py --ignore tests/integration/test_docs.py
 
 backends: $(VENV)/.ready $(PHOENIX)/.ready $(MLFLOW)/.ready $(GRAFANA)/.ready ## run the tests that need a backend of telemetry
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m backend tests/integration/otel
