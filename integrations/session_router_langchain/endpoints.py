@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -35,10 +36,10 @@ def sends_elsewhere(one: object, other: object) -> bool:
 
 
 def _client_and_addresses(serialized: object) -> tuple[object, ...]:
-    described: Mapping[str, Any] = serialized if isinstance(serialized, Mapping) else {}
-    given: object = described.get("kwargs")
-    fields: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    return (described.get("id"), *(fields.get(name) for name in _FIELDS))
+    if not is_block(serialized):
+        return ()
+    given: object = serialized.get("kwargs")
+    return (serialized.get("id"), *(given.get(name) if is_block(given) else None for name in _FIELDS))
 
 
 def attested(name: ModelName, spec: ModelSpec, model: BaseChatModel) -> ModelSpec:

@@ -7,7 +7,6 @@ import logging
 import time
 import traceback
 from contextvars import copy_context
-from functools import partial
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -218,7 +217,8 @@ class Router:
         Only that is recorded. The session stays as it is: the model may have read what was sent, and is not known to be ill.
         """
         # Where the garbage collector closes a stream, its thread may be in the middle of a record, or in an observer.
-        self._aside.hand_over(partial(copy_context().run, self._tell_of_cancelled, decision))
+        context = copy_context()
+        self._aside.hand_over(lambda: context.run(self._tell_of_cancelled, decision))
 
     def _tell_of_cancelled(self, decision: Decision) -> None:
         try:
