@@ -41,7 +41,8 @@ class DeliveryProbe(BaseCallbackHandler):
     Attributes:
         delivered: Whether anything that a user could see has been streamed.
         asked: The provider's id of the model that was asked last, which a fallback may have put in another's place;
-            `None` when it did not say.
+            `None` when it did not say. What a middleware asks for itself does not count.
+        described: That model, as its client describes it (`ChatModels.asked_in`).
         error: How the model failed that failed last; `None` where none did.
         wanted: As given.
         seal: What the chosen model is to be asked; `None` where nobody said so.
@@ -53,6 +54,7 @@ class DeliveryProbe(BaseCallbackHandler):
         super().__init__()
         self.delivered = False
         self.asked: str | None = None
+        self.described: object = None
         self.error: BaseException | None = None
         self.wanted = wanted
         self.seal: Seal | None = None
@@ -74,9 +76,11 @@ class DeliveryProbe(BaseCallbackHandler):
         **_: Any,  # noqa: ANN401 -- likewise
     ) -> None:
         name = metadata.get("ls_model_name") if isinstance(metadata, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
-        self.asked = self._names[run_id] = name if isinstance(name, str) else None
+        self._names[run_id] = name if isinstance(name, str) else None
         if isinstance(metadata, dict) and INTERNAL_CALL in metadata:
             self._internal.add(run_id)
+        else:
+            self.asked, self.described = self._names[run_id], serialized
         if self.seal is None or not messages:
             return
         if self.seal.holds(serialized, messages[0], invocation_params):

@@ -311,7 +311,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         brought_back(inside.read)
 
     def _ways(self, here: _Pass) -> dict[str, Any]:
-        return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "asked_as": self.calls.models.asked_as}
+        return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "models": self.calls.models}
 
     def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision

@@ -77,6 +77,10 @@ class ChatModels:
         found: object = self[name]._get_ls_params().get("ls_model_name")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
         return found if isinstance(found, str) else None
 
+    def is_described(self, name: ModelName, serialized: object) -> bool:
+        """Whether `serialized` is how the client of a route's own model describes that."""
+        return self[name]._serialized is serialized  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+
     def asked_in(self, serialized: object, provider_id: str, *, chosen: ModelName) -> list[ModelName]:
         """Name the routes whose model may be the one that is asked, as callbacks are told of it; none for a stranger.
 

@@ -68,7 +68,12 @@ def reasoning_of(message: AIMessage) -> int:
 
 
 def answerer_of(
-    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, author: str | None = None
+    message: AIMessage,
+    decision: Decision,
+    specs: Mapping[ModelName, ModelSpec],
+    *,
+    author: str | None = None,
+    asked: ModelName | None = None,
 ) -> ModelName | None:
     """Return the route that really answered: a fallback inside the handler may have changed it.
 
@@ -79,15 +84,22 @@ def answerer_of(
         decision: What was decided.
         specs: The routes.
         author: The provider's id of the model that wrote it, where the message does not say.
+        asked: The route that was asked in the chosen one's place, if that is known: it may share its provider's id.
     """
     provider_id = provider_id_of(message) or author
     if provider_id is None:
         return decision.model
-    return route_of(provider_id, specs, chosen=decision.model) or decision.model
+    return route_of(provider_id, specs, chosen=asked or decision.model) or decision.model
 
 
 def outcome_of(
-    message: AIMessage, decision: Decision, specs: Mapping[ModelName, ModelSpec], *, at: float, author: str | None = None
+    message: AIMessage,
+    decision: Decision,
+    specs: Mapping[ModelName, ModelSpec],
+    *,
+    at: float,
+    author: str | None = None,
+    asked: ModelName | None = None,
 ) -> Outcome:
     """Say what came of `decision`.
 
@@ -97,10 +109,11 @@ def outcome_of(
         specs: The routes.
         at: POSIX seconds.
         author: As for `answerer_of`.
+        asked: Likewise.
     """
     return Outcome(
         at=at,
-        model=answerer_of(message, decision, specs, author=author),
+        model=answerer_of(message, decision, specs, author=author, asked=asked),
         returned=provider_id_of(message),
         usage=usage_of(message),
         counts_cached=_counts_cached(message),

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from session_router.core.decision import Decision
-    from session_router.core.model import ModelName
     from session_router.core.session import Session
     from session_router.router import Router
+    from session_router_langchain.models import ChatModels
     from session_router_langchain.narrowing import Narrowing
 
 NOT_ASKED = "NotAsked"
@@ -236,7 +236,7 @@ def _outcome(router: Router, decision: Decision, result: Answered[Any], *, at: f
         return Outcome(at=at, model=decision.model)
     if result.made_up:
         return Outcome(at=at, model=None, error=NOT_ASKED) if result.error is None else failure_of(result.error, at=at)
-    outcome = outcome_of(result.message, decision, router.models, at=at, author=result.author)
+    outcome = outcome_of(result.message, decision, router.models, at=at, author=result.author, asked=result.asked)
     return replace(outcome, asks=()) if artificial else outcome
 
 
@@ -258,7 +258,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    asked_as: Callable[[ModelName], str | None] | None = None,
+    models: ChatModels | None = None,
 ) -> Passed[Response]:
     """Pump a passage.
 
@@ -271,8 +271,8 @@ def drive(  # noqa: PLR0913 -- one argument a fact
         narrowing: As for `passage`.
         own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
-        asked_as: Names the provider's id under which a route's model is asked. Given where others may answer in its place: what does
-            not say who wrote it is then whose model was seen to write it, and nobody's where none was.
+        models: The routes' models. Given where others may answer in the chosen one's place: what does not say who wrote it is then
+            whose model was seen to write it, and nobody's where none was.
     """
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
         effect = next(steps)
@@ -285,7 +285,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
                 result: Answered[Response] | Broken
                 try:
                     response = attempt(effect.decision, probe)
-                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, asked_as=asked_as)
+                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, models=models)
                 except BaseException as error:  # noqa: BLE001 -- the passage decides what goes up
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
@@ -303,7 +303,7 @@ async def adrive(  # noqa: PLR0913 -- as there
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
-    asked_as: Callable[[ModelName], str | None] | None = None,
+    models: ChatModels | None = None,
 ) -> Passed[Response]:
     """Do what `drive` does without blocking the event loop."""
     with closing(passage(router, call, narrowing=narrowing, artificial=artificial)) as steps:
@@ -317,7 +317,7 @@ async def adrive(  # noqa: PLR0913 -- as there
                 result: Answered[Response] | Broken
                 try:
                     response = await attempt(effect.decision, probe)
-                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, asked_as=asked_as)
+                    result = _heard(effect.decision, probe, response, answer_in(response), own=own, models=models)
                 except GeneratorExit:
                     # Thrown away. The garbage collector may have closed the passage before: it is told nothing more.
                     raise
@@ -335,13 +335,19 @@ def _heard(
     message: AIMessage | None,
     *,
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None,
-    asked_as: Callable[[ModelName], str | None] | None,
+    models: ChatModels | None,
 ) -> Answered[Response]:
     answered = Answered(response, message, own(probe, response) if own is not None and probe.wanted else None)
-    if asked_as is None or message is None or provider_id_of(message) is not None:
+    if models is None or message is None:
+        return answered
+    chosen = decision.chosen()
+    if not models.is_described(chosen, probe.described):
+        names = () if probe.asked is None else models.asked_in(probe.described, probe.asked, chosen=chosen)
+        answered = replace(answered, asked=names[0] if len(names) == 1 else None)
+    if provider_id_of(message) is not None:
         return answered
     author = probe.author_of(message)
-    is_other = author != asked_as(decision.chosen())
+    is_other = author != models.asked_as(chosen)
     return replace(answered, author=author if is_other else None, made_up=probe.is_made_up(message), error=probe.error)
 
 

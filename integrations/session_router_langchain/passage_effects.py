@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from session_router.core.cached import CachedAnswer
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
+    from session_router.core.model import ModelName
     from session_router.core.session import Session
     from session_router.router import Router
 
@@ -92,6 +93,7 @@ class Answered(Generic[Response]):
         message: The whole answer in it, if there is one.
         own: What the chosen model itself answered to what was asked; `None` where that is not certain, or nobody wants to keep it.
         author: The provider's id of the model that wrote the message; `None` where it is as the message says.
+        asked: The route whose model was asked last; `None` where it is the chosen one, or nobody knows.
         made_up: Whether no model wrote the message: middleware put it in an answer's place.
         error: How the model failed that failed last; `None` where none did.
     """
@@ -100,6 +102,7 @@ class Answered(Generic[Response]):
     message: AIMessage | None
     own: AIMessage | None = None
     author: str | None = None
+    asked: ModelName | None = None
     made_up: bool = False
     error: BaseException | None = None
 

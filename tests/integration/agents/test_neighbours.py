@@ -202,6 +202,23 @@ def test_a_fallback_to_a_model_that_does_not_name_itself_keeps_its_loop(stage: S
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("known", ["by sight", "by its address"])
+async def test_a_fallback_to_another_account_of_the_same_model_keeps_its_loop(astage: Stage, known: str, way: str) -> None:
+    """The provider calls both by one name: who was asked says which of them answered."""
+    stage = astage
+    stage.witness.script, stage.witness.in_order = LOOP, True
+    elsewhere = {"base_url": stage.providers.openai_base_url.replace("127.0.0.1", "localhost")}
+    routes = {"eu": stage.chat(), "us": stage.chat(**elsewhere)}
+    fallback = ModelFallbackMiddleware(routes["us"] if known == "by sight" else stage.chat(**elsewhere))
+    agent = agent_of(stage, fallback, routes=routes)
+    stage.providers.faults.next(Fault.overloaded(), model="sim-chat")
+    given: Any = ({"messages": [HumanMessage("loop")]}, THREAD)
+    messages = (agent.invoke(*given) if way == "invoke" else await agent.ainvoke(*given))["messages"]
+    assert [message.response_metadata["session_router"]["model"] for message in messages if isinstance(message, AIMessage)] == ["us"] * 3
+    assert session_in(agent)["current"] == "us"
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 async def test_a_failure_that_a_retry_tells_as_an_answer_is_nobody_s_answer(astage: Stage, way: str) -> None:
     stage = astage
     stage.witness.script, log = LOOP, Log()
