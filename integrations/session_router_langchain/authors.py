@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from session_router.core.model import route_of, routes_of
+from session_router.core.model import routes_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
@@ -45,18 +45,17 @@ def provider_id_of(message: AIMessage) -> str | None:
 
 def author_of(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> str | None:
     """Return the route that wrote `message`, the first where several may have; the provider's id when none fits; `None` for no model."""
-    author = stamped_author(message)
-    if author is not None:
-        return author
-    provider_id = provider_id_of(message)
-    return None if provider_id is None else route_of(provider_id, specs) or provider_id
+    return authors_of(message, specs)[1]
 
 
-def named_author(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> str | None:
-    """Return what `author_of` does, and the provider's id where several routes answer under it: the message does not tell them apart."""
+def authors_of(message: AIMessage, specs: Mapping[ModelName, ModelSpec]) -> tuple[str | None, str | None]:
+    """Return who wrote `message` as far as that is certain, and what `author_of` does.
+
+    They differ where several routes answer under one id of their provider's: certain is that alone.
+    """
     author = stamped_author(message)
-    if author is not None:
-        return author
-    provider_id = provider_id_of(message)
-    names = () if provider_id is None else routes_of(provider_id, specs)
-    return names[0] if len(names) == 1 else provider_id
+    if author is not None or (provider_id := provider_id_of(message)) is None:
+        return author, author
+    names = routes_of(provider_id, specs)
+    first = names[0] if names else provider_id
+    return provider_id if len(names) > 1 else first, first

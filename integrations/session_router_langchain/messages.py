@@ -24,7 +24,7 @@ from session_router.core.step import DIGEST_BYTES, Role, Step, new_step
 from session_router.core.trail import Trail
 from session_router.core.transcript import NO_HEAD, NO_MESSAGES, Prefix, Transcript
 from session_router.core.value import maker, value
-from session_router_langchain.authors import author_of, named_author, stamped_agent
+from session_router_langchain.authors import authors_of, stamped_agent
 from session_router_langchain.bindings import bindings_of
 from session_router_langchain.blocks import answers_of, asks_of
 from session_router_langchain.facts import Facts, facts_of, kept_facts_of
@@ -266,16 +266,15 @@ def step_of(message: BaseMessage, specs: Mapping[ModelName, ModelSpec], *, befor
     """
     content, tokens, needs = fingerprint(message)
     if isinstance(message, AIMessage):
-        named = named_author(message, specs)
         # What is kept by an account counts as kept by that of the first route, where several share an id.
-        author = named if named is None or named in specs else author_of(message, specs)
+        certain, author = authors_of(message, specs)
         spec = specs.get(cast("ModelName", author)) if author is not None else None
         return new_step(
             role=Role.AI,
             digest=content,
             tokens=tokens,
             asks=asks_of(message),
-            author=named,
+            author=certain,
             agent=stamped_agent(message),
             partial=last and _is_partial(message),
             bindings=bindings_of(

@@ -98,6 +98,8 @@ class ModelSpec:
         if provider_id in self.provider_ids:
             # What it is a dated form of is shorter.
             return len(provider_id)
+        if not self.provider_ids:
+            return 0
         return max([len(own) for own in self.provider_ids if _is_dated(provider_id, own)], default=0)
 
     def accepts(self, binding: Binding, *, name: str) -> bool:
@@ -143,6 +145,11 @@ def route_of(provider_id: str, specs: Mapping[ModelName, ModelSpec], *, chosen: 
 
 def routes_of(provider_id: str, specs: Mapping[ModelName, ModelSpec]) -> tuple[ModelName, ...]:
     """Find the routes that answer as `provider_id`, those whose ids fit best; several where they share an id."""
-    fits = {name: spec.answers_as(provider_id) for name, spec in specs.items()}
-    best = max(fits.values(), default=0)
-    return tuple(name for name, fit in fits.items() if fit == best) if best else ()
+    best, names = 1, list[ModelName]()
+    for name, spec in specs.items():
+        fit = spec.answers_as(provider_id)
+        if fit > best:
+            best, names = fit, [name]
+        elif fit == best:
+            names.append(name)
+    return tuple(names)
