@@ -158,11 +158,12 @@ class AuditLogSuite:
         rows = filled(log, stored=self.stored)
 
         @_SEARCH
-        @given(st.integers(0, len(rows) - 1), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
-        def found(number: int, place: float, bit: int) -> None:
+        @given(st.data(), st.integers(0, len(rows) - 1), st.integers(0, 7))
+        def found(data: st.DataObject, number: int, bit: int) -> None:
             row = bytearray(rows[number])
-            row[int(place * len(row))] ^= 1 << bit
-            self._tampered(log, rows, [*rows[:number], bytes(row), *rows[number + 1 :]], f"bit {bit} at {place:.3f} of row {number}")
+            place = data.draw(st.integers(0, len(row) - 1))
+            row[place] ^= 1 << bit
+            self._tampered(log, rows, [*rows[:number], bytes(row), *rows[number + 1 :]], f"bit {bit} of byte {place} of row {number}")
 
         found()
 
