@@ -79,7 +79,10 @@ class ChatModels:
 
     def is_described(self, name: ModelName, serialized: object) -> bool:
         """Whether `serialized` is how the client of a route's own model describes that."""
-        return self[name]._serialized is serialized  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+        return self._description(name) is serialized
+
+    def _description(self, name: ModelName) -> object:
+        return self[name]._serialized  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
 
     def asked_in(self, serialized: object, provider_id: str, *, chosen: ModelName) -> list[ModelName]:
         """Name the routes whose model may be the one that is asked, as callbacks are told of it; none for a stranger.
@@ -93,7 +96,7 @@ class ChatModels:
         if provider_id not in self._by_id:
             ids = {name: self.asked_as(name) for name in self._router.models}
             self._by_id = {id_: [name for name, one in ids.items() if one == id_] for id_ in ids.values() if id_ is not None}
-        described = {name: self[name]._serialized for name in self._by_id.get(provider_id, ())}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- likewise
+        described = {name: self._description(name) for name in self._by_id.get(provider_id, ())}
         if seen := [name for name, one in described.items() if one is serialized]:
             return [chosen] if chosen in seen else seen
         return [name for name, one in described.items() if not sends_elsewhere(serialized, one)]

@@ -22,7 +22,8 @@ class Aside:
     """Does one piece of work after another, in a thread that is there while there is work.
 
     Whoever is called by the garbage collector may be in the middle of anything, and hold any lock: those of executors, of threads and of
-    whatever the work needs. A queue that is made for that takes the work, and a thread that nobody has to register does it.
+    whatever the work needs. A queue that is made for that takes the work, and a thread that nobody has to register does it. What may be
+    dropped, and is never handed over from there, is for `cache.background`, whose queue is bounded.
     """
 
     def __init__(self) -> None:

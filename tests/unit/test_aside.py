@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from queue import SimpleQueue
-
-import pytest
+from typing import TYPE_CHECKING
 
 from session_router.aside import Aside
+
+if TYPE_CHECKING:
+    import pytest
 
 PIECES, THREADS = 200, 8
 
@@ -26,7 +29,7 @@ def test_all_of_it_is_done_one_after_another() -> None:
 
     def hand_over(start: int) -> None:
         for number in range(start, start + PIECES):
-            aside.hand_over(lambda number=number: work(number))  # type: ignore[misc]
+            aside.hand_over(partial(work, number))
 
     threads = [threading.Thread(target=hand_over, args=(number * PIECES,)) for number in range(THREADS)]
     for thread in threads:
@@ -74,7 +77,6 @@ asyncio.run(main())
     assert ended.stdout == "done\n"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_begins_anew() -> None:
     aside, begun, goes_on = Aside(), threading.Event(), threading.Event()
     thread = threading.Thread(target=aside.hand_over, args=(lambda: (begun.set(), goes_on.wait(30.0)),))
