@@ -133,9 +133,9 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def failure_of(error: BaseException, *, at: float) -> Outcome:
-    """Say that a decision came to nothing."""
-    name = type(error).__name__ if isinstance(error, Exception) else CANCELLED
-    return Outcome(at=at, model=None, error=name, failure=failure_in(error, at=at))
+    """Say that a decision came to nothing. Only where a model failed does that say anything of its endpoint."""
+    name = CANCELLED if is_given_up(error) else type(error).__name__
+    return Outcome(at=at, model=None, error=name, failure=None if is_control_flow(error) else failure_in(error, at=at))
 
 
 def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
@@ -172,6 +172,11 @@ def stamped(message: Message, decision: Decision, answerer: ModelName | None, re
     return marked if decision.tag is None else labelled(marked, decision.tag)
 
 
+def is_given_up(error: BaseException) -> bool:
+    """Whether with `error` nobody waits for an answer any more: an interrupt of LangGraph, a cancellation."""
+    return isinstance(error, GraphBubbleUp) or not isinstance(error, Exception)
+
+
 def is_control_flow(error: BaseException) -> bool:
-    """Whether `error` is no failure of a model: an interrupt of LangGraph, a cancellation, our own refusal."""
-    return isinstance(error, GraphBubbleUp | SessionRouterError) or not isinstance(error, Exception)
+    """Whether `error` is no failure of a model: the call was given up, or it is our own refusal."""
+    return isinstance(error, SessionRouterError) or is_given_up(error)

@@ -13,7 +13,7 @@ from session_router.errors import InternalError
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.delivery import DeliveryProbe
 from session_router_langchain.lineage import brought_back
-from session_router_langchain.outcomes import NOTHING_SAID, failure_of, is_control_flow, outcome_of, stamped
+from session_router_langchain.outcomes import NOTHING_SAID, failure_of, is_given_up, outcome_of, stamped
 from session_router_langchain.passage_effects import (
     Admit,
     Answered,
@@ -182,8 +182,6 @@ def _passage(
         at = router.clock.now()
         if isinstance(result, Answered):
             return (yield from _answered(router, decision, missed, result, at=at, artificial=artificial, narrowing=narrowing))
-        if is_control_flow(result.error):
-            raise result.error
         failed = failure_of(result.error, at=at)
         session = yield Observe(decision, failed)
         following = failures.after(call, decision, failed, session, result.error, delivered=result.delivered)
@@ -204,7 +202,7 @@ def _attempted(router: Router, attempt: Attempt) -> Generator[Effect, Any, Answe
         # A pump of streams says nothing else of whatever ends them.
         router.cancelled(attempt.decision)
         raise
-    if isinstance(result, Broken) and not isinstance(result.error, Exception):
+    if isinstance(result, Broken) and is_given_up(result.error):
         router.cancelled(attempt.decision)
         raise result.error
     return result

@@ -35,7 +35,10 @@ LEAST_HELD = 0.05
 """A provider that cached nothing so far is still expected to cache a little, or it could never prove otherwise."""
 
 CANCELLED = "Cancelled"
-"""`Outcome.error` where nobody waits for the answer any more: a task that was cancelled, a stream that nobody reads on, an interrupt."""
+"""`Outcome.error` where nobody waits for the answer any more: a task that was cancelled, a stream that nobody reads on, an interrupt.
+
+An interrupt of a graph too, which waits for a human: the call is made again when it goes on.
+"""
 
 
 @value

@@ -11,9 +11,12 @@ from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.errors import GraphInterrupt
+from langgraph.types import Command, interrupt
 
 from session_router import MemorySessionStore, Policy, Prices, Router
 from session_router_langchain import SessionRouterCallbackHandler, SessionRouterChatModel, SessionRouterMiddleware
@@ -162,6 +165,51 @@ def test_an_interrupt_goes_up_as_it_is_and_says_so(log: Log, streamed: bool, kin
     error = kind()
     model = SessionRouterChatModel(router=router_of(Model(ends=error), log))
     with pytest.raises(kind) as found:
+        list(model.stream("hello")) if streamed else model.invoke("hello")
+    assert found.value is error
+    assert_says_so(log)
+
+
+class Asking(AgentMiddleware):
+    """Asks a human before a model is asked, or once it has answered."""
+
+    def __init__(self, when: str) -> None:
+        super().__init__()
+        self._when = when
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        answer = handler(request) if self._when == "after" else None
+        interrupt("May it go on?")
+        return answer or handler(request)
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        answer = await handler(request) if self._when == "after" else None
+        interrupt("May it go on?")
+        return answer or await handler(request)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_call_that_waits_for_a_human_says_so(stage: Stage, log: Log, when: str, way: str) -> None:
+    router = router_of(Model(), log)
+    subject = agent_of(stage, Asking(when), router=SessionRouterMiddleware(router), tools=[])
+    for given, interrupted in (({"messages": [HumanMessage("hello")]}, True), (Command(resume="yes"), False)):
+        state = subject.invoke(given, THREAD) if way == "sync" else await subject.ainvoke(given, THREAD)
+        assert ("__interrupt__" in state) == interrupted
+        if interrupted:
+            assert_says_so(log)
+    decision, outcome = log.next_row(), log.next_row()
+    assert (outcome["decision_id"], outcome["event"], outcome["error"]) == (decision["decision_id"], "answered", None)
+    assert log.is_empty()
+    assert router.health is not None
+    assert router.health.view(router.clock.now()) is None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_interrupt_of_the_graph_in_a_model_goes_up_as_it_is(log: Log, streamed: bool) -> None:
+    error = GraphInterrupt()
+    model = SessionRouterChatModel(router=router_of(Model(ends=error), log))
+    with pytest.raises(GraphInterrupt) as found:
         list(model.stream("hello")) if streamed else model.invoke("hello")
     assert found.value is error
     assert_says_so(log)

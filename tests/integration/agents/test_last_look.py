@@ -55,13 +55,23 @@ class Inside(AgentMiddleware):
         return await handler(self._change(request))
 
 
-def governed(stage: Stage) -> Router:
+class Rows:
+    """A log that is a list."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def append(self, record: Any) -> None:
+        self._rows.append(record)
+
+
+def governed(stage: Stage, **ports: Any) -> Router:
     models = {CHAT: stage.chat(), CLAUDE: stage.claude(thinking=None), "claude-2": stage.claude("sim-claude-2", thinking=None)}
     clearances = {CHAT: OPEN, CLAUDE: CLEARED, "claude-2": CLEARED}
     prices = Prices(input=1.0, output=4.0)
     routes = {name: ModelSpec(model=model, prices=prices, clearance=clearances[name]) for name, model in models.items()}
     policy = Policy(stake=1.0, margin=0.0, sources=SOURCES, default=CLAUDE)
-    return Router(routes, policy=policy, scorer=Thrifty(), store=MemorySessionStore(), health=None)
+    return Router(routes, policy=policy, scorer=Thrifty(), store=MemorySessionStore(), health=None, **ports)
 
 
 def agent(stage: Stage, router: Router, *inside: Any) -> Any:
@@ -90,6 +100,29 @@ async def test_a_fallback_further_inside_asks_nobody_who_may_not_see_it(astage: 
     with pytest.raises(NoClearedModel, match=CHAT if other == "sim-chat" else other):
         await ask(subject, QUESTION, way)
     assert [row.model for row in astage.providers.ledger.rows] == ["sim-claude"]
+
+
+class Log:
+    def __init__(self) -> None:
+        self.outcomes: list[Any] = []
+
+    def on_decision(self, decision: Any) -> None: ...
+
+    def on_outcome(self, decision: Any, outcome: Any) -> None:
+        self.outcomes.append((decision.model, outcome))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_it_stops_has_an_outcome(astage: Stage, way: str) -> None:
+    log, rows = Log(), list[Any]()
+    router = governed(astage, observers=[log], audit=Rows(rows))
+    subject = agent(astage, router, ModelFallbackMiddleware(astage.chat()))
+    astage.providers.faults.next(Fault.overloaded(), model="sim-claude")
+    with pytest.raises(NoClearedModel):
+        await ask(subject, QUESTION, way)
+    decision, outcome = rows
+    assert (outcome["event"], outcome["error"], outcome["decision_id"]) == ("failed", "NoClearedModel", decision["decision_id"])
+    assert [(model, one.model, one.error, one.failure) for model, one in log.outcomes] == [(CLAUDE, None, "NoClearedModel", None)]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -15,7 +15,7 @@ from session_router.core.decision import Decision
 from session_router.core.health import HealthRules
 from session_router.core.model import ModelName, ModelSpec
 from session_router.core.pricing import Prices, Usage
-from session_router.errors import NoCapableModel
+from session_router.errors import NoCapableModel, StoreUnavailable
 from session_router.router import Router
 from session_router_langchain.outcomes import answerer_of, failure_of, is_control_flow, outcome_of, reasoning_of, stamped, usage_of
 from session_router_langchain.trying_again import Failures
@@ -161,6 +161,14 @@ def test_a_stamp_stands_beside_the_providers_facts_and_leaves_the_message_alone(
 )
 def test_control_flow_is_no_failure_of_a_model(error: BaseException, control: bool) -> None:
     assert is_control_flow(error) is control
+
+
+def test_control_flow_says_nothing_of_an_endpoint() -> None:
+    """Though a store that is gone may stand behind it, or the failure of somebody else's model."""
+    for error, name in ((StoreUnavailable("gone"), "StoreUnavailable"), (GraphInterrupt(()), "Cancelled")):
+        error.__cause__ = ConnectionError()
+        outcome = failure_of(error, at=1.0)
+        assert (outcome.error, outcome.failure) == (name, None)
 
 
 def after(call: Call, decision: Decision, error: BaseException, *, delivered: bool = False) -> Call | None:
