@@ -6,8 +6,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-
 from session_router.core.binding import BindingKind
 from session_router.core.call import Call, new_call
 from session_router.core.checking import check_kind
@@ -21,7 +19,6 @@ from session_router.identity import SessionNames, name_thread, principal_id, ses
 from session_router.router import Router
 from session_router_langchain.cache_markers import without_cache_markers
 from session_router_langchain.conversations import conversation_of
-from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.exact import ExactReader
 from session_router_langchain.inspecting import NOTHING, UNSEEN, Found, Inspection
 from session_router_langchain.lineage import inherited, place_of_call
@@ -30,7 +27,7 @@ from session_router_langchain.messages import HeadReader, MessageReader, typed_t
 from session_router_langchain.models import ChatModels
 from session_router_langchain.partitioning import salt_for
 from session_router_langchain.places import is_unsaid, listening, places_of
-from session_router_langchain.portability import convert
+from session_router_langchain.portability import begun, convert
 from session_router_langchain.provider_state import ProviderState, derives_response_ids, response_id_of, without_response_id
 from session_router_langchain.repairing import repair
 from session_router_langchain.runs import watch_runs
@@ -42,7 +39,7 @@ from session_router_langchain.terms import NOTHING_BOUND, terms_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import BaseMessage, SystemMessage
     from langchain_core.runnables import RunnableConfig
 
     from session_router.core.cache_terms import CacheTerms
@@ -58,10 +55,6 @@ NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 INTERNAL_CALL = "lc_internal_call"
 """Metadata key by which LangChain marks model calls of its middleware."""
-
-
-BEGINNING = "(The conversation begins.)"
-"""Stands before a greeting of the assistant where a human must speak first."""
 
 
 class Calls:
@@ -266,9 +259,8 @@ class Calls:
         # A tool loop that moves to such a model must become text, though nothing in it is bound.
         taken_up = target.thinking and _takes_up_a_loop(messages, call.transcript, target.name)
         if not (decision.evidence.blocked_by or decision.action is Action.FORCED_SWITCH or taken_up):
-            return begun(prepared) if target.dialect == ANTHROPIC else prepared
-        prepared = convert(prepared, target, origin=origin_in(self.models.specs))
-        return begun(prepared) if target.dialect == ANTHROPIC else prepared
+            return begun(prepared, target)
+        return convert(prepared, target, origin=origin_in(self.models.specs))
 
     def _target(self, name: ModelName) -> Target:
         target = self._targets.get(name)
@@ -313,14 +305,6 @@ def _referring_to_what_may_be_read(messages: Sequence[BaseMessage], decision: De
             break
         changed[at] = without_response_id(message)
     return messages if all(new is old for new, old in zip(changed, messages, strict=True)) else changed
-
-
-def begun(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
-    """Return a history that a human begins, as Anthropic demands; the very same one when a human does."""
-    first = next((index for index, message in enumerate(messages) if not isinstance(message, SystemMessage)), None)
-    if first is None or not isinstance(messages[first], AIMessage):
-        return messages
-    return [*messages[:first], HumanMessage(BEGINNING), *messages[first:]]
 
 
 def _takes_up_a_loop(messages: Sequence[BaseMessage], transcript: Transcript, name: str) -> bool:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from session_router.core.binding import KEPT_BY_PROVIDER, BindingKind
 from session_router.errors import Unportable
 from session_router_langchain.checking import check_messages
 from session_router_langchain.conversion import Conversion
+from session_router_langchain.dialects import ANTHROPIC
 from session_router_langchain.target import as_target, origin_beside
 
 if TYPE_CHECKING:
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from session_router_langchain.target import OriginOf, Target
+
+Messages = TypeVar("Messages", bound="Sequence[BaseMessage]")
+
+BEGINNING = "(The conversation begins.)"
+"""Stands before what the assistant said first, where a human must speak first."""
 
 _REWRITTEN = frozenset({BindingKind.SERVER_TOOL_BLOCK, BindingKind.CLIENT_TOOL_BLOCK, BindingKind.FOREIGN_BLOCK})
 
@@ -114,7 +122,8 @@ def convert(messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, 
 
     Returns:
         The messages, in order; those that need no change are the same objects. A message of which nothing is
-        left is not in it.
+        left is not in it. Where a human must speak first and the assistant did, such as in a greeting, one says so
+        before it; no report tells that, since nothing that was said changes.
 
     Raises:
         ConfigurationError: As for `portability_report`.
@@ -124,7 +133,17 @@ def convert(messages: Sequence[BaseMessage], target: Target | BaseChatModel, *, 
     carried, report = _carried(messages, target, origin)
     if not report.convertible:
         raise Unportable(model=target.name, bindings=[str(item) for item in report.items if item.change is Change.CANNOT_MOVE])
-    return carried
+    return begun(carried, target)
+
+
+def begun(messages: Messages, target: Target) -> Messages | list[BaseMessage]:
+    """Return a history that a human begins, as Anthropic demands; the very same one when a human does, or `target` is another's."""
+    if target.dialect != ANTHROPIC:
+        return messages
+    first = next((index for index, message in enumerate(messages) if not isinstance(message, SystemMessage)), None)
+    if first is None or not isinstance(messages[first], AIMessage):
+        return messages
+    return [*messages[:first], HumanMessage(BEGINNING), *messages[first:]]
 
 
 def _carried(messages: Sequence[BaseMessage], target: Target, origin: OriginOf | None) -> tuple[list[BaseMessage], PortabilityReport]:

@@ -90,6 +90,17 @@ def test_loops_come_back_to_the_node_of_their_model(stage: Stage, start: int, ch
     assert authors(history) == expected
 
 
+@pytest.mark.parametrize("start", range(len(DIALECTS)), ids=DIALECTS)
+def test_a_greeting_reaches_every_node_of_a_model(stage: Stage, start: int) -> None:
+    stage.witness.script = {"go": LOOP}
+    graph = graph_of(stage, stage.router(scorer=RestlessScorer(start=start)))
+    greeting = AIMessage("Hello, what can I do?")
+    history = graph.invoke({"messages": [greeting, HumanMessage("go")]})["messages"]
+    stage.assert_sound(history)
+    assert history[0] == greeting
+    assert set(authors(history[1:])) == {ANSWERS_AS[DIALECTS[start]]}
+
+
 async def test_the_node_decides_alike_when_it_is_awaited(astage: Stage) -> None:
     told = []
     for run in ("sync", "async"):

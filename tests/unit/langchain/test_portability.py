@@ -265,7 +265,8 @@ class TestConversion:
 
     @pytest.mark.parametrize("form", ["v0", "responses/v1", "v1"])
     def test_a_call_is_not_told_when_the_client_writes_it_anyway(self, form: str) -> None:
-        (carried,) = convert([openai_message(REASONING, FUNCTION_CALL, output_version=form)], TARGETS["claude"], origin=ORIGIN)
+        messages = [HumanMessage("Hi"), openai_message(REASONING, FUNCTION_CALL, output_version=form)]
+        _, carried = convert(messages, TARGETS["claude"], origin=ORIGIN)
         assert carried.text == ""
 
     def test_results_in_anthropics_form_become_tool_messages(self) -> None:
@@ -369,6 +370,44 @@ class TestRunningLoops:
         messages = self.loop(anthropic_message(THINKING, TOOL_USE), "toolu_1")
         carried = convert(messages, TARGETS["claude"], origin=ORIGIN)
         assert [type(message) for message in carried] == [type(message) for message in messages]
+
+
+class TestBeginning:
+    """Anthropic demands that a human speaks first; a greeting of the assistant, or a history that was cut short, comes first elsewhere."""
+
+    GREETING: list[BaseMessage] = [AIMessage("Hello, what can I do?"), HumanMessage("Hi")]  # noqa: RUF012 -- read only
+    CUT: list[BaseMessage] = [AIMessage("", tool_calls=[{"name": "weather", "args": {}, "id": "1"}]), result("1")]  # noqa: RUF012 -- as above
+    SYSTEM = SystemMessage("Be brief.")
+
+    @pytest.mark.parametrize("system", [[], [SYSTEM]])
+    @pytest.mark.parametrize("history", [GREETING, CUT])
+    @pytest.mark.parametrize("name", sorted(TARGETS))
+    def test_a_human_begins_where_one_must(self, name: str, history: list[BaseMessage], system: list[BaseMessage]) -> None:
+        messages = [*system, *history]
+        before = copy.deepcopy(messages)
+        carried = convert(messages, TARGETS[name], origin=ORIGIN)
+        assert messages == before
+        assert convert(carried, TARGETS[name], origin=ORIGIN) is carried
+        if name in {"claude", "thinks"}:
+            assert isinstance(carried[len(system)], HumanMessage)
+            assert carried[: len(system)] == system
+            written: Any = MODELS[name]
+            assert written._get_request_payload(carried)["messages"][0]["role"] == "user"
+        else:
+            assert carried is messages
+        if name == "claude":
+            assert carried[len(system) + 1 :] == history
+
+    def test_what_a_human_begins_stays(self) -> None:
+        messages = [self.SYSTEM, HumanMessage("Hi"), AIMessage("Hello.")]
+        assert convert(messages, TARGETS["claude"]) is messages
+        assert convert([], TARGETS["claude"]) == []
+
+    def test_it_begins_where_nothing_is_left_of_what_came_first(self) -> None:
+        messages = [openai_message(REASONING), AIMessage("Hello."), HumanMessage("Hi")]
+        carried = convert(messages, TARGETS["claude"], origin=ORIGIN)
+        assert [type(message) for message in carried] == [HumanMessage, AIMessage, HumanMessage]
+        assert carried[1:] == messages[1:]
 
 
 class TestWhatCannotMove:
