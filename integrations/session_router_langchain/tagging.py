@@ -36,6 +36,12 @@ _LOOK_BACK: Final = 256
 _FARTHEST: Final = 4_096
 """The same, where nothing but other results lies before it: they may answer calls that were made all at once."""
 
+_REJECTED: Final = (
+    "User rejected the tool call for `{name}` with id {id}. The tool was not executed. "
+    "Do not retry this tool call unless the user explicitly requests it."
+)
+"""What LangChain's `HumanInTheLoopMiddleware` says in a tool's place when a human rejects its call and gives no reason."""
+
 _TAG_RULE: Final = "give a `Tag`, such as `Tag(level=2)`."
 
 Message = TypeVar("Message", bound="BaseMessage")
@@ -210,7 +216,8 @@ def label_of(message: BaseMessage, policy: Policy, tools: Mapping[str, Tag], *, 
     Returns:
         Its own label, joined with what the policy says of its source: whoever writes a message cannot lower that. A tool's result
         carries what its tool is declared to return as well, and what its arguments carried; where it goes by another name than the
-        call, what both are declared to return. A message of a kind that says nothing of its source carries what the policy says of any.
+        call, what both are declared to return; and where it says that a human rejected the call, and no more, what that carries.
+        A message of a kind that says nothing of its source carries what the policy says of any.
         `None` when nobody says anything: then it is unlabelled.
     """
     own = own_label(message)
@@ -236,6 +243,8 @@ def _label_of_result(
 ) -> Tag | None:
     if own is not None and _is_withheld(message):
         return own
+    if asked_for is not None and asked_for.tag is not None and _says_only_that_it_was_rejected(message, asked_for):
+        return asked_for.tag if own is None else join(asked_for.tag, own)
     names = {name for name in (message.name, None if asked_for is None else asked_for.name) if name}
     then: Mapping[str, Tag] = MappingProxyType({}) if asked_for is None else asked_for.returns
     known = [join(*(declared[name] for declared in (tools, then) if name in declared)) for name in names if name in tools or name in then]
@@ -249,6 +258,14 @@ def _label_of_result(
         known.append(own)
     carried = None if asked_for is None else asked_for.tag
     return join(*known, *(() if carried is None else (carried,)))
+
+
+def _says_only_that_it_was_rejected(message: ToolMessage, asked_for: AskedFor) -> bool:
+    """Whether all that a result says is in its call. Whoever wrote it: a reason, or an error, may hold what a tool returns."""
+    name = asked_for.name
+    if name is None or not asked_for.is_known or message.name not in {None, name}:
+        return False
+    return message.content == _REJECTED.format(name=name, id=message.tool_call_id)
 
 
 def label_of_documents(documents: Sequence[Document], *, unlabelled: Tag) -> Tag:

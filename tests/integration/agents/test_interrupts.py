@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command, interrupt
 
+from session_router import Clearance, ModelSpec, Policy, Prices, Router, Tag
+from session_router.core.governance import Level
 from session_router_langchain import SessionRouterMiddleware
+from session_router_langchain.tagging import own_label
 from support.agents import DIALECTS, THREAD, TOOLS, RestlessScorer, Stage, asks, authors, call, session_in
 
 if TYPE_CHECKING:
@@ -72,6 +76,50 @@ def test_a_lost_session_costs_nothing_but_money(stage: Stage, saver: BaseCheckpo
     messages = resumed.invoke(Command(resume={"decisions": [APPROVE]}), THREAD)["messages"]
     stage.assert_sound(messages, session=session_in(resumed))
     assert len(set(authors(messages))) == 1
+
+
+SECRET = Tag(level=Level.CONFIDENTIAL)
+REJECTED: Any = {"type": "reject"}
+PER_CALL = "interrupt_mode" in signature(HumanInTheLoopMiddleware).parameters
+
+
+@tool
+def read_file(city: str) -> str:
+    """Read the file of a city."""
+    return f"the secrets of {city}"
+
+
+def governed(stage: Stage) -> Router:
+    """One may see what is public, the other all; the scorer wants the other one at every call."""
+    clearances = {"chat": Clearance(trains=False), "claude": Clearance(max_level=Level.CONFIDENTIAL, trains=False)}
+    models = {"chat": stage.chat(), "claude": stage.claude(thinking=None)}
+    routes = {name: ModelSpec(model=models[name], prices=Prices(input=1.0, output=4.0), clearance=clearances[name]) for name in models}
+    sources = {name: Tag() for name in ("system", "human", "schemas")}
+    return Router(routes, scorer=RestlessScorer(), policy=Policy(stake=1.0, margin=0.0, sources=sources, tools={"read_file": SECRET}))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("mode", ["batched", pytest.param("per_call", marks=pytest.mark.skipif(not PER_CALL, reason="no such mode"))])
+@pytest.mark.parametrize(
+    ("decision", "label", "reader"),
+    [
+        pytest.param(REJECTED, Tag(), "sim-chat", id="nothing ran, and nothing is said but that"),
+        pytest.param(REJECT, SECRET, "sim-claude", id="a tool may say whatever a human may"),
+        pytest.param(APPROVE, SECRET, "sim-claude", id="it ran"),
+    ],
+)
+def test_a_rejected_tool_has_returned_nothing_that_a_model_may_not_see(
+    stage: Stage, mode: str, inside: bool, decision: Any, label: Tag, reader: str
+) -> None:
+    stage.witness.script = {"go": [asks(call("read_file", city="Rome")), "Done."]}
+    settings: Any = {"interrupt_mode": mode} if PER_CALL else {}
+    middleware = [SessionRouterMiddleware(governed(stage), principal="ada"), HumanInTheLoopMiddleware({"read_file": True}, **settings)]
+    order = middleware if inside else middleware[::-1]
+    agent = create_agent(stage.chat(), tools=[read_file], middleware=order, checkpointer=InMemorySaver())
+    agent.invoke({"messages": [HumanMessage("go")]}, THREAD)
+    agent.invoke(Command(resume={"decisions": [decision]} if mode == "batched" else decision), THREAD)
+    assert stage.asked == ["sim-chat", reader]
+    assert own_label(agent.get_state(THREAD).values["messages"][-1]) == label
 
 
 @tool

@@ -104,6 +104,44 @@ def test_a_result_carries_what_its_tool_declares_and_what_its_arguments_carried(
     assert label_of(result, Policy(), {}, asked_for=AskedFor("read", PUBLIC)) is None
 
 
+REJECTION = (
+    "User rejected the tool call for `read` with id 1. The tool was not executed. "
+    "Do not retry this tool call unless the user explicitly requests it."
+)
+
+
+def test_that_a_call_was_rejected_says_no_more_than_the_call() -> None:
+    result, asked_for = ToolMessage(REJECTION, tool_call_id="1", name="read", status="error"), AskedFor("read", INTERNAL)
+    for policy in (Policy(), Policy(sources={"tool": PII})):
+        for tools in ({"read": PII}, {}):
+            assert label_of(result, policy, tools, asked_for=asked_for) == INTERNAL
+    assert label_of(labelled(result, PII), Policy(), {"read": PII}, asked_for=asked_for) == join(PII, INTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("change", "asked_for"),
+    [
+        pytest.param({"content": f"{REJECTION} The file says: secret."}, AskedFor("read", INTERNAL), id="more is said"),
+        pytest.param(
+            {"content": "User rejected the tool call for `read` with reason: secret."}, AskedFor("read", INTERNAL), id="a reason is given"
+        ),
+        pytest.param({"content": [REJECTION]}, AskedFor("read", INTERNAL), id="in blocks"),
+        pytest.param({"tool_call_id": "2"}, AskedFor("read", INTERNAL), id="of another call"),
+        pytest.param({"name": "other"}, AskedFor("read", INTERNAL), id="of another name"),
+        pytest.param({}, AskedFor("other", INTERNAL), id="of another tool"),
+        pytest.param({}, AskedFor("read", None), id="the call bears no label"),
+        pytest.param({}, AskedFor("read", INTERNAL, is_known=False), id="the call is gone"),
+        pytest.param({}, AskedFor(None, INTERNAL), id="the call has no name"),
+        pytest.param({}, None, id="nothing is known of the call"),
+    ],
+)
+def test_what_may_say_more_than_its_call_is_what_the_tool_returns(change: dict[str, Any], asked_for: AskedFor | None) -> None:
+    result = ToolMessage(REJECTION, tool_call_id="1", name="read", status="error").model_copy(update=change)
+    label = label_of(result, Policy(), {"read": PII, "other": PII}, asked_for=asked_for)
+    assert label is not None
+    assert join(label, PII) == label
+
+
 def test_what_a_tool_that_nobody_declared_was_asked_counts_beside_what_the_policy_says_of_tools() -> None:
     result = ToolMessage("file", tool_call_id="1", name="echo")
     assert label_of(result, Policy(sources={"tool": PUBLIC}), {}, asked_for=AskedFor("echo", PII)) == PII
