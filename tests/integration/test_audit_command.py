@@ -24,6 +24,7 @@ prices = {input = 0.25, output = 2}
 """
 KEY = "0123456789abcdef" * 4
 SESSION = "5e" * 32
+OF_A_DIRECTORY = [["verify", "."], ["show", "."], ["head", "."], ["export", "."], ["erase", ".", "--subject", "a"]]
 
 
 class At:
@@ -183,6 +184,7 @@ def test_a_person_is_erased_by_name(path: Path) -> None:
     [
         (["verify"], "name the log, or a configuration that does"),
         (["verify", "nowhere.jsonl"], "there is no such file"),
+        *((words, "it is a directory; give the log itself, the file of JSON lines in it") for words in OF_A_DIRECTORY),
         (["verify", "audit.jsonl", "--key-file", "nowhere"], "it cannot be read"),
         (["verify", "audit.jsonl", "--copy", "router.toml"], "holds no head that this key signed"),
         (["erase", "audit.jsonl"], "give either a subject or a name"),

@@ -74,11 +74,12 @@ def place_of(log: Path | None, *, head: Path | None, key_file: Path | None, conf
         log = beside(str(source), section.path)
         head = beside(str(source), section.head) if head is None and section.head is not None else head
     try:
-        there = log.is_file()
+        there, directory = log.is_file(), log.is_dir()
     except OSError as error:
         raise ConfigurationError(key="LOG", value=str(log), rule=f"it cannot be opened ({error.strerror or error}).") from None
     if not there:
-        raise ConfigurationError(key="LOG", value=str(log), rule="there is no such file.")
+        rule = "it is a directory; give the log itself, the file of JSON lines in it." if directory else "there is no such file."
+        raise ConfigurationError(key="LOG", value=str(log), rule=rule)
     key = None if key_file is not None else load_key(source)
     if key is None:
         from session_router.audit.file import KEY_SUFFIX
