@@ -20,7 +20,7 @@ from session_router_otel import content
 from session_router_otel import conventions as names
 from session_router_otel.endpoints import PROVIDERS
 from session_router_otel.instrumentors import makes_spans
-from session_router_otel.runs import current_run, fail
+from session_router_otel.runs import chosen_here, current_run, fail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
     from opentelemetry.util.types import AttributeValue
 
+    from session_router.core.pricing import Prices
     from session_router.router import Router
-    from session_router_otel.runs import Run
+    from session_router_otel.runs import Chosen, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class ChatSpans(BaseCallbackHandler):
     def __init__(self) -> None:
         super().__init__()
         self.spans: Spans | None = None
-        self._open: dict[UUID, tuple[Span, Run | None]] = {}
+        self._open: dict[UUID, tuple[Span, Run | None, Chosen | None]] = {}
         self._guard = Lock()
 
     def on_chat_model_start(  # noqa: D102 -- as in the base class
@@ -82,18 +83,18 @@ class ChatSpans(BaseCallbackHandler):
         if content.wanted() and span.is_recording():
             span.set_attribute(names.INPUT_MESSAGES, content.as_json(messages[0]))
         with self._guard:
-            self._open[run_id] = span, run
+            self._open[run_id] = span, run, chosen_here()
         if run is not None:
             run.opened(run_id, span)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the answer."""
-        span, run = self._closed(run_id)
+        span, run, chosen = self._closed(run_id)
         if span is None:
             return
         message = answer_in(response)
         if message is not None and span.is_recording():
-            span.set_attributes(_answered(message, () if self.spans is None else self.spans.routers))
+            span.set_attributes(_answered(message, () if self.spans is None else self.spans.routers, chosen))
             if content.wanted():
                 span.set_attribute(names.OUTPUT_MESSAGES, content.as_json([message]))
                 if run is not None and message.text:
@@ -102,7 +103,7 @@ class ChatSpans(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See the failure; a stream that nobody reads to its end is none."""
-        span, _run = self._closed(run_id)
+        span, _run, _chosen = self._closed(run_id)
         if span is None:
             return
         if not isinstance(error, GeneratorExit):
@@ -116,15 +117,15 @@ class ChatSpans(BaseCallbackHandler):
             for run_id in left:
                 self._open.pop(run_id, None)
 
-    def _closed(self, run_id: UUID) -> tuple[Span | None, Run | None]:
+    def _closed(self, run_id: UUID) -> tuple[Span | None, Run | None, Chosen | None]:
         with self._guard:
-            span, run = self._open.pop(run_id, (None, None))
+            span, run, chosen = self._open.pop(run_id, (None, None, None))
         if run is not None:
             run.closed(run_id)
-        return span, run
+        return span, run, chosen
 
 
-def _answered(message: AIMessage, routers: Sequence[Router]) -> dict[str, AttributeValue]:
+def _answered(message: AIMessage, routers: Sequence[Router], chosen: Chosen | None) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {}
     metadata = message.response_metadata
     provider_id = provider_id_of(message)
@@ -142,12 +143,22 @@ def _answered(message: AIMessage, routers: Sequence[Router]) -> dict[str, Attrib
         names.REASONING_TOKENS: reasoning_of(message),
     }
     found |= {name: tokens for name, tokens in further.items() if tokens}
-    for router in routers:
-        name = None if provider_id is None else route_of(provider_id, router.models)
-        if name is not None and (prices := router.models[name].prices) is not None:
-            found[names.COST_BILLED] = call_cost(prices, usage)
-            break
+    if provider_id is not None and (prices := _prices_of(provider_id, routers, chosen)) is not None:
+        found[names.COST_BILLED] = call_cost(prices, usage)
     return found
+
+
+def _prices_of(provider_id: str, routers: Sequence[Router], chosen: Chosen | None) -> Prices | None:
+    """Return the prices of the route that answers under an id; of several, of the one that was chosen."""
+    if chosen is not None and (router := chosen.router()) is not None:
+        name = route_of(provider_id, router.models, chosen=chosen.model)
+        if name is not None and (prices := router.models[name].prices) is not None:
+            return prices
+    for router in routers:
+        name = route_of(provider_id, router.models)
+        if name is not None and (prices := router.models[name].prices) is not None:
+            return prices
+    return None
 
 
 HANDLER: Final = ChatSpans()

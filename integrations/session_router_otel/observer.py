@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from opentelemetry.trace import SpanKind
 
@@ -18,7 +19,7 @@ from session_router_otel.attributes import attributes_of, cache_attributes, expe
 from session_router_otel.endpoints import endpoint_of
 from session_router_otel.instrumentors import makes_metrics, parent_context
 from session_router_otel.lock_watch import LockWatch
-from session_router_otel.runs import current_run
+from session_router_otel.runs import Chosen, choose, current_run
 from session_router_otel.sessions import session_of
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class TelemetryObserver:
 
     def __init__(self, router: Router, tracer: Tracer, metrics: Metrics) -> None:
         self._router = router
+        self._itself = ref(router)
         self._tracer = tracer
         self._metrics = metrics
         self._locks = LockWatch()
@@ -80,6 +82,8 @@ class TelemetryObserver:
         self._trace(decision, begun, taken, event)
         self._count(decision, state, event)
         _tell_answer(decision)
+        if decision.model is not None and decision.hit is None:
+            choose(Chosen(self._itself, decision.model))
         self._metrics.overhead.add(taken / 1e9, ((names.DECISION, decision.action.value),))
 
     def on_outcome(self, decision: Decision, outcome: Outcome) -> None:
