@@ -124,6 +124,21 @@ def test_what_others_wrote_since_it_was_asked_counts_as_before(subject: Router, 
     assert (decision.model, decision.reason, decision.tag) == (STRONG, Reason.LOST_CLEARANCE, SECRET)
 
 
+@pytest.mark.parametrize(
+    ("sources", "history"),
+    [
+        pytest.param({}, (ASKED, ai("a"), tool("a", tag=PUBLIC), human("hurry", injected=True, tag=PUBLIC)), id="put in, with a label"),
+        pytest.param({}, (ai("a", tag=PUBLIC), tool("a", tag=PUBLIC)), id="cut short, and its answers bear labels"),
+        pytest.param({"ai": PUBLIC}, (ai("a"), tool("a", tag=PUBLIC)), id="cut short, where it is known what models write"),
+    ],
+)
+def test_a_rewritten_loop_stays_where_everything_says_what_it_is(sources: dict[str, Tag], history: tuple[Step, ...]) -> None:
+    """Nothing else would do: words without a label may hold what a graph's own code read with any tool, or what is cut out."""
+    subject = router(MODELS, policy=Policy(sources={"human": PUBLIC, **sources}))
+    assert decided(subject, ASKED).model == FAST
+    assert told(decided(subject, *history)) == (Action.KEEP, FAST, Reason.LOCKED, PUBLIC)
+
+
 def test_a_session_that_never_asked_it_for_this_knows_nothing(subject: Router) -> None:
     loop = (ASKED, ai("a"), tool("a", tag=PUBLIC))
     assert decided(subject, *loop).reason is Reason.NOT_CLEARED
