@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import time
 import uuid
@@ -30,7 +31,7 @@ from session_router.stores.sqlite import SQLiteSessionStore
 from values import ai, answered, human, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from session_router.core.session import Session
     from session_router.ports import SessionStore
@@ -89,6 +90,14 @@ class TimedStore:
         finally:
             self.seconds += time.perf_counter() - begun
         return loaded
+
+    def recall(self, session: SessionId) -> Session | None:
+        # What a store does not have, nobody asks of it: see `session_router.ports`.
+        recall = getattr(self._store, "recall", None)
+        begun = time.perf_counter()
+        recalled: Session | None = None if recall is None else recall(session)
+        self.seconds += time.perf_counter() - begun
+        return recalled
 
     def commit(self, session: Session) -> bool:
         begun = time.perf_counter()
@@ -168,10 +177,13 @@ def open_store(kind: str, place: str) -> Any:
     return RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS)
 
 
-def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LIVE) -> Iterator[None]:
-    """Decide for one session after the other, without an end; yields after each decision."""
-    timed = TimedStore(store)
-    router = Router(ROUTES, store=timed, key=KEY)
+def decisions(stores: Sequence[SessionStore], plain: Plain, times: Times, *, live: int = LIVE) -> Iterator[None]:
+    """Decide for one session after the other, without an end; yields after each decision.
+
+    With several handles to one store each is a replica, and each call of a session arrives at any of them.
+    """
+    replicas = [(timed, Router(ROUTES, store=timed, key=KEY)) for timed in map(TimedStore, stores)]
+    chance = random.Random(0)
     going = deque(Conversation() for _ in range(live))
     while True:
         conversation = going.popleft()
@@ -179,6 +191,7 @@ def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LI
             conversation = Conversation()
         going.append(conversation)
         call, is_boundary = conversation.next_call()
+        timed, router = chance.choice(replicas)
         timed.seconds = 0.0
         begun = time.perf_counter()
         decision = router.route(call)
@@ -196,22 +209,23 @@ def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LI
         yield
 
 
-def main(kind: str, place: str, port: int, size: int, seconds: float) -> None:
-    """Play for so long, and print what was measured as JSON."""
+def main(kind: str, place: str, port: int, size: int, seconds: float, handles: int) -> None:
+    """Play for so long, with so many handles to the store, and print what was measured as JSON."""
     logging.getLogger("session_router").setLevel(logging.ERROR)
     warm = Times()
-    store, plain = open_store(kind, place), Plain(port, size)
-    for _, _ in zip(range(50), decisions(store, plain, warm), strict=False):
+    stores, plain = [open_store(kind, place) for _ in range(handles)], Plain(port, size)
+    for _, _ in zip(range(50), decisions(stores, plain, warm), strict=False):
         pass
     print("ready", flush=True)
     sys.stdin.readline()
     times, until = Times(), time.perf_counter() + seconds
-    for _ in decisions(store, plain, times):
+    for _ in decisions(stores, plain, times):
         if time.perf_counter() > until:
             break
-    store.close()
+    for store in stores:
+        store.close()
     print(json.dumps(asdict(times)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), int(sys.argv[6]))

@@ -28,6 +28,39 @@ class OneCommitPerVersion(MemorySessionStore):
         return done
 
 
+class Recalling:
+    """A replica's handle to a store, which recalls whatever it saw last, however old: as wrong as a store may be that recalls."""
+
+    def __init__(self, store: OneCommitPerVersion) -> None:
+        self._store = store
+        self._seen: dict[SessionId, Session] = {}
+        self.key = b"k" * 32
+
+    def recall(self, session: SessionId) -> Session | None:
+        return self._seen.get(session)
+
+    def load(self, session: SessionId) -> Session | None:
+        loaded = self._store.load(session)
+        if loaded is not None:
+            self._seen[session] = loaded
+        return loaded
+
+    def commit(self, session: Session) -> bool:
+        seen = self._seen.pop(session.id, None)
+        if seen is not None and seen.version == session.version - 1 and self._store.load(session.id) is not seen:
+            return False
+        done = self._store.commit(session)
+        if done:
+            self._seen[session.id] = session
+        return done
+
+    async def aload(self, session: SessionId) -> Session | None:
+        return self.load(session)
+
+    async def acommit(self, session: Session) -> bool:
+        return self.commit(session)
+
+
 @dataclass
 class Memory:
     """What the reference model knows of one agent's session.
