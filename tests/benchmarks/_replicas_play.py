@@ -63,6 +63,9 @@ class Times:
         plain: One GET and one EVALSHA of the same size, by redis-py's own client, right after it.
         boundaries: Decisions at boundaries alone.
         row_bytes: Bytes of the rows as they were committed.
+        trips: Round trips to the store that a decision made: its loads and its commits.
+        loads: Of decisions and outcomes together.
+        commits: Likewise.
         busy: All that a replica does: decisions and outcomes.
         degraded: Decisions without the store.
     """
@@ -71,19 +74,24 @@ class Times:
     stored: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
     boundaries: list[float] = field(default_factory=list)
+    trips: list[int] = field(default_factory=list)
+    loads: int = 0
+    commits: int = 0
     busy: float = 0.0
     degraded: int = 0
 
 
 class TimedStore:
-    """Adds up what a store takes."""
+    """Adds up what a store takes, and counts how often it is asked."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
         self.key = store.key
         self.seconds = 0.0
+        self.loads = self.commits = 0
 
     def load(self, session: SessionId) -> Session | None:
+        self.loads += 1
         begun = time.perf_counter()
         try:
             loaded: Session | None = self._store.load(session)
@@ -100,6 +108,7 @@ class TimedStore:
         return recalled
 
     def commit(self, session: Session) -> bool:
+        self.commits += 1
         begun = time.perf_counter()
         try:
             committed: bool = self._store.commit(session)
@@ -192,7 +201,7 @@ def decisions(stores: Sequence[SessionStore], plain: Plain, times: Times, *, liv
         going.append(conversation)
         call, is_boundary = conversation.next_call()
         timed, router = chance.choice(replicas)
-        timed.seconds = 0.0
+        timed.seconds, timed.loads, timed.commits = 0.0, 0, 0
         begun = time.perf_counter()
         decision = router.route(call)
         decided = time.perf_counter() - begun
@@ -200,12 +209,15 @@ def decisions(stores: Sequence[SessionStore], plain: Plain, times: Times, *, liv
         times.plain.append(plain.seconds())
         times.decided.append(decided)
         times.stored.append(stored)
+        times.trips.append(timed.loads + timed.commits)
         times.degraded += "store" in decision.evidence.degraded
         if is_boundary:
             times.boundaries.append(decided)
         begun = time.perf_counter()
         conversation.answer(router, decision)
         times.busy += decided + time.perf_counter() - begun
+        times.loads += timed.loads
+        times.commits += timed.commits
         yield
 
 

@@ -45,7 +45,8 @@ COMPARED, COMPARED_QUICK = 6_000, 1_500
 TARGET, FLAT = "<= 1.5", "<= 1.2"
 NAMES = [
     *(f"{what}_{store}" for store in STORES for what in ("over_get_evalsha", "store_over_get_evalsha")),
-    *(f"over_get_evalsha_{store}_roaming" for store in ROAMING),
+    *(f"{what}_{store}_roaming" for store in ROAMING for what in ("over_get_evalsha", "round_trips_a_decision")),
+    *(f"round_trips_a_decision_{store}" for store in STORES),
     *(f"decisions_per_s_{store}_{number}" for store in STORES for number in PROCESSES),
     "bytes_per_session",
     "many_sessions_over_few_redis",
@@ -107,8 +108,19 @@ def print_store(kind: str, place: str, port: int, size: int, *, seconds: float) 
             over = quantile(stored, 0.5) / middle
             note = "the store's part of it: a load and a commit, reading and writing rows included"
             fast = {"over_p10": peer["store_over_p10"]}
+            print_trips(kind, replicas)
             figure(f"store_over_get_evalsha_{kind}", over, unit="p50 / p50", n=len(stored), target=TARGET, peer=fast, note=note)
         say(f"{kind}, {processes} processes: " + ", ".join(f"{key} {value:,.1f}" for key, value in peer.items() if value is not None))
+
+
+def print_trips(name: str, replicas: Sequence[Times]) -> None:
+    """Print how often a decision asks its store."""
+    trips = [one for replica in replicas for one in replica.trips]
+    loads, commits = (sum(getattr(replica, what) for replica in replicas) / len(trips) for what in ("loads", "commits"))
+    note = f"the median; {statistics.mean(trips):.2f} in the mean; of a call, outcome included: {loads:.2f} loads and {commits:.2f} commits"
+    # Where sessions stay; and a file is no trip.
+    target = "<= 1" if name in {"redis", "cluster"} else None
+    figure(f"round_trips_a_decision_{name}", statistics.median(trips), unit="round trips", n=len(trips), target=target, note=note)
 
 
 def print_roaming(kind: str, place: str, port: int, size: int, *, seconds: float) -> None:
@@ -116,6 +128,7 @@ def print_roaming(kind: str, place: str, port: int, size: int, *, seconds: float
     (times,) = played(kind, place, port, size, processes=1, seconds=seconds, handles=2)
     over = quantile(times.decided, 0.5) / quantile(times.plain, 0.5)
     note = f"each call on one of two replicas; p99: {quantile(times.decided, 0.99) / quantile(times.plain, 0.99):.2f}"
+    print_trips(f"{kind}_roaming", [times])
     figure(f"over_get_evalsha_{kind}_roaming", over, unit="p50 / p50", n=len(times.decided), target=TARGET, note=note)
 
 

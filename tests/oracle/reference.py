@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +32,18 @@ class OneCommitPerVersion(MemorySessionStore):
 class Recalling:
     """A replica's handle to a store, which recalls whatever it saw last, however old: as wrong as a store may be that recalls."""
 
-    def __init__(self, store: OneCommitPerVersion) -> None:
+    def __init__(self, store: Any) -> None:
         self._store = store
         self._seen: dict[SessionId, Session] = {}
         self.key = b"k" * 32
+        self.loads: Counter[SessionId] = Counter()
 
     def recall(self, session: SessionId) -> Session | None:
         return self._seen.get(session)
 
     def load(self, session: SessionId) -> Session | None:
-        loaded = self._store.load(session)
+        self.loads[session] += 1
+        loaded: Session | None = self._store.load(session)
         if loaded is not None:
             self._seen[session] = loaded
         return loaded
@@ -49,7 +52,7 @@ class Recalling:
         seen = self._seen.pop(session.id, None)
         if seen is not None and seen.version == session.version - 1 and self._store.load(session.id) is not seen:
             return False
-        done = self._store.commit(session)
+        done: bool = self._store.commit(session)
         if done:
             self._seen[session.id] = session
         return done

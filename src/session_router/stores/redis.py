@@ -30,7 +30,7 @@ LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
 
 
 class RedisSessionStore:
-    """One value a session, committed by one script. Passes `testing.SharedSessionStoreSuite`.
+    """One value a session, committed by one script. Passes `testing.RecallingStoreSuite`.
 
     A load is one round trip and a commit is one; a decision for a session that stays on one replica needs no load. Rows are JSON under
     an HMAC and hold no text; what fails its HMAC is treated as lost: a load raises `StoreCorrupt`, and the next first commit replaces
