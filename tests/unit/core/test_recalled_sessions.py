@@ -130,6 +130,17 @@ def test_nobody_is_tried_out_for_a_session_that_was_only_recalled() -> None:
     assert len(store.committed) == commits + 1
 
 
+def test_a_failure_after_which_every_model_may_be_asked_costs_no_load() -> None:
+    """Somewhere one always fails now and then, and replicas hear of it."""
+    _, (handle, _), (subject, _) = two_replicas()
+    turn(subject, FIRST)
+    elsewhere = subject.route(call_of(human("x"), session=None, only=STRONG))
+    subject.observe(elsewhere, Outcome(at=1001.0, model=None, error="Failed", failure=Failure(kind=FailureKind.OVERLOADED)))
+    loads = handle.loads[SESSION]
+    subject.route(LOOP)
+    assert handle.loads[SESSION] == loads
+
+
 def amending(change: Any, answers: dict[type, list[Any]]) -> tuple[list[object], Amended]:
     """Drive `amend` by hand; returns what it asked for, and what came of it."""
     flow: Generator[Any, Any, Amended] = amend(SESSION, change)
