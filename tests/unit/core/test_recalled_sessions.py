@@ -19,7 +19,7 @@ from session_router.core.model import ModelName
 from session_router.core.session import Session
 from session_router.errors import StoreUnavailable
 from support.shelf import Shelf
-from values import FAST, SESSION, STRONG, FlakyStore, ai, answered, call_of, human, router, tool
+from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, router, tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -128,6 +128,42 @@ def test_nobody_is_tried_out_for_a_session_that_was_only_recalled() -> None:
     here.route(SECOND_TURN)
     assert handle.loads[SESSION] == loads + 1
     assert len(store.committed) == commits + 1
+
+
+class LosesAnswers(Recalling):
+    """A store that takes what it is given, and whose next answer is lost on its way."""
+
+    is_to_lose = False
+
+    def commit(self, session: Session) -> bool:
+        done = super().commit(session)
+        if self.is_to_lose:
+            self.is_to_lose = False
+            self._seen.clear()
+            raise GONE
+        return done
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_again() -> None:
+    """It would be decided as another call of its segment: it would teach nothing, and no upgrade would be counted."""
+    store = OneCommitPerVersion()
+    handle = LosesAnswers(store)
+    subject = router(store=handle)
+    turn(subject, FIRST)
+    handle.is_to_lose, commits = True, len(store.committed)
+    decision = subject.route(SECOND_TURN)
+    assert (decision.call, decision.evidence.degraded) == (1, ())
+    assert decision.session == store.load(SESSION)
+    assert len(store.committed) == commits + 1
+
+
+def test_what_commits_nothing_is_decided_once_where_nothing_has_changed() -> None:
+    scorer = Prefers()
+    subject = router(store=Recalling(OneCommitPerVersion()), scorer=scorer)
+    turn(subject, FIRST)
+    asked = scorer.asked
+    subject.route(replace(SECOND_TURN, internal=True))
+    assert scorer.asked == asked + 1
 
 
 def test_a_failure_after_which_every_model_may_be_asked_costs_no_load() -> None:
