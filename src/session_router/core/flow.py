@@ -81,7 +81,7 @@ def route(
     known, outside = NOTHING_KNOWN, None
     if call.places:
         call, known, outside = yield from take_up(call, specs, policy, lost)
-    recalls = True
+    recalls, last = True, None
     doubted: tuple[Situation, Decision, Lesson | None] | None = None
     while True:
         degraded = set(lost)
@@ -92,7 +92,7 @@ def route(
             situation, decision, lesson = doubted
             break
         recalls, doubted = False, None
-        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
+        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out), last=last)
         lock = _lock_of(situation)
         if lock is None and looked is None and call.terms is not None:
             # Once only: whoever missed is the one for whom others wait.
@@ -105,7 +105,9 @@ def route(
         committed = yield from _commit(situation, decision, degraded, was_recalled=was_recalled)
         if committed:
             break
-        # A store that refuses may say at once what it has; where nobody knows whether it took it, a load may tell.
+        # A store that refuses may say at once what it has; where nobody knows whether it took it, a load may tell. Should there be none,
+        # who answered last is still known.
+        last = situation.current
         recalls, doubted = committed is False, (situation, decision, lesson) if committed is None else None
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")

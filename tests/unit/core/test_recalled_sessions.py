@@ -96,6 +96,18 @@ def test_without_the_store_nothing_is_decided_from_memory() -> None:
     assert decision.session is None
 
 
+def test_a_store_that_takes_no_commits_costs_no_lock() -> None:
+    """A failover that was asked for holds up all writes. A load would tell the holder, whom the history does not name; but nobody waits
+    in vain twice."""
+    store = FlakyStore()
+    subject = router(wants=STRONG, store=Recalling(store))
+    nameless = ai("a", by=None)
+    subject.observe(subject.route(FIRST), answered(STRONG, "a"))
+    store.on_commit, store.on_load = [GONE], [None, GONE]
+    decision = subject.route(call_of(human(), nameless, tool("a"), now=1002.0))
+    assert (decision.model, decision.reason) == (STRONG, Reason.LOCKED)
+
+
 def test_an_answer_is_looked_for_with_the_session_as_it_is() -> None:
     """Its label decides what may be looked at; another replica may have raised it."""
 
