@@ -16,6 +16,7 @@ from session_router.core.effects import (
     Learn,
     LoadSession,
     LookUpAnswer,
+    RecallSession,
     RewriteQuestion,
     ScoreNeed,
     VetoAnswer,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from session_router.core.cached import CacheQuestion
     from session_router.core.effects import Effect
     from session_router.core.population import Lesson
+    from session_router.core.session import Session, SessionId
     from session_router.health import HealthBoard
     from session_router.ports import ResponseCache, Scorer, SessionStore
     from session_router.recorder import Recorder
@@ -77,6 +79,7 @@ class Driver:
         self._at_once: Mapping[type[Effect], Way] = {
             AbandonAnswer: lambda effect: self.abandon(effect.question),
             Learn: lambda effect: self._learn(effect.lesson),
+            RecallSession: lambda effect: _recalled(parts.store, effect.session),
             AskHealth: lambda effect: None if parts.health is None else parts.health.view(effect.now),
         }
         self._blocking: Mapping[type[Effect], Way] = {
@@ -166,6 +169,11 @@ class Driver:
             return []
         lessons, self._lessons = self._lessons, []
         return lessons
+
+
+def _recalled(store: SessionStore, session: SessionId) -> Session | None:
+    recall: Callable[[SessionId], Session | None] | None = getattr(store, "recall", None)
+    return None if recall is None else recall(session)
 
 
 async def _nothing() -> None:

@@ -63,6 +63,25 @@ class SessionStore(Protocol):
         ...
 
 
+class RecallingStore(SessionStore, Protocol):
+    """A session store that remembers what it saw, and saves a load. Must pass `testing.RecallingStoreSuite` too.
+
+    A decision from what is recalled stands only once its commit went through; where it does not, the store is asked, and it is decided
+    again. Any session store that has a `recall` is used so.
+    """
+
+    def recall(self, session: SessionId) -> Session | None:
+        """Return the session as this process saw it last, at once and without asking anybody.
+
+        Replicas may have changed it since. The next commit of this session must be refused unless what is stored is still this very
+        row, not merely one of the same version.
+
+        Returns:
+            The session; `None` where it was not seen, or is likely to have been changed since: to be wrong costs more than a load.
+        """
+        ...
+
+
 class SharedHealth(Protocol):
     """What replicas tell one another of the models' health; routing is right without it. Must pass `testing.SharedHealthSuite`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import sys
 import time
 import uuid
@@ -30,7 +31,7 @@ from session_router.stores.sqlite import SQLiteSessionStore
 from values import ai, answered, human, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from session_router.core.session import Session
     from session_router.ports import SessionStore
@@ -62,6 +63,9 @@ class Times:
         plain: One GET and one EVALSHA of the same size, by redis-py's own client, right after it.
         boundaries: Decisions at boundaries alone.
         row_bytes: Bytes of the rows as they were committed.
+        trips: Round trips to the store that a decision made: its loads and its commits.
+        loads: Of decisions and outcomes together.
+        commits: Likewise.
         busy: All that a replica does: decisions and outcomes.
         degraded: Decisions without the store.
     """
@@ -70,19 +74,24 @@ class Times:
     stored: list[float] = field(default_factory=list)
     plain: list[float] = field(default_factory=list)
     boundaries: list[float] = field(default_factory=list)
+    trips: list[int] = field(default_factory=list)
+    loads: int = 0
+    commits: int = 0
     busy: float = 0.0
     degraded: int = 0
 
 
 class TimedStore:
-    """Adds up what a store takes."""
+    """Adds up what a store takes, and counts how often it is asked."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
         self.key = store.key
         self.seconds = 0.0
+        self.loads = self.commits = 0
 
     def load(self, session: SessionId) -> Session | None:
+        self.loads += 1
         begun = time.perf_counter()
         try:
             loaded: Session | None = self._store.load(session)
@@ -90,7 +99,16 @@ class TimedStore:
             self.seconds += time.perf_counter() - begun
         return loaded
 
+    def recall(self, session: SessionId) -> Session | None:
+        # What a store does not have, nobody asks of it: see `session_router.ports`.
+        recall = getattr(self._store, "recall", None)
+        begun = time.perf_counter()
+        recalled: Session | None = None if recall is None else recall(session)
+        self.seconds += time.perf_counter() - begun
+        return recalled
+
     def commit(self, session: Session) -> bool:
+        self.commits += 1
         begun = time.perf_counter()
         try:
             committed: bool = self._store.commit(session)
@@ -168,10 +186,13 @@ def open_store(kind: str, place: str) -> Any:
     return RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS)
 
 
-def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LIVE) -> Iterator[None]:
-    """Decide for one session after the other, without an end; yields after each decision."""
-    timed = TimedStore(store)
-    router = Router(ROUTES, store=timed, key=KEY)
+def decisions(stores: Sequence[SessionStore], plain: Plain, times: Times, *, live: int = LIVE) -> Iterator[None]:
+    """Decide for one session after the other, without an end; yields after each decision.
+
+    With several handles to one store each is a replica, and each call of a session arrives at any of them.
+    """
+    replicas = [(timed, Router(ROUTES, store=timed, key=KEY)) for timed in map(TimedStore, stores)]
+    chance = random.Random(0)
     going = deque(Conversation() for _ in range(live))
     while True:
         conversation = going.popleft()
@@ -179,7 +200,8 @@ def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LI
             conversation = Conversation()
         going.append(conversation)
         call, is_boundary = conversation.next_call()
-        timed.seconds = 0.0
+        timed, router = chance.choice(replicas)
+        timed.seconds, timed.loads, timed.commits = 0.0, 0, 0
         begun = time.perf_counter()
         decision = router.route(call)
         decided = time.perf_counter() - begun
@@ -187,31 +209,35 @@ def decisions(store: SessionStore, plain: Plain, times: Times, *, live: int = LI
         times.plain.append(plain.seconds())
         times.decided.append(decided)
         times.stored.append(stored)
+        times.trips.append(timed.loads + timed.commits)
         times.degraded += "store" in decision.evidence.degraded
         if is_boundary:
             times.boundaries.append(decided)
         begun = time.perf_counter()
         conversation.answer(router, decision)
         times.busy += decided + time.perf_counter() - begun
+        times.loads += timed.loads
+        times.commits += timed.commits
         yield
 
 
-def main(kind: str, place: str, port: int, size: int, seconds: float) -> None:
-    """Play for so long, and print what was measured as JSON."""
+def main(kind: str, place: str, port: int, size: int, seconds: float, handles: int) -> None:
+    """Play for so long, with so many handles to the store, and print what was measured as JSON."""
     logging.getLogger("session_router").setLevel(logging.ERROR)
     warm = Times()
-    store, plain = open_store(kind, place), Plain(port, size)
-    for _, _ in zip(range(50), decisions(store, plain, warm), strict=False):
+    stores, plain = [open_store(kind, place) for _ in range(handles)], Plain(port, size)
+    for _, _ in zip(range(50), decisions(stores, plain, warm), strict=False):
         pass
     print("ready", flush=True)
     sys.stdin.readline()
     times, until = Times(), time.perf_counter() + seconds
-    for _ in decisions(store, plain, times):
+    for _ in decisions(stores, plain, times):
         if time.perf_counter() > until:
             break
-    store.close()
+    for store in stores:
+        store.close()
     print(json.dumps(asdict(times)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), int(sys.argv[6]))

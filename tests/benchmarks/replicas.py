@@ -1,8 +1,10 @@
 """What a decision costs when replicas share the sessions: on SQLite, Redis and a Redis cluster, by one, two and four processes.
 
 Replicas are processes. Each decides for 200 sessions in turn, of six user turns with three tool calls each: one decision at a
-boundary to three under a lock. After each decision, in the same process, one GET and one EVALSHA of the row's size are sent by
-redis-py's own client: that is the plain cost. All servers, and all replicas, run on this machine.
+boundary to three under a lock. Its sessions stay with it, as behind a balancer that sends users where they were before; those that
+are called roaming arrive at one of two replicas, whichever it is, with each call. After each decision, in the same process, one GET
+and one EVALSHA of the row's size are sent by redis-py's own client: that is the plain cost. All servers, and all replicas, run on
+this machine.
 """
 
 from __future__ import annotations
@@ -35,12 +37,16 @@ if TYPE_CHECKING:
 PROGRAM = Path(__file__).with_name("_replicas_play.py")
 STORES = ("sqlite", "redis", "cluster")
 PROCESSES = (1, 2, 4)
+ROAMING = ("redis", "cluster")
+"""What SQLite has of a session is the same for all processes."""
 SECONDS, SECONDS_QUICK = 8.0, 1.5
 FEW, MANY, MANY_QUICK = 1_000, 100_000, 20_000
 COMPARED, COMPARED_QUICK = 6_000, 1_500
 TARGET, FLAT = "<= 1.5", "<= 1.2"
 NAMES = [
     *(f"{what}_{store}" for store in STORES for what in ("over_get_evalsha", "store_over_get_evalsha")),
+    *(f"{what}_{store}_roaming" for store in ROAMING for what in ("over_get_evalsha", "round_trips_a_decision")),
+    *(f"round_trips_a_decision_{store}" for store in STORES),
     *(f"decisions_per_s_{store}_{number}" for store in STORES for number in PROCESSES),
     "bytes_per_session",
     "many_sessions_over_few_redis",
@@ -53,12 +59,12 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] * 1e6
 
 
-def played(kind: str, place: str, port: int, size: int, *, processes: int, seconds: float) -> list[Times]:
-    """Let replicas decide at the same time."""
+def played(kind: str, place: str, port: int, size: int, *, processes: int, seconds: float, handles: int = 1) -> list[Times]:
+    """Let replicas decide at the same time; each with so many handles to the store, among which its sessions roam."""
     root = Path(__file__).resolve().parents[2]
     paths = [str(root / "src"), str(root / "integrations"), str(root / "tests")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, str(PROGRAM), kind, place, str(port), str(size), str(seconds)]
+    command = [sys.executable, str(PROGRAM), kind, place, str(port), str(size), str(seconds), str(handles)]
     replicas = [
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
     ]
@@ -102,15 +108,35 @@ def print_store(kind: str, place: str, port: int, size: int, *, seconds: float) 
             over = quantile(stored, 0.5) / middle
             note = "the store's part of it: a load and a commit, reading and writing rows included"
             fast = {"over_p10": peer["store_over_p10"]}
+            print_trips(kind, replicas)
             figure(f"store_over_get_evalsha_{kind}", over, unit="p50 / p50", n=len(stored), target=TARGET, peer=fast, note=note)
         say(f"{kind}, {processes} processes: " + ", ".join(f"{key} {value:,.1f}" for key, value in peer.items() if value is not None))
+
+
+def print_trips(name: str, replicas: Sequence[Times]) -> None:
+    """Print how often a decision asks its store."""
+    trips = [one for replica in replicas for one in replica.trips]
+    loads, commits = (sum(getattr(replica, what) for replica in replicas) / len(trips) for what in ("loads", "commits"))
+    note = f"the median; {statistics.mean(trips):.2f} in the mean; of a call, outcome included: {loads:.2f} loads and {commits:.2f} commits"
+    # Where sessions stay; and a file is no trip.
+    target = "<= 1" if name in {"redis", "cluster"} else None
+    figure(f"round_trips_a_decision_{name}", statistics.median(trips), unit="round trips", n=len(trips), target=target, note=note)
+
+
+def print_roaming(kind: str, place: str, port: int, size: int, *, seconds: float) -> None:
+    """Print what a decision costs where a session's next call arrives anywhere."""
+    (times,) = played(kind, place, port, size, processes=1, seconds=seconds, handles=2)
+    over = quantile(times.decided, 0.5) / quantile(times.plain, 0.5)
+    note = f"each call on one of two replicas; p99: {quantile(times.decided, 0.99) / quantile(times.plain, 0.99):.2f}"
+    print_trips(f"{kind}_roaming", [times])
+    figure(f"over_get_evalsha_{kind}_roaming", over, unit="p50 / p50", n=len(times.decided), target=TARGET, note=note)
 
 
 def print_bytes(server: Server) -> int:
     """Print what a session takes in Redis, and return the size of a row."""
     with open_store("redis", server.url) as store:
         times = Times()
-        for _, _ in zip(range(200 * 24 - 200), decisions(store, Plain(server.port, 500), times), strict=False):
+        for _, _ in zip(range(200 * 24 - 200), decisions([store], Plain(server.port, 500), times), strict=False):
             pass
     keys = [key for key in server.command("KEYS", "session_router:*") if server.command("PTTL", key) > 0]
     used = [server.command("MEMORY", "USAGE", key, "SAMPLES", "0") for key in keys]
@@ -141,7 +167,7 @@ def fill(store: Any, number: int, row: bytes, server: Server | None) -> None:
 def print_flat(kind: str, few: Any, many: Any, port: int, size: int, *, number: int, compared: int) -> None:
     """Print what a decision costs with many sessions over what it costs with few, one after the other in the same process."""
     plain, of_few, of_many = Plain(port, size), Times(), Times()
-    pair = decisions(few, plain, of_few, live=50), decisions(many, plain, of_many, live=50)
+    pair = decisions([few], plain, of_few, live=50), decisions([many], plain, of_many, live=50)
     for _ in range(compared):
         for one in pair:
             next(one)
@@ -163,9 +189,12 @@ def main() -> None:
             size = print_bytes(server)
             server.command("FLUSHALL")
             print_store("redis", server.url, server.port, size, seconds=seconds)
+            print_roaming("redis", server.url, server.port, size, seconds=seconds)
             print_store("sqlite", str(folder / "sessions.db"), server.port, size, seconds=seconds)
         with cluster(folder) as nodes:
-            print_store("cluster", ",".join(nodes.addresses), nodes.masters[0].port, size, seconds=seconds)
+            addresses, port = ",".join(nodes.addresses), nodes.masters[0].port
+            print_store("cluster", addresses, port, size, seconds=seconds)
+            print_roaming("cluster", addresses, port, size, seconds=seconds)
         with standalone(folder) as small, standalone(folder) as large:
             row = a_row(small)
             with open_store("redis", small.url) as few, open_store("redis", large.url) as lots:
@@ -183,7 +212,7 @@ def a_row(server: Server) -> bytes:
     from dataclasses import replace
 
     with open_store("redis", server.url) as store:
-        for _, _ in zip(range(40), decisions(store, Plain(server.port, 500), Times(), live=2), strict=False):
+        for _, _ in zip(range(40), decisions([store], Plain(server.port, 500), Times(), live=2), strict=False):
             pass
         key = next(key for key in server.command("KEYS", "session_router:*") if server.command("PTTL", key) > 0)
         session = store.load(SessionId(key.decode().partition("{")[2].rstrip("}")))

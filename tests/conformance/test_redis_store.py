@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from session_router.stores import redis_calls
 from session_router.stores.redis import RedisSessionStore
-from session_router.stores.redis_rows import COMMIT
+from session_router.stores.redis_rows import COMMIT, key_of
 from session_router.stores.redis_servers import RedisServers
-from session_router.testing import SharedSessionStoreSuite
+from session_router.testing import RecallingStoreSuite
+from session_router.testing.sessions import fresh_session_id, full_session
 from support.redis_servers import MASTER, Cluster, Server, sentinel_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from session_router.ports import SessionStore
+    from session_router.ports import RecallingStore, SessionStore
 
 KEY = b"k" * 32
 PATIENT_SECONDS = 10.0
 """Laws are about what is stored; a busy machine must not make them fail."""
 
 
-class RedisSuite(SharedSessionStoreSuite):
+class RedisSuite(RecallingStoreSuite):
     @pytest.fixture
     def store(self, servers: RedisServers) -> Iterator[RedisSessionStore]:
         with RedisSessionStore(servers, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
             yield store
 
-    def reopen(self, store: SessionStore) -> SessionStore:
+    def reopen(self, store: SessionStore) -> RecallingStore:
         assert isinstance(store, RedisSessionStore)
         return RedisSessionStore(store.servers, key=store.key, budget_seconds=PATIENT_SECONDS)
 
@@ -66,10 +68,36 @@ WITHOUT_A_CHECK = COMMIT.replace("elseif head ~= expected then", "elseif head ==
 
 
 @pytest.mark.xdist_group("redis-standalone")
-@pytest.mark.parametrize("law", ["test_stale_commit_is_refused", "test_threads_race_and_one_wins_each_version"])
+@pytest.mark.parametrize(
+    "law",
+    [
+        "test_stale_commit_is_refused",
+        "test_threads_race_and_one_wins_each_version",
+        "test_commit_of_what_others_have_overtaken_is_refused",
+        "test_session_that_roams_is_decided_from_what_is_stored",
+    ],
+)
 def test_the_suite_fails_for_a_script_that_does_not_compare(server: Server, monkeypatch: pytest.MonkeyPatch, law: str) -> None:
     assert WITHOUT_A_CHECK != COMMIT
     monkeypatch.setattr(redis_calls, "COMMIT", WITHOUT_A_CHECK)
     monkeypatch.setattr(redis_calls, "COMMIT_DIGEST", hashlib.sha1(WITHOUT_A_CHECK.encode()).hexdigest())  # noqa: S324 -- as Redis does
     with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store, pytest.raises(AssertionError):
         getattr(RedisSuite(), law)(store)
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_what_is_recalled_of_a_session_that_was_forgotten_is_not_committed(server: Server) -> None:
+    """Another replica began it anew and has come as far: the versions are the same, the rows are not."""
+    session = full_session(fresh_session_id())
+    with (
+        RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store,
+        RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as other,
+    ):
+        assert store.commit(session)
+        assert store.recall(session.id) == session
+        server.command("DEL", key_of(store.prefix, session.id))
+        assert other.commit(replace(session, turn=7))
+        assert store.recall(session.id) == session
+        assert store.commit(session.committed()) is False
+        assert store.recall(session.id) == replace(session, turn=7)
+        assert store.commit(replace(session.committed(), turn=8))

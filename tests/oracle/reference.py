@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,41 @@ class OneCommitPerVersion(MemorySessionStore):
             assert (session.id, session.version) not in self.committed
             self.committed.add((session.id, session.version))
         return done
+
+
+class Recalling:
+    """A replica's handle to a store, which recalls whatever it saw last, however old: as wrong as a store may be that recalls."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self._seen: dict[SessionId, Session] = {}
+        self.key = b"k" * 32
+        self.loads: Counter[SessionId] = Counter()
+
+    def recall(self, session: SessionId) -> Session | None:
+        return self._seen.get(session)
+
+    def load(self, session: SessionId) -> Session | None:
+        self.loads[session] += 1
+        loaded: Session | None = self._store.load(session)
+        if loaded is not None:
+            self._seen[session] = loaded
+        return loaded
+
+    def commit(self, session: Session) -> bool:
+        seen = self._seen.pop(session.id, None)
+        if seen is not None and seen.version == session.version - 1 and self._store.load(session.id) is not seen:
+            return False
+        done: bool = self._store.commit(session)
+        if done:
+            self._seen[session.id] = session
+        return done
+
+    async def aload(self, session: SessionId) -> Session | None:
+        return self.load(session)
+
+    async def acommit(self, session: Session) -> bool:
+        return self.commit(session)
 
 
 @dataclass

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from oracle.reader import LABELS, step_of
-from oracle.reference import Memory, OneCommitPerVersion
+from oracle.reference import Memory, OneCommitPerVersion, Recalling
 from oracle.verdict import CLIENT_OUTPUTS, danger, ids, is_speech, results_in, unfinished_in, wanted_by
 from session_router.core.boundary import LockKind
 from session_router.core.call import Call, Outcome
 from session_router.core.decision import Action, Decision, Reason
-from session_router.core.effects import CommitSession, LoadSession, ScoreNeed
+from session_router.core.effects import CommitSession, LoadSession, RecallSession, ScoreNeed
 from session_router.core.flow import route
 from session_router.core.governance import PUBLIC, Clearance, Level
 from session_router.core.need import Question
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from session_router.ports import SessionStore
 
 MODELS = (FAST, STRONG, OTHER)
 AGENTS = ("supervisor", "worker")
@@ -53,21 +54,25 @@ def at_rest(session: Session | None, agent: str) -> Session:
 
 class SessionMachine(RuleBasedStateMachine):
     @initialize(
-        governed=st.sampled_from((True, True, False)), opened=st.sampled_from((True, True, True, False)), cap=st.sampled_from((None, 0.5))
+        governed=st.sampled_from((True, True, False)),
+        opened=st.sampled_from((True, True, True, False)),
+        cap=st.sampled_from((None, 0.5)),
+        recalls=st.booleans(),
     )
-    def begin(self, *, governed: bool, opened: bool, cap: float | None) -> None:
+    def begin(self, *, governed: bool, opened: bool, cap: float | None, recalls: bool) -> None:
         clearances = (Clearance(), Clearance(max_level=Level.RESTRICTED)) if governed else (None, None)
         self.specs = {FAST: spec(1.0, clearance=clearances[0]), STRONG: spec(10.0, clearance=clearances[1])}
         self.specs[OTHER] = spec(3.0, clearance=clearances[1])
         self.governed, self.policy = governed, Policy(stake=1.0, cap=cap)
         self.scorer, self.store = Prefers(), OneCommitPerVersion()
-        self.routers = [self.router(self.store) for _ in range(2)]
+        self.handles = [Recalling(self.store) if recalls else self.store for _ in range(2)]
+        self.routers = [self.router(handle) for handle in self.handles]
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": "question"}] if opened else []
         self.asked_by: dict[str, tuple[str, str]] = {}
         self.memories = {agent: Memory() for agent in AGENTS}
         self.now, self.names = 1000.0, 0
 
-    def router(self, store: MemorySessionStore) -> Router:
+    def router(self, store: SessionStore) -> Router:
         return Router(self.specs, store=store, scorer=self.scorer, policy=self.policy, key=b"k" * 32)
 
     # What happens around a model call
@@ -358,17 +363,19 @@ class SessionMachine(RuleBasedStateMachine):
             if decisions[side] is not None:
                 continue
             try:
-                effects[side] = flows[side].send(self.perform(effects[side]))
+                effects[side] = flows[side].send(self.perform(effects[side], self.handles[side]))
             except StopIteration as stop:
                 decisions[side] = stop.value
         return [decision for decision in decisions if decision is not None]
 
-    def perform(self, effect: object) -> object:
+    def perform(self, effect: object, handle: OneCommitPerVersion | Recalling) -> object:
         match effect:
             case LoadSession():
-                return self.store.load(effect.session)
+                return handle.load(effect.session)
+            case RecallSession():
+                return handle.recall(effect.session) if isinstance(handle, Recalling) else None
             case CommitSession():
-                return self.store.commit(effect.session)
+                return handle.commit(effect.session)
             case ScoreNeed():
                 return self.scorer.score(effect.question, effect.models)
             case _:

@@ -27,6 +27,12 @@ class LoadSession(NamedTuple):
     session: SessionId
 
 
+class RecallSession(NamedTuple):
+    """Answered with `Session | None`: as this process saw it last, without asking anybody; a commit tells whether it still is so."""
+
+    session: SessionId
+
+
 class CommitSession(NamedTuple):
     """Answered with `True`, or `False` when another replica was first."""
 
@@ -149,6 +155,7 @@ class Failed(NamedTuple):
 
 Effect: TypeAlias = (
     LoadSession
+    | RecallSession
     | CommitSession
     | ScoreNeed
     | RewriteQuestion

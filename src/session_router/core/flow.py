@@ -27,6 +27,7 @@ from session_router.core.effects import (
     Failed,
     Learn,
     LoadSession,
+    RecallSession,
     ScoreNeed,
 )
 from session_router.core.gate import held_back
@@ -79,10 +80,12 @@ def route(
     known, outside = NOTHING_KNOWN, None
     if call.places:
         call, known, outside = yield from take_up(call, specs, policy, lost)
+    recalls = True
     while True:
         degraded = set(lost)
-        session = yield from _load(call, degraded)
         health = yield AskHealth(call.now)
+        session, was_recalled = yield from _session_of(call, degraded, recalls=recalls and health is None)
+        recalls = False
         situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
         lock = _lock_of(situation)
         if lock is None and looked is None and call.terms is not None:
@@ -93,9 +96,11 @@ def route(
             call = again
             continue
         attempts += 1
-        committed = yield from _commit(situation, decision, degraded)
+        committed = yield from _commit(situation, decision, degraded, was_recalled=was_recalled)
         if committed:
             break
+        # A store that refuses may say at once what it has.
+        recalls = committed is False
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
@@ -195,22 +200,36 @@ def _count(situation: Situation, decision: Decision, watch: UpgradeWatch) -> Gen
     yield from amend(row, counted)
 
 
-def _load(call: Call, degraded: set[str]) -> Generator[Effect, Any, Session | None]:
+def _session_of(call: Call, degraded: set[str], *, recalls: bool) -> Generator[Effect, Any, tuple[Session | None, bool]]:
+    """Return the session, and whether it was only recalled.
+
+    That will do where nothing is done before the commit, which tells whether it was right: what looks for an answer, or tries a model
+    out, does so for the session as it is.
+    """
     if call.carried is not None or call.session is None:
-        return call.carried
+        return call.carried, False
+    recalled = (yield RecallSession(call.session)) if recalls else None
+    if isinstance(recalled, Session) and (call.terms is None or _lock_in(call, recalled) is not None):
+        return recalled, True
     loaded = yield LoadSession(call.session)
     if isinstance(loaded, Failed):
         degraded.add("store")
         # A lost row counts as absent: the session begins anew and its commit replaces the row.
-        return Session(id=call.session) if isinstance(loaded.error, StoreCorrupt) else None
-    return loaded or Session(id=call.session)
+        return Session(id=call.session) if isinstance(loaded.error, StoreCorrupt) else None, False
+    return loaded or Session(id=call.session), False
 
 
-def _commit(situation: Situation, decision: Decision, degraded: set[str]) -> Generator[Effect, Any, bool]:
+def _commit(situation: Situation, decision: Decision, degraded: set[str], *, was_recalled: bool) -> Generator[Effect, Any, bool | None]:
+    """Commit what was decided, if anything is to be; returns whether the decision stands, or `None` where nobody knows.
+
+    One from a session that was recalled stands only when its commit went through: nobody else has said that the session is still so.
+    """
     if decision.session is None or decision.session is situation.session or situation.call.carried is not None:
-        return True
+        return None if was_recalled else True
     committed = yield CommitSession(decision.session)
     if isinstance(committed, Failed):
+        if was_recalled:
+            return None
         degraded.add("store")
         return True
     return bool(committed)
@@ -300,7 +319,10 @@ def _teach(lessons: Any, row: SessionId) -> Generator[Effect, Any, None]:  # noq
 
 
 def _lock_of(situation: Situation) -> Lock | None:
-    call, session = situation.call, situation.session
+    return _lock_in(situation.call, situation.session)
+
+
+def _lock_in(call: Call, session: Session | None) -> Lock | None:
     closed, stored = (None, None) if session is None else (session.closed, session.lock)
     return find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
 

@@ -30,10 +30,11 @@ LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
 
 
 class RedisSessionStore:
-    """One value a session, committed by one script. Passes `testing.SharedSessionStoreSuite`.
+    """One value a session, committed by one script. Passes `testing.RecallingStoreSuite`.
 
-    A load is one round trip and a commit is one. Rows are JSON under an HMAC and hold no text; what fails its HMAC is treated as lost:
-    a load raises `StoreCorrupt`, and the next first commit replaces it. Servers that fail cost little: a call takes its budget at most,
+    A load is one round trip and a commit is one; a decision for a session that stays on one replica needs no load. Rows are JSON under
+    an HMAC and hold no text; what fails its HMAC is treated as lost: a load raises `StoreCorrupt`, and the next first commit replaces
+    it. Servers that fail cost little: a call takes its budget at most,
     and after several failures a breaker keeps calls from being made at all until one of them succeeds again.
 
     Args:
@@ -92,6 +93,10 @@ class RedisSessionStore:
     async def aload(self, session: SessionId) -> Session | None:
         """Do what `load` does without blocking the event loop."""
         return self._read(session, await self._loops.drive(self._calls.load(key_of(self.prefix, session))))
+
+    def recall(self, session: SessionId) -> Session | None:
+        """Return the session as this process saw it last, without asking a server; `None` where others are likely to have changed it."""
+        return self._seen.recalled(session)
 
     def commit(self, session: Session) -> bool:
         """Store `session` if the stored version is one below it, and the stored row the one that was read here last.
@@ -162,7 +167,7 @@ class RedisSessionStore:
             except StoreCorrupt:
                 self._calls.count("corrupt_row")
                 raise
-            self._seen.saw(read, stored)
+            self._seen.found(read, stored)
         return read
 
     def _commit(self, session: Session) -> Generator[Any, Any, bool]:
@@ -171,9 +176,15 @@ class RedisSessionStore:
             return False
         row = self._rows.encode(session, new_fence())
         stored = yield from self._put(session, self._seen.head_of(session.id, before), row)
-        if stored is None or (before == 0 and self._is_lost(session.id, stored) and (yield from self._put(session, stored, row)) is None):
-            self._seen.saw(session, row)
+        current = self._current(session.id, stored)
+        if stored and current is None and before == 0:
+            # It is lost, and counts as absent.
+            stored = yield from self._put(session, stored, row)
+            current = self._current(session.id, stored)
+        if stored is None:
+            self._seen.wrote(session, row)
             return True
+        self._seen.lost_to(session.id, current, stored)
         self._calls.count("lost_race")
         return False
 
@@ -182,14 +193,14 @@ class RedisSessionStore:
         milliseconds = 0 if session.last_call == inf else self._milliseconds
         return self._calls.commit(key_of(self.prefix, session.id), expected=expected, row=row, milliseconds=milliseconds)
 
-    def _is_lost(self, session: SessionId, stored: bytes) -> bool:
+    def _current(self, session: SessionId, stored: bytes | None) -> Session | None:
+        """Return what is stored, as a commit that was refused tells; `None` where that is nothing, or fails its checks."""
         if not stored:
-            return False
+            return None
         try:
-            self._rows.decode(session, stored)
+            return self._rows.decode(session, stored)
         except StoreCorrupt:
-            return True
-        return False
+            return None
 
 
 _stores: weakref.WeakSet[RedisSessionStore] = weakref.WeakSet()

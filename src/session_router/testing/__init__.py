@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from session_router.testing.audit_log_suite import AuditLogSuite, ErasableAuditLogSuite
     from session_router.testing.detector_suite import DetectorSuite
     from session_router.testing.embedder_suite import EmbedderSuite
+    from session_router.testing.recalling_store_suite import RecallingStoreSuite
     from session_router.testing.response_cache_suite import ResponseCacheSuite
     from session_router.testing.session_store_suite import SessionStoreSuite, SharedSessionStoreSuite
     from session_router.testing.shared_health_suite import SharedHealthSuite
@@ -20,6 +21,7 @@ _HOME = {
     "DetectorSuite": "detector_suite",
     "EmbedderSuite": "embedder_suite",
     "ErasableAuditLogSuite": "audit_log_suite",
+    "RecallingStoreSuite": "recalling_store_suite",
     "ResponseCacheSuite": "response_cache_suite",
     "SessionStoreSuite": "session_store_suite",
     "SharedHealthSuite": "shared_health_suite",
@@ -31,6 +33,7 @@ __all__ = [
     "DetectorSuite",
     "EmbedderSuite",
     "ErasableAuditLogSuite",
+    "RecallingStoreSuite",
     "ResponseCacheSuite",
     "SessionStoreSuite",
     "SharedHealthSuite",

@@ -12,7 +12,7 @@ import pytest
 from session_router import Feedback, Policy
 from session_router.core.account import REMEMBERED_MARKS, Account
 from session_router.core.decision import Decision, Reason
-from session_router.core.effects import CommitSession, LoadSession
+from session_router.core.effects import CommitSession, LoadSession, RecallSession
 from session_router.core.feedback import Heard
 from session_router.core.hearing import hear
 from session_router.core.session import Session, SessionId
@@ -428,6 +428,8 @@ def perform(store: Any, effect: object) -> object:
             return store.load(effect.session)
         case CommitSession():
             return store.commit(effect.session)
+        case RecallSession():
+            return None
         case _:
             raise AssertionError(effect)
 

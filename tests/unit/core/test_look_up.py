@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,52 +18,13 @@ from session_router.core.pricing import Prices
 from session_router.errors import ConfigurationError, NoModelChosen, NotRecorded
 from session_router.router import Router
 from session_router.stores.memory import MemorySessionStore
+from support.shelf import MISS, Shelf
 from values import FAST, SESSION, STRONG, Prefers, ai, call_of, human, signed, tool
-
-if TYPE_CHECKING:
-    from session_router.core.cached import CacheQuestion
 
 DIGEST = bytes(16)
 TERMS = CacheTerms(text="What are your opening hours?", before=DIGEST, system=DIGEST, tools=DIGEST, settings=DIGEST, principal="ada")
 HIT = CacheHit(entry="e", tier=Tier.EXACT, answer=CachedAnswer(content="From 8 to 6.", model=FAST, at=1.0, cost=0.25), age_seconds=5.0)  # type: ignore[arg-type]
-MISS = CacheMiss(reason=MissReason.NOTHING)
 CLEARED = Clearance(max_level=Level.CONFIDENTIAL, trains=False)
-
-
-class Shelf:
-    """A cache that answers as it is told, and keeps what it is asked."""
-
-    def __init__(self, *found: Any) -> None:
-        self.found = list(found) or [MISS]
-        self.asked: list[CacheQuestion] = []
-        self.abandoned: list[CacheQuestion] = []
-        self.stored: list[tuple[CacheQuestion, CachedAnswer]] = []
-
-    def look_up(self, question: CacheQuestion) -> Any:
-        self.asked.append(question)
-        found = self.found[min(len(self.asked), len(self.found)) - 1]
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def store(self, question: CacheQuestion, answer: CachedAnswer) -> str | None:
-        self.stored.append((question, answer))
-        return None
-
-    def abandon(self, question: CacheQuestion) -> None:
-        self.abandoned.append(question)
-
-    def veto(self, hit: CacheHit) -> None:
-        del hit
-
-    async def alook_up(self, question: CacheQuestion) -> Any:
-        return self.look_up(question)
-
-    async def astore(self, question: CacheQuestion, answer: CachedAnswer) -> str | None:
-        return self.store(question, answer)
-
-    async def aveto(self, hit: CacheHit) -> None:
-        self.veto(hit)
 
 
 def router(cache: Any, *, clearance: Clearance | None = None, **settings: Any) -> Router:

@@ -13,7 +13,7 @@ from session_router.core.session import Session, SessionId
 from session_router.core.session_row import SCHEMA
 from session_router.errors import StoreCorrupt
 from session_router.stores.redis_rows import FENCE_BYTES, RedisRows, fenced_head_of, head_of, key_of, new_fence
-from session_router.stores.seen_rows import SeenRows
+from session_router.stores.seen_rows import UNTOUCHED_LOADS, SeenRows
 from session_router.testing.sessions import full_session, sessions
 
 ROWS = RedisRows(b"k" * 32)
@@ -85,16 +85,54 @@ def test_the_row_that_was_seen_last_is_known_by_its_fence_and_its_bytes() -> Non
     session = full_session(ID, version=3)
     row, other = ROWS.encode(session, FENCE), ROWS.encode(session, b"87654321")
     assert (seen.session_in(row, ID), seen.head_of(ID, 3)) == (None, head_of(3))
-    seen.saw(session, row)
+    seen.found(session, row)
     assert seen.session_in(row, ID) is session
     assert seen.session_in(other, ID) is None
     assert [seen.head_of(ID, version) for version in (0, 2, 3, 4)] == [b"", head_of(2), head_of(3, FENCE), head_of(4)]
-    seen.saw(session, other)
+    seen.found(session, other)
     assert seen.head_of(ID, 3) == head_of(3, b"87654321")
     for digit in "12":
         another = full_session(SessionId(digit * 64))
-        seen.saw(another, ROWS.encode(another, FENCE))
+        seen.found(another, ROWS.encode(another, FENCE))
     assert (seen.session_in(other, ID), seen.head_of(ID, 3)) == (None, head_of(3))
+
+
+def test_a_session_is_recalled_where_nobody_else_is_at_it() -> None:
+    seen = SeenRows()
+    rows = {
+        version: (full_session(ID, version=version), ROWS.encode(full_session(ID, version=version), new_fence())) for version in range(1, 4)
+    }
+    assert seen.recalled(ID) is None
+    seen.wrote(*rows[1])
+    assert seen.recalled(ID) is rows[1][0], "it began here"
+    seen.wrote(*rows[2])
+    assert seen.recalled(ID) is rows[2][0]
+    seen.found(*rows[3])
+    assert seen.recalled(ID) is None, "somebody else wrote it"
+    for _ in range(UNTOUCHED_LOADS):
+        assert seen.recalled(ID) is None
+        assert seen.session_in(rows[3][1], ID) is rows[3][0]
+    assert seen.recalled(ID) is rows[3][0], "and nobody since"
+    seen.lost_to(ID, None, b"")
+    assert (seen.recalled(ID), seen.head_of(ID, 3)) == (None, head_of(3))
+
+
+def test_what_a_refusal_tells_is_recalled_until_something_was_written() -> None:
+    seen = SeenRows()
+    ours, theirs, next_one = (full_session(ID, version=version) for version in (1, 2, 3))
+    seen.wrote(ours, ROWS.encode(ours, new_fence()))
+    seen.lost_to(ID, theirs, ROWS.encode(theirs, FENCE))
+    assert (seen.recalled(ID), seen.head_of(ID, 2)) == (theirs, head_of(2, FENCE))
+    seen.wrote(next_one, ROWS.encode(next_one, new_fence()))
+    assert seen.recalled(ID) is None, "who came between may come again"
+
+
+def test_what_was_written_after_somebody_else_is_not_recalled_at_once() -> None:
+    seen = SeenRows()
+    theirs, ours = (full_session(ID, version=version) for version in (4, 5))
+    seen.found(theirs, ROWS.encode(theirs, new_fence()))
+    seen.wrote(ours, ROWS.encode(ours, new_fence()))
+    assert seen.recalled(ID) is None
 
 
 def test_no_two_fences_are_the_same() -> None:

@@ -1,0 +1,172 @@
+"""A session that this process saw last is decided from without a load, and the commit tells whether that was right."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oracle.reference import OneCommitPerVersion, Recalling
+from session_router.core.amending import Amended, amend
+from session_router.core.cache_terms import CacheTerms
+from session_router.core.call import Outcome
+from session_router.core.decision import Reason
+from session_router.core.effects import CommitSession, Failed, LoadSession, RecallSession
+from session_router.core.health import Failure, FailureKind
+from session_router.core.model import ModelName
+from session_router.core.session import Session
+from session_router.errors import StoreUnavailable
+from support.shelf import Shelf
+from values import FAST, SESSION, STRONG, FlakyStore, ai, answered, call_of, human, router, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from session_router.core.cached import CacheQuestion
+    from session_router.core.call import Call
+    from session_router.router import Router
+
+GONE = StoreUnavailable("no answer")
+DIGEST = bytes(16)
+TERMS = CacheTerms(text="How late?", before=DIGEST, system=DIGEST, tools=DIGEST, settings=DIGEST, principal="ada")
+FIRST = call_of(human())
+LOOP = call_of(human(), ai("a"), tool("a"), now=1002.0)
+SECOND_TURN = call_of(human(), ai("a"), tool("a"), ai(), human("two"), now=1010.0)
+
+
+def two_replicas(**ports: Any) -> tuple[OneCommitPerVersion, list[Recalling], list[Router]]:
+    store = OneCommitPerVersion()
+    handles = [Recalling(store) for _ in range(2)]
+    return store, handles, [router(store=handle, **ports) for handle in handles]
+
+
+def turn(subject: Router, *calls: Call) -> None:
+    for call in calls:
+        subject.observe(subject.route(call), answered(FAST, at=call.now + 1))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_session_that_stays_is_loaded_once(*, is_async: bool) -> None:
+    store, (handle, _), (subject, _) = two_replicas()
+    for call in (FIRST, LOOP, SECOND_TURN):
+        decision = asyncio.run(subject.aroute(call)) if is_async else subject.route(call)
+        outcome = answered(FAST, at=call.now + 1)
+        assert (asyncio.run(subject.aobserve(decision, outcome)) if is_async else subject.observe(decision, outcome)) is not None
+    stored = store.load(SESSION)
+    assert stored is not None
+    assert stored.version == 6, "every decision and every outcome was committed"
+    assert handle.loads[SESSION] == 1
+
+
+def test_what_another_replica_has_changed_is_decided_again_from_what_is_stored() -> None:
+    store, (first, _), (here, there) = two_replicas()
+    turn(here, FIRST)
+    turn(there, LOOP)
+    loads = first.loads[SESSION]
+    decision = here.route(SECOND_TURN)
+    assert first.loads[SESSION] == loads + 1
+    assert decision.session == store.load(SESSION)
+    assert decision.session is not None
+    assert decision.session.version == 5
+    assert decision.evidence.degraded == ()
+
+
+def test_a_decision_that_commits_nothing_is_made_of_what_is_stored() -> None:
+    """A middleware's own call changes nothing that a commit could confirm."""
+    store, (handle, _), (here, there) = two_replicas()
+    turn(here, FIRST)
+    turn(there, LOOP)
+    loads = handle.loads[SESSION]
+    decision = here.route(replace(SECOND_TURN, internal=True))
+    assert handle.loads[SESSION] == loads + 1
+    assert decision.session == store.load(SESSION)
+
+
+def test_without_the_store_nothing_is_decided_from_memory() -> None:
+    """What it would say is not known, so the session stays where it is, as if nothing had been recalled."""
+    store = FlakyStore()
+    subject = router(wants=STRONG, store=Recalling(store))
+    turn(subject, FIRST)
+    # Its fence is compared, with what is loaded first.
+    store.on_commit, store.on_load = [GONE], [None, GONE]
+    decision = subject.route(SECOND_TURN)
+    assert (decision.model, decision.reason, decision.evidence.degraded) == (FAST, Reason.NO_SESSION, ("store",))
+    assert decision.session is None
+
+
+def test_an_answer_is_looked_for_with_the_session_as_it_is() -> None:
+    """Its label decides what may be looked at; another replica may have raised it."""
+
+    class Watching(Shelf):
+        def look_up(self, question: CacheQuestion) -> Any:
+            seen.append(handle.loads[SESSION])
+            return super().look_up(question)
+
+    seen: list[int] = []
+    store, (handle, _), (here, there) = two_replicas(cache=Watching())
+    turn(here, FIRST)
+    loads = handle.loads[SESSION]
+    here.route(replace(LOOP, terms=TERMS))
+    assert (handle.loads[SESSION], seen) == (loads, []), "under a lock the commit tells"
+    turn(there, LOOP)
+    decision = here.route(replace(SECOND_TURN, terms=TERMS))
+    assert (handle.loads[SESSION], seen) == (loads + 1, [loads + 1]), "loaded before anybody looked"
+    assert decision.session == store.load(SESSION)
+
+
+def test_nobody_is_tried_out_for_a_session_that_was_only_recalled() -> None:
+    """One call among all replicas may try out a model that failed: for a session that is out of date it would be wasted."""
+    store, (handle, _), (here, there) = two_replicas()
+    turn(here, FIRST)
+    turn(there, LOOP)
+    elsewhere = here.route(call_of(human("x"), session=None, only=STRONG))
+    for _ in range(5):
+        here.observe(elsewhere, Outcome(at=1005.0, model=None, error="Failed", failure=Failure(kind=FailureKind.OVERLOADED)))
+    loads, commits = handle.loads[SESSION], len(store.committed)
+    here.route(SECOND_TURN)
+    assert handle.loads[SESSION] == loads + 1
+    assert len(store.committed) == commits + 1
+
+
+def amending(change: Any, answers: dict[type, list[Any]]) -> tuple[list[object], Amended]:
+    """Drive `amend` by hand; returns what it asked for, and what came of it."""
+    flow: Generator[Any, Any, Amended] = amend(SESSION, change)
+    asked: list[object] = []
+    try:
+        effect = next(flow)
+        while True:
+            asked.append(type(effect))
+            effect = flow.send(answers[type(effect)].pop(0))
+    except StopIteration as stop:
+        return asked, stop.value
+
+
+OLD, NEW = Session(id=SESSION, version=3), Session(id=SESSION, version=4, current=ModelName("x"))
+
+
+def test_a_row_that_is_recalled_is_amended_without_a_load() -> None:
+    asked, amended = amending(lambda row: replace(row, turn=9), {RecallSession: [OLD], CommitSession: [True]})
+    assert asked == [RecallSession, CommitSession]
+    assert amended == Amended(found=OLD, committed=replace(OLD, turn=9).committed())
+
+
+def test_a_row_that_is_to_stay_as_it_is_was_loaded() -> None:
+    asked, amended = amending(lambda _: None, {RecallSession: [OLD], LoadSession: [NEW]})
+    assert asked == [RecallSession, LoadSession]
+    assert amended == Amended(found=NEW)
+
+
+def test_what_a_refusal_told_is_amended_without_a_load() -> None:
+    answers = {RecallSession: [OLD, NEW], CommitSession: [False, True]}
+    asked, amended = amending(lambda row: replace(row, turn=9), answers)
+    assert asked == [RecallSession, CommitSession] * 2
+    assert amended.found is NEW
+
+
+def test_a_memory_that_fails_costs_a_load() -> None:
+    answers = {RecallSession: [Failed(GONE)], LoadSession: [NEW], CommitSession: [True]}
+    asked, amended = amending(lambda row: replace(row, turn=9), answers)
+    assert asked == [RecallSession, LoadSession, CommitSession]
+    assert amended.found is NEW
