@@ -13,7 +13,7 @@ SHORTEST_SECONDS: Final = 0.000_05
 """Most holders are there for as long as this, or twice."""
 
 LONGEST_SECONDS: Final = 0.01
-"""Who waits for a holder that is frozen costs its processor nothing worth mentioning: 150 tries a second."""
+"""Who waits for a holder that is frozen tries 150 times a second, which takes a hundredth of a core."""
 
 SHARE: Final = 0.25
 """A pause is no longer than this share of what was waited before it, so that nobody comes much too late."""
