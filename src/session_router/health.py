@@ -68,6 +68,9 @@ class HealthBoard:
             known = {name: one.health for name, one in self._known.items()}
         ill = {name: Ill(why=one.why(now), until=one.admits_from()) for name, one in known.items() if one.admits_from() > now}
         probed = frozenset(name for name, one in known.items() if one.is_probed(now))
+        if not ill and not probed:
+            # One that failed a moment ago, and may be asked like any other.
+            return None
         return HealthView(ill=ill, probed=probed, patience=self.rules.wait_seconds)
 
     def called(self) -> None:

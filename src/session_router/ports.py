@@ -74,7 +74,8 @@ class RecallingStore(SessionStore, Protocol):
         """Return the session as this process saw it last, at once and without asking anybody.
 
         Replicas may have changed it since. The next commit of this session must be refused unless what is stored is still this very
-        row, not merely one of the same version.
+        row, not merely one of the same version. Several may be under way at once, each made of what it recalled: `Session.row` goes
+        with it.
 
         Returns:
             The session; `None` where it was not seen, or is likely to have been changed since: to be wrong costs more than a load.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from session_router.errors import StoreUnavailable
 from session_router.stores import redis_calls
 from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_rows import COMMIT, key_of
@@ -101,3 +102,64 @@ def test_what_is_recalled_of_a_session_that_was_forgotten_is_not_committed(serve
         assert store.commit(session.committed()) is False
         assert store.recall(session.id) == replace(session, turn=7)
         assert store.commit(replace(session.committed(), turn=8))
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_session_whose_commit_failed_is_asked_for_again(server: Server) -> None:
+    """Whoever decides from memory while nothing can be stored decides twice, and tells of two failures."""
+    session = full_session(fresh_session_id())
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
+        assert store.commit(session)
+        assert store.recall(session.id) == session
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                store.commit(session.committed())
+            assert store.recall(session.id) is None
+            assert store.load(session.id) == session
+        finally:
+            server.command("CONFIG", "SET", "maxmemory", "0")
+        assert store.commit(session.committed())
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_what_one_thread_recalled_is_not_committed_over_what_another_found(server: Server) -> None:
+    """Rows of one version that are not the same: what was decided from the one says nothing of the other."""
+    session = full_session(fresh_session_id())
+    theirs = replace(session, turn=7)
+    with (
+        RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store,
+        RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as other,
+    ):
+        assert store.commit(session)
+        recalled = store.recall(session.id)
+        assert recalled == session
+        server.command("DEL", key_of(store.prefix, session.id))
+        assert other.commit(theirs)
+        assert store.load(session.id) == theirs
+        assert store.commit(recalled.committed()) is False
+        assert store.load(session.id) == theirs
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_session_that_was_forgotten_is_begun_again_from_what_was_made_of_its_row(server: Server) -> None:
+    """An outcome does so that comes after its session has expired."""
+    session = full_session(fresh_session_id())
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
+        assert store.commit(session)
+        loaded = store.load(session.id)
+        assert loaded is not None
+        server.command("DEL", key_of(store.prefix, session.id))
+        assert store.commit(loaded.committed()) is False
+        assert store.commit(replace(loaded, version=1))
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_session_is_committed_by_its_version_where_it_was_made_of_an_earlier_row(server: Server) -> None:
+    session = full_session(fresh_session_id())
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
+        assert store.commit(session)
+        loaded = store.load(session.id)
+        assert loaded is not None
+        assert store.commit(loaded.committed())
+        assert store.commit(loaded.committed().committed())

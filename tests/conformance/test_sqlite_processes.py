@@ -8,7 +8,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from session_router.core.session import Session, SessionId
+from session_router.errors import StoreUnavailable
 from session_router.stores.sqlite import SQLiteSessionStore
 from support.processes import output_of, start, start_together
 
@@ -28,6 +31,21 @@ connection.execute("UPDATE sessions SET payload = 'half'")
 connection.execute("INSERT INTO sessions VALUES ('other', 'half', 'half', 0)")
 print("inside", flush=True)
 time.sleep(600)
+"""
+
+WAITING = """
+import os, signal, sys, threading
+from session_router.core.session import Session, SessionId
+from session_router.stores.sqlite import SQLiteSessionStore
+
+session, key = Session(id=SessionId(sys.argv[2]), version=1), b"k" * 32
+with SQLiteSessionStore(sys.argv[1] + ".other", key=key) as other:
+    other.commit(session)  # what is imported at first use is there now
+with SQLiteSessionStore(sys.argv[1], key=key, busy_timeout_seconds=100_000.0) as store:
+    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.daemon = True
+    interrupt.start()
+    store.commit(session)
 """
 
 FORKING = """
@@ -134,6 +152,37 @@ def test_death_inside_a_transaction_undoes_it(tmp_path: Path) -> None:
         assert store.load(SESSION) == Session(id=SESSION, version=2)
         assert store.load(SessionId("other")) is None
     assert integrity(path) == "ok"
+
+
+def test_a_writer_that_is_frozen_is_waited_for_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    with SQLiteSessionStore(path, key=KEY, busy_timeout_seconds=0.3) as store:
+        assert store.commit(Session(id=SESSION, version=1))
+        holder = start("-c", HOLDER, str(path))
+        assert output_of(holder).readline() == "inside\n"
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable, match="held by another process"):
+            store.commit(Session(id=SESSION, version=2))
+        assert store.load(SESSION) == Session(id=SESSION, version=1)
+        holder.kill()
+        holder.communicate(timeout=60)
+        assert store.commit(Session(id=SESSION, version=2))
+    assert integrity(path) == "ok"
+
+
+def test_a_writer_that_waits_can_be_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.db"
+    SQLiteSessionStore(path, key=KEY).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        process = start("-c", WAITING, str(path), SESSION)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == -signal.SIGINT
+    with SQLiteSessionStore(path, key=KEY) as store:
+        assert store.commit(Session(id=SESSION, version=1))
 
 
 def test_a_store_survives_forks(tmp_path: Path) -> None:

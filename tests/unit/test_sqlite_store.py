@@ -33,12 +33,13 @@ from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavail
 from session_router.files import connections
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router
+from session_router.stores.rows import Row, RowCodec
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.stores.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
 from session_router.testing.sessions import fresh_session_id, full_session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 KEY = b"k" * 32
 ID, OTHER = SessionId("ab" * 32), SessionId("cd" * 32)
@@ -304,6 +305,66 @@ def test_a_store_that_another_holds_is_unavailable_and_then_comes_back(path: Pat
         assert store.load(ID) == full_session(ID)
         other.execute("ROLLBACK")
         assert store.commit(full_session(ID, version=2))
+
+
+def between_reading_and_writing(store: SQLiteSessionStore, act: Callable[[], object]) -> None:
+    """Let somebody else act after the store has read a row, and before it locks the file to write."""
+    done: list[object] = []
+
+    def begins(statement: str) -> None:
+        if not statement.startswith("SELECT") and not done:
+            done.append(act())
+
+    with store._connections.lease() as connection:
+        connection.set_trace_callback(begins)
+
+
+ROWS = "SELECT id, payload, seal, last_call FROM sessions"
+COMMIT = "somebody commits"
+MEANWHILE = [
+    (0, COMMIT),
+    (1, COMMIT),
+    (1, "DELETE FROM sessions"),
+    (1, "UPDATE sessions SET seal = zeroblob(32)"),
+    (1, "UPDATE sessions SET payload = replace(payload, '\"turn\":4', '\"turn\":5')"),
+    (1, "UPDATE sessions SET payload = CAST(payload AS BLOB), seal = 'text'"),
+]
+
+
+@pytest.mark.parametrize(("version", "meanwhile"), MEANWHILE)
+def test_what_was_written_after_the_row_was_read_is_never_written_over(path: Path, version: int, meanwhile: str) -> None:
+    theirs = replace(full_session(ID, version=version + 1), turn=99)
+    with SQLiteSessionStore(path, key=KEY, busy_timeout_seconds=0) as store, SQLiteSessionStore(path, key=KEY) as other:
+        left: list[Any] = []
+
+        def act() -> None:
+            assert other.commit(theirs) if meanwhile == COMMIT else run_sql(path, meanwhile) == []
+            left.extend(run_sql(path, ROWS))
+
+        for number in range(version):
+            assert store.commit(full_session(ID, version=number + 1))
+        before = run_sql(path, ROWS)
+        between_reading_and_writing(store, act)
+        assert store.commit(full_session(ID, version=version + 1)) is False
+        assert run_sql(path, ROWS) == left != before
+        if meanwhile == COMMIT:
+            assert store.load(ID) == theirs
+
+
+def test_nobody_waits_while_a_row_is_checked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, decode = [], RowCodec.decode
+
+    def slowly(codec: RowCodec, session: SessionId, row: Row) -> Session:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+        checked.append(session)
+        return decode(codec, session, row)
+
+    with SQLiteSessionStore(path, key=KEY) as store:
+        assert store.commit(full_session(ID))
+        monkeypatch.setattr(RowCodec, "decode", slowly)
+        assert store.commit(full_session(ID, version=2))
+    assert checked == [ID]
 
 
 def test_waiting_for_another_writer_does_not_block_the_event_loop(path: Path) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from session_router.errors import AuditUnavailable, ConfigurationError
+from session_router.files.pauses import pauses
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_PAUSE_SECONDS: Final = 0.002
 
 
 class FileLock:
@@ -65,14 +64,12 @@ class FileLock:
         self.close()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + self._patience
-        while True:
+        for pause in pauses(self._patience):
+            time.sleep(pause)
             try:
                 self._flock(self._descriptor, self._exclusive)
             except BlockingIOError:
-                if time.monotonic() > deadline:
-                    msg = f"another process holds `{self._path}` for {self._patience:g} s. Find it, or raise `patience_seconds`."
-                    raise AuditUnavailable(msg) from None
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                return
+                continue
+            return
+        msg = f"another process holds `{self._path}` for {self._patience:g} s. Find it, or raise `patience_seconds`."
+        raise AuditUnavailable(msg)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Generator, Iterable, Sequence
 
+    from session_router.files.patient_connection import PatientConnection
+
 ENTRIES: Final = FileKind(
     name="cache database",
     application_id=0x53525243,  # `SRRC`
@@ -161,7 +163,7 @@ class SQLiteEntryRows:
             _discard(connection, numbers)
         with self._connection(writing=True) as connection:
             # Old pages lie in the log until it is written back. Readers may delay that; the next checkpoint does it then.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            connection.empty_log()
         return len(numbers)
 
     def is_erased(self, subjects: Iterable[str], *, asked_at: float) -> bool:
@@ -218,7 +220,7 @@ class SQLiteEntryRows:
             return [_row(found) for found in connection.execute(_ROW + where, values)]
 
     @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection, None, None]:
+    def _writing(self) -> Generator[PatientConnection, None, None]:
         with self._connection(writing=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -230,7 +232,7 @@ class SQLiteEntryRows:
             connection.execute("COMMIT")
 
     @contextmanager
-    def _connection(self, *, writing: bool = False) -> Generator[sqlite3.Connection, None, None]:
+    def _connection(self, *, writing: bool = False) -> Generator[PatientConnection, None, None]:
         try:
             with self._connections.lease(writing=writing) as connection:
                 yield connection

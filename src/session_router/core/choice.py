@@ -290,6 +290,7 @@ def _session_after(
             model=name,
             visit=visit,
         ),
+        row=session.row,
     )
 
 

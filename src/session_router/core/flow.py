@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from session_router.core.call import Call, Outcome
     from session_router.core.decision import Decision
     from session_router.core.effects import Effect
+    from session_router.core.governance import Tag
     from session_router.core.look_up import LookedUp
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
@@ -80,13 +81,18 @@ def route(
     known, outside = NOTHING_KNOWN, None
     if call.places:
         call, known, outside = yield from take_up(call, specs, policy, lost)
-    recalls = True
+    recalls, last = True, None
+    doubted: tuple[Situation, Decision, Lesson | None] | None = None
     while True:
         degraded = set(lost)
         health = yield AskHealth(call.now)
         session, was_recalled = yield from _session_of(call, degraded, recalls=recalls and health is None)
-        recalls = False
-        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out))
+        if doubted is not None and session == doubted[1].session:
+            # It was stored, or was nothing that changes anything.
+            situation, decision, lesson = doubted
+            break
+        recalls, doubted = False, None
+        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out), last=last)
         lock = _lock_of(situation)
         if lock is None and looked is None and call.terms is not None:
             # Once only: whoever missed is the one for whom others wait.
@@ -99,20 +105,30 @@ def route(
         committed = yield from _commit(situation, decision, degraded, was_recalled=was_recalled)
         if committed:
             break
-        # A store that refuses may say at once what it has.
-        recalls = committed is False
+        # A store that refuses may say at once what it has; where nobody knows whether it took it, a load may tell. Should there be none,
+        # who answered last is still known.
+        last = situation.current
+        recalls, doubted = committed is False, (situation, decision, lesson) if committed is None else None
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")
             break
-    if call.places and not (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known, outside=outside)):
-        decision = decision if decision.refused else not_handed_on(decision)
-        degraded.add("store")
+    decision = yield from _handed_on(call, decision, known, outside, degraded)
     yield from _remember(situation, decision, lesson, population)
     if looked is not None and isinstance(looked.found, CacheMiss):
         decision = missed(decision, looked.question, looked.found)
         if decision.asked is None:
             yield AbandonAnswer(looked.question)
     return (yield from _recorded(_with_degraded(decision, degraded), policy, degraded))
+
+
+def _handed_on(
+    call: Call, decision: Decision, known: Mapping[SessionId, Session], outside: Tag | None, degraded: set[str]
+) -> Generator[Effect, Any, Decision]:
+    """Tell the graphs around the session what is about to be read; refuse where they cannot be told."""
+    if not call.places or (yield from leave(call.places, label_to_leave(call, decision), now=call.now, known=known, outside=outside)):
+        return decision
+    degraded.add("store")
+    return decision if decision.refused else not_handed_on(decision)
 
 
 def _remember(

@@ -117,6 +117,8 @@ class Session:
         before: What it was at the boundary at which the segment began that is going on, in case that is decided again;
             `None` once the segment has had another call.
         readings: What was read in a graph, oldest first, in the row of that graph; empty in that of a session.
+        row: What a store calls the row that it was read from, or made of, so that it replaces no other one; empty for nothing. It is
+            neither compared nor kept.
     """
 
     id: SessionId
@@ -134,6 +136,7 @@ class Session:
     exposures: tuple[Exposure, ...] = ()
     before: Before | None = None
     readings: tuple[Reading, ...] = ()
+    row: bytes = field(default=b"", compare=False, repr=False)
 
     def rewound(self, transcript: Transcript) -> Session | None:
         """Return this session as it was before the boundary at `transcript` was decided; `None` when it was not."""

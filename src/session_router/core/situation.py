@@ -64,12 +64,14 @@ class Situation:
         policy: Policy,
         session: Session | None,
         ill: Mapping[ModelName, Ill] | None = None,
+        *,
+        last: ModelName | None = None,
     ) -> Situation:
-        """Look at `call`; the models in `ill` may not be asked for a while."""
+        """Look at `call`; the models in `ill` may not be asked for a while, and `last` is who answered where no session says so."""
         # What a middleware asks for decides no boundary, and must not undo how one was decided.
         rewound = None if session is None or call.internal else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
-        current = _current(call, specs, session)
+        current = _current(call, specs, last if session is None else session.current)
         call = _attributed(call, None if current is None else specs[current])
         tag = payload_tag(call, specs, policy, session)
         intakes = intakes_of(call, specs, session)
@@ -169,13 +171,13 @@ class Situation:
 new_situation = maker(Situation)
 
 
-def _current(call: Call, specs: Mapping[ModelName, ModelSpec], session: Session | None) -> ModelName | None:
+def _current(call: Call, specs: Mapping[ModelName, ModelSpec], asked: ModelName | None) -> ModelName | None:
     """Say who answered last: as the history has it, else as the session does, else an earlier author.
 
     A session may be stale (an outcome that was not stored, a branch of a rewound thread) or ahead (a model that
     was chosen and failed); the history is neither. Another agent's answers are not this session's.
     """
-    last, asked = call.transcript.position, None if session is None else session.current
+    last = call.transcript.position
     if _is_own(last.agent, call) and (known := _known_as(last.author, specs, asked)) is not None:
         return known
     if asked in specs:

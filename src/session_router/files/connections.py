@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from session_router.errors import StoreUnavailable
-from session_router.files.sqlite_file import result_code
+from session_router.files.patient_connection import PatientConnection, result_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -28,15 +28,15 @@ class ConnectionPool:
         open_connection: Makes a connection that any thread may use.
         subject: What the connections lead to, as errors name it: `session store`.
         patience_seconds: How long a writer waits for the writers before it in this process. They queue here,
-            because SQLite's own waiting is a poll with growing pauses.
+            because a connection's own waiting is a poll with growing pauses.
     """
 
-    def __init__(self, open_connection: Callable[[], sqlite3.Connection], *, subject: str, patience_seconds: float) -> None:
+    def __init__(self, open_connection: Callable[[], PatientConnection], *, subject: str, patience_seconds: float) -> None:
         self._open = open_connection
         self._subject = subject
         self._patience = patience_seconds
         self._changed = threading.Condition()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[PatientConnection] = []
         self._leased = 0
         self._writing = False
         self._closed = False
@@ -45,7 +45,7 @@ class ConnectionPool:
         _register(self)
 
     @contextmanager
-    def lease(self, *, writing: bool = False) -> Generator[sqlite3.Connection, None, None]:
+    def lease(self, *, writing: bool = False) -> Generator[PatientConnection, None, None]:
         """Lend a connection to the block; an exception rolls back what was not committed.
 
         Raises:
@@ -71,7 +71,7 @@ class ConnectionPool:
             _close_all(self._idle)
             self._changed.notify_all()
 
-    def _take(self, *, writing: bool) -> sqlite3.Connection | None:
+    def _take(self, *, writing: bool) -> PatientConnection | None:
         with self._changed:
             free = self._changed.wait_for(lambda: self._closed or not (writing and self._writing), self._patience)
             if self._closed:
@@ -84,7 +84,7 @@ class ConnectionPool:
             self._writing = self._writing or writing
             return self._idle.pop() if self._idle else None
 
-    def _give_back(self, connection: sqlite3.Connection | None, *, writing: bool) -> None:
+    def _give_back(self, connection: PatientConnection | None, *, writing: bool) -> None:
         with self._changed:
             self._leased -= 1
             if writing:
@@ -110,7 +110,7 @@ class ConnectionPool:
         self._changed.release()
 
 
-def _recovered(connection: sqlite3.Connection, error: BaseException) -> bool:
+def _recovered(connection: PatientConnection, error: BaseException) -> bool:
     """Roll back, and say whether the connection is as good as new."""
     # These pass, and on a full disk a new connection may not even be able to read.
     if not isinstance(error, sqlite3.Error) or result_code(error) not in _PASSING:
@@ -122,7 +122,7 @@ def _recovered(connection: sqlite3.Connection, error: BaseException) -> bool:
     return True
 
 
-def _close_all(connections: list[sqlite3.Connection]) -> None:
+def _close_all(connections: list[PatientConnection]) -> None:
     while connections:
         connections.pop().close()
 

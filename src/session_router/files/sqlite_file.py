@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
 from session_router.files.paths import checked_path
+from session_router.files.patient_connection import PatientConnection, result_code
 
 if TYPE_CHECKING:
     import os
@@ -40,11 +40,10 @@ class FileKind:
     pragmas: tuple[str, ...] = ()
 
 
-_PAUSE_SECONDS = 0.005
 _MOVE_AWAY = "Move it away, together with its `-wal` and `-shm` files, and a new one is made; nothing was changed or deleted."
 
 
-def open_file(path: Path, kind: FileKind, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+def open_file(path: Path, kind: FileKind, *, busy_timeout_seconds: float) -> PatientConnection:
     """Open the database at `path`, and make it if there is none.
 
     A file that cannot be written is opened for reading.
@@ -97,26 +96,14 @@ def failure(error: sqlite3.Error, path: Path, kind: FileKind) -> StoreError:
             return StoreUnavailable(f"`{path}` gives no answer ({error}). Check its disk.")
 
 
-def result_code(error: sqlite3.Error) -> int | None:
-    """Return the primary result code; `None` for errors of Python's module itself."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
-
-
-def _open(path: Path, kind: FileKind, query: str, busy_timeout_seconds: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{query}",
-        uri=True,
-        timeout=busy_timeout_seconds,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+def _open(path: Path, kind: FileKind, query: str, busy_timeout_seconds: float) -> PatientConnection:
+    connection = PatientConnection(f"{path.absolute().as_uri()}?{query}", patience_seconds=busy_timeout_seconds)
     try:
         connection.execute("BEGIN")
         made = _is_made(connection, path, kind)
         connection.execute("COMMIT")
         if not made:
-            _make(connection, path, kind, busy_timeout_seconds)
+            _make(connection, path, kind)
         # In WAL mode this loses at most the last commits at a power cut, and never breaks the file.
         connection.execute("PRAGMA synchronous = NORMAL")
         for statement in (*kind.pragmas, *kind.probes):
@@ -143,8 +130,8 @@ def _is_made(connection: sqlite3.Connection, path: Path, kind: FileKind) -> bool
     return True
 
 
-def _make(connection: sqlite3.Connection, path: Path, kind: FileKind, busy_timeout_seconds: float) -> None:
-    _turn_on_wal(connection, busy_timeout_seconds)
+def _make(connection: sqlite3.Connection, path: Path, kind: FileKind) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     if not _is_made(connection, path, kind):
         for table in kind.tables:
@@ -152,17 +139,3 @@ def _make(connection: sqlite3.Connection, path: Path, kind: FileKind, busy_timeo
         connection.execute(f"PRAGMA application_id = {kind.application_id}")
         connection.execute(f"PRAGMA user_version = {kind.schema_version}")
     connection.execute("COMMIT")
-
-
-def _turn_on_wal(connection: sqlite3.Connection, busy_timeout_seconds: float) -> None:
-    """Change the journal mode, which SQLite refuses without waiting while another process is about to do the same."""
-    deadline = time.monotonic() + busy_timeout_seconds
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return

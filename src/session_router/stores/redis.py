@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import weakref
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from session_router.core.checking import check_kind, check_number
-from session_router.errors import StoreCorrupt
+from session_router.errors import StoreCorrupt, StoreUnavailable
 from session_router.stores.redis_health import RedisHealth
 from session_router.stores.redis_link import RedisLink
-from session_router.stores.redis_rows import RedisRows, key_of, new_fence
+from session_router.stores.redis_rows import RedisRows, fenced_head_of, head_of, key_of, new_fence
 from session_router.stores.redis_servers import RedisServers
 from session_router.stores.seen_rows import SeenRows
 
@@ -175,18 +176,31 @@ class RedisSessionStore:
         if before < 0:
             return False
         row = self._rows.encode(session, new_fence())
-        stored = yield from self._put(session, self._seen.head_of(session.id, before), row)
+        try:
+            stored = yield from self._put(session, self._head_before(session), row)
+        except StoreUnavailable:
+            # Should it have been stored, what was seen is stale; should nothing be stored now, whoever recalls it decides twice.
+            self._seen.doubt(session.id)
+            raise
         current = self._current(session.id, stored)
         if stored and current is None and before == 0:
             # It is lost, and counts as absent.
             stored = yield from self._put(session, stored, row)
             current = self._current(session.id, stored)
         if stored is None:
-            self._seen.wrote(session, row)
+            self._seen.wrote(replace(session, row=fenced_head_of(row)), row)
             return True
         self._seen.lost_to(session.id, current, stored)
         self._calls.count("lost_race")
         return False
+
+    def _head_before(self, session: Session) -> bytes:
+        """Return how the row begins in whose place `session` is to be put."""
+        before = session.version - 1
+        if before and session.row.startswith(head_of(before)):
+            # It was made of that row; meanwhile another thread may have seen another one of the same version.
+            return session.row
+        return self._seen.head_of(session.id, before)
 
     def _put(self, session: Session, expected: bytes, row: bytes) -> Conversation:
         # What all sessions have in common is no session, and never forgotten.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_router.core.session_row import SCHEMA
@@ -101,7 +102,7 @@ class RedisRows:
         if read.version != said:
             msg = f"row of session `{session[:12]}...` says version {said}, and holds {read.version}; it is treated as lost."
             raise StoreCorrupt(msg)
-        return read
+        return replace(read, row=stored[:after_fence])
 
 
 def _inflated(session: SessionId, deflated: bytes) -> bytes:

@@ -56,6 +56,12 @@ class SeenRows:
         with self._guard:
             self._seen.pop(session, None)
 
+    def doubt(self, session: SessionId) -> None:
+        """Take notice that a commit of the session failed: until a server has answered for it a few times, it is asked first."""
+        seen = self._seen.get(session)
+        if seen is not None:
+            self._put(seen._replace(untouched=0, was_told=False))
+
     def session_in(self, row: bytes, session: SessionId) -> Session | None:
         """Return what `row`, which was just loaded, holds if it is, to the byte, the one that was seen last of `session`."""
         seen = self._seen.get(session)

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from session_router.core.session import Session, SessionId
+    from session_router.files.patient_connection import PatientConnection
 
 # The casts make rows that somebody else wrote arrive as bytes, whatever their type.
 _SELECT = "SELECT CAST(payload AS BLOB), CAST(seal AS BLOB) FROM sessions WHERE id = ?"
-_REPLACE = "INSERT OR REPLACE INTO sessions (id, payload, seal, last_call) VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT INTO sessions (payload, seal, last_call, id) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+_REPLACE = (
+    "UPDATE sessions SET payload = ?, seal = ?, last_call = ? WHERE id = ? AND CAST(payload AS BLOB) IS ? AND CAST(seal AS BLOB) IS ?"
+)
 _FORGET = "DELETE FROM sessions WHERE last_call < ?"
 
 
@@ -79,14 +83,15 @@ class SQLiteSessionStore:
             StoreCorrupt: The file failed its checks.
         """
         row = self._rows.encode(session)
+        values = (row.payload.decode(), row.seal, session.last_call, session.id)
         with self._connection(writing=True) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            if session.version != self._stored_version(connection, session.id) + 1:
-                connection.execute("ROLLBACK")
+            found = connection.execute(_SELECT, (session.id,)).fetchone()
+            if session.version != self._version(session.id, found) + 1:
                 return False
-            connection.execute(_REPLACE, (session.id, row.payload.decode(), row.seal, session.last_call))
-            connection.execute("COMMIT")
-        return True
+            # The row was checked before the file is locked, which is for one statement. It writes over nothing but what was checked:
+            # what changed in between was written by somebody who came first.
+            written = connection.execute(_INSERT, values) if found is None else connection.execute(_REPLACE, (*values, *found))
+            return written.rowcount == 1
 
     async def aload(self, session: SessionId) -> Session | None:
         """Do what `load` does, in a thread."""
@@ -120,8 +125,7 @@ class SQLiteSessionStore:
         """Close it."""
         self.close()
 
-    def _stored_version(self, connection: sqlite3.Connection, session: SessionId) -> int:
-        found = connection.execute(_SELECT, (session,)).fetchone()
+    def _version(self, session: SessionId, found: tuple[bytes | None, bytes | None] | None) -> int:
         if found is None:
             return 0
         try:
@@ -130,7 +134,7 @@ class SQLiteSessionStore:
             return 0
 
     @contextmanager
-    def _connection(self, *, writing: bool = False) -> Generator[sqlite3.Connection, None, None]:
+    def _connection(self, *, writing: bool = False) -> Generator[PatientConnection, None, None]:
         try:
             with self._connections.lease(writing=writing) as connection:
                 yield connection

@@ -19,7 +19,7 @@ from session_router.core.model import ModelName
 from session_router.core.session import Session
 from session_router.errors import StoreUnavailable
 from support.shelf import Shelf
-from values import FAST, SESSION, STRONG, FlakyStore, ai, answered, call_of, human, router, tool
+from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, router, tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -96,6 +96,18 @@ def test_without_the_store_nothing_is_decided_from_memory() -> None:
     assert decision.session is None
 
 
+def test_a_store_that_takes_no_commits_costs_no_lock() -> None:
+    """A failover that was asked for holds up all writes. A load would tell the holder, whom the history does not name; but nobody waits
+    in vain twice."""
+    store = FlakyStore()
+    subject = router(wants=STRONG, store=Recalling(store))
+    nameless = ai("a", by=None)
+    subject.observe(subject.route(FIRST), answered(STRONG, "a"))
+    store.on_commit, store.on_load = [GONE], [None, GONE]
+    decision = subject.route(call_of(human(), nameless, tool("a"), now=1002.0))
+    assert (decision.model, decision.reason) == (STRONG, Reason.LOCKED)
+
+
 def test_an_answer_is_looked_for_with_the_session_as_it_is() -> None:
     """Its label decides what may be looked at; another replica may have raised it."""
 
@@ -128,6 +140,53 @@ def test_nobody_is_tried_out_for_a_session_that_was_only_recalled() -> None:
     here.route(SECOND_TURN)
     assert handle.loads[SESSION] == loads + 1
     assert len(store.committed) == commits + 1
+
+
+class LosesAnswers(Recalling):
+    """A store that takes what it is given, and whose next answer is lost on its way."""
+
+    is_to_lose = False
+
+    def commit(self, session: Session) -> bool:
+        done = super().commit(session)
+        if self.is_to_lose:
+            self.is_to_lose = False
+            self._seen.clear()
+            raise GONE
+        return done
+
+
+def test_a_commit_whose_answer_was_lost_is_not_made_again() -> None:
+    """It would be decided as another call of its segment: it would teach nothing, and no upgrade would be counted."""
+    store = OneCommitPerVersion()
+    handle = LosesAnswers(store)
+    subject = router(store=handle)
+    turn(subject, FIRST)
+    handle.is_to_lose, commits = True, len(store.committed)
+    decision = subject.route(SECOND_TURN)
+    assert (decision.call, decision.evidence.degraded) == (1, ())
+    assert decision.session == store.load(SESSION)
+    assert len(store.committed) == commits + 1
+
+
+def test_what_commits_nothing_is_decided_once_where_nothing_has_changed() -> None:
+    scorer = Prefers()
+    subject = router(store=Recalling(OneCommitPerVersion()), scorer=scorer)
+    turn(subject, FIRST)
+    asked = scorer.asked
+    subject.route(replace(SECOND_TURN, internal=True))
+    assert scorer.asked == asked + 1
+
+
+def test_a_failure_after_which_every_model_may_be_asked_costs_no_load() -> None:
+    """Somewhere one always fails now and then, and replicas hear of it."""
+    _, (handle, _), (subject, _) = two_replicas()
+    turn(subject, FIRST)
+    elsewhere = subject.route(call_of(human("x"), session=None, only=STRONG))
+    subject.observe(elsewhere, Outcome(at=1001.0, model=None, error="Failed", failure=Failure(kind=FailureKind.OVERLOADED)))
+    loads = handle.loads[SESSION]
+    subject.route(LOOP)
+    assert handle.loads[SESSION] == loads
 
 
 def amending(change: Any, answers: dict[type, list[Any]]) -> tuple[list[object], Amended]:
