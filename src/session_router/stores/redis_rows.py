@@ -38,6 +38,10 @@ return 1
 """Stores a row if what is stored begins as expected, nothing for nothing; otherwise returns what is stored. A value of another type
 is nothing."""
 
+_DEFLATE_LEVEL: Final = 1
+_DEFLATE_WINDOW: Final = 12  # a power of two, of bytes
+_DEFLATE_MEMORY: Final = 5  # of 9
+
 _FORMAT: Final = b"sr1"
 _HEADER = re.compile(rb"sr1:(?P<version>[1-9][0-9]{0,15}):", re.DOTALL)
 
@@ -82,7 +86,7 @@ class RedisRows:
     def encode(self, session: Session, fence: bytes) -> bytes:
         """Return `session` as a value that begins with `head_of(session.version, fence)`."""
         row = self._codec.encode(session)
-        return head_of(session.version, fence) + row.seal + zlib.compress(row.payload, 1)
+        return head_of(session.version, fence) + row.seal + _deflated(row.payload)
 
     def decode(self, session: SessionId, stored: bytes) -> Session:
         """Read the value that was found under the key of `session`.
@@ -103,6 +107,12 @@ class RedisRows:
             msg = f"row of session `{session[:12]}...` says version {said}, and holds {read.version}; it is treated as lost."
             raise StoreCorrupt(msg)
         return replace(read, row=stored[:after_fence])
+
+
+def _deflated(payload: bytes) -> bytes:
+    # A row has a kilobyte or two. What zlib sets up for long texts takes it several times as long as the row itself, at every commit.
+    deflating = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, _DEFLATE_WINDOW, _DEFLATE_MEMORY)
+    return deflating.compress(payload) + deflating.flush()
 
 
 def _inflated(session: SessionId, deflated: bytes) -> bytes:
