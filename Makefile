@@ -38,7 +38,8 @@ trace: $(VENV)/.ready $(PHOENIX)/.ready ## play the demo's sessions into a Phoen
 	@PYTHONPATH=tools $(BIN)/python -m trace_demo $(TRACE_FLAGS)
 
 test: $(VENV)/.encoders ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@# Two workers share the cores; linear algebra that spreads over all of them as well makes each wait for the other.
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 oldest: $(VENV)/.ready ## run the tests with the oldest releases of all that is required
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)

@@ -38,6 +38,7 @@ import os, signal, sys, threading
 from session_router.core.session import Session, SessionId
 from session_router.stores.sqlite import SQLiteSessionStore
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored by what it runs in the background
 session, key = Session(id=SessionId(sys.argv[2]), version=1), b"k" * 32
 with SQLiteSessionStore(sys.argv[1] + ".other", key=key) as other:
     other.commit(session)  # what is imported at first use is there now
