@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from session_router.core.account import Account
 from session_router.core.amending import amend
-from session_router.core.boundary import find_lock
 from session_router.core.cached import CacheHit, CacheMiss
 from session_router.core.call import settle
 from session_router.core.choice import choose, force, keep_locked, missed, not_handed_on, refuse, replay, unrecorded
@@ -23,11 +22,9 @@ from session_router.core.effects import (
     AppendOutcome,
     AppendRecord,
     AskHealth,
-    CommitSession,
     Failed,
     Learn,
     LoadSession,
-    RecallSession,
     ScoreNeed,
 )
 from session_router.core.gate import held_back
@@ -36,9 +33,10 @@ from session_router.core.look_up import look_up
 from session_router.core.need import Need, Question, new_question
 from session_router.core.population import opened, taught
 from session_router.core.readings import NOTHING_KNOWN, label_to_leave, leave, take_up
+from session_router.core.recalling import commit, session_of
 from session_router.core.reckoning import reckon
 from session_router.core.session import Session
-from session_router.core.situation import Situation
+from session_router.core.situation import Situation, lock_in
 from session_router.core.upgrades import Upgrades
 from session_router.errors import StoreCorrupt
 
@@ -86,14 +84,14 @@ def route(
     while True:
         degraded = set(lost)
         health = yield AskHealth(call.now)
-        session, was_recalled = yield from _session_of(call, degraded, recalls=recalls and health is None)
+        session, was_recalled = yield from session_of(call, degraded, recalls=recalls and health is None)
         if doubted is not None and session == doubted[1].session:
             # It was stored, or was nothing that changes anything.
             situation, decision, lesson = doubted
             break
         recalls, doubted = False, None
         situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out), last=last)
-        lock = _lock_of(situation)
+        lock = lock_in(situation.call, situation.session)
         if lock is None and looked is None and call.terms is not None:
             # Once only: whoever missed is the one for whom others wait.
             looked = yield from look_up(situation)
@@ -102,7 +100,7 @@ def route(
             call = again
             continue
         attempts += 1
-        committed = yield from _commit(situation, decision, degraded, was_recalled=was_recalled)
+        committed = yield from commit(situation, decision, degraded, was_recalled=was_recalled)
         if committed:
             break
         # A store that refuses may say at once what it has; where nobody knows whether it took it, a load may tell. Should there be none,
@@ -216,41 +214,6 @@ def _count(situation: Situation, decision: Decision, watch: UpgradeWatch) -> Gen
     yield from amend(row, counted)
 
 
-def _session_of(call: Call, degraded: set[str], *, recalls: bool) -> Generator[Effect, Any, tuple[Session | None, bool]]:
-    """Return the session, and whether it was only recalled.
-
-    That will do where nothing is done before the commit, which tells whether it was right: what looks for an answer, or tries a model
-    out, does so for the session as it is.
-    """
-    if call.carried is not None or call.session is None:
-        return call.carried, False
-    recalled = (yield RecallSession(call.session)) if recalls else None
-    if isinstance(recalled, Session) and (call.terms is None or _lock_in(call, recalled) is not None):
-        return recalled, True
-    loaded = yield LoadSession(call.session)
-    if isinstance(loaded, Failed):
-        degraded.add("store")
-        # A lost row counts as absent: the session begins anew and its commit replaces the row.
-        return Session(id=call.session) if isinstance(loaded.error, StoreCorrupt) else None, False
-    return loaded or Session(id=call.session), False
-
-
-def _commit(situation: Situation, decision: Decision, degraded: set[str], *, was_recalled: bool) -> Generator[Effect, Any, bool | None]:
-    """Commit what was decided, if anything is to be; returns whether the decision stands, or `None` where nobody knows.
-
-    One from a session that was recalled stands only when its commit went through: nobody else has said that the session is still so.
-    """
-    if decision.session is None or decision.session is situation.session or situation.call.carried is not None:
-        return None if was_recalled else True
-    committed = yield CommitSession(decision.session)
-    if isinstance(committed, Failed):
-        if was_recalled:
-            return None
-        degraded.add("store")
-        return True
-    return bool(committed)
-
-
 def _decide(
     situation: Situation, lock: Lock | None, looked: LookedUp | None, population: SessionId | None, degraded: set[str]
 ) -> Generator[Effect, Any, tuple[Decision, Lesson | None]]:
@@ -332,15 +295,6 @@ def _teach(lessons: Any, row: SessionId) -> Generator[Effect, Any, None]:  # noq
             account=taught(None if stored is None else stored.account, lessons),
         ),
     )
-
-
-def _lock_of(situation: Situation) -> Lock | None:
-    return _lock_in(situation.call, situation.session)
-
-
-def _lock_in(call: Call, session: Session | None) -> Lock | None:
-    closed, stored = (None, None) if session is None else (session.closed, session.lock)
-    return find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
 
 
 def _by_rule(situation: Situation, names: list[ModelName], degraded: set[str]) -> Decision | None:

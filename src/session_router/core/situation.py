@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from session_router.core.binding import BindingReach
+from session_router.core.boundary import find_lock
 from session_router.core.decision import Candidate, new_candidate
 from session_router.core.eligibility import ELIGIBLE, examine, payload_tag
 from session_router.core.intake import intakes_of
@@ -169,6 +170,12 @@ class Situation:
 
 
 new_situation = maker(Situation)
+
+
+def lock_in(call: Call, session: Session | None) -> Lock | None:
+    """Say why `call` must not change models, by its history and by what `session` remembers; `None` at a boundary."""
+    closed, stored = (None, None) if session is None else (session.closed, session.lock)
+    return find_lock(call.transcript, closed=closed, stored=stored, agent=call.agent)
 
 
 def _current(call: Call, specs: Mapping[ModelName, ModelSpec], asked: ModelName | None) -> ModelName | None:
