@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     import pytest
 
     from session_router.core.account import Account
+    from session_router.core.boundary import Lock
+    from session_router.core.call import Call
     from session_router.core.decision import Decision
+    from session_router.core.session import Session
 
 SAID = st.builds(
     Feedback, success=st.sampled_from((0.0, 0.25, 1.0)), weight=st.sampled_from((0.3, 1.0)), kind=st.sampled_from(FeedbackKind)
@@ -94,13 +97,13 @@ def test_under_a_lock_it_is_learned_and_moves_nobody() -> None:
 
 def test_a_router_that_acts_at_once_moves_in_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken variant of the law above: it looks at beliefs wherever it is told of them."""
-    met, find = Counter[str](), flow._lock_of
+    met, find = Counter[str](), flow.lock_in
 
-    def forgets_the_lock_when_told(situation: flow.Situation) -> object:
-        account = None if situation.session is None else situation.session.account
-        return None if account is not None and account.marks else find(situation)
+    def forgets_the_lock_when_told(call: Call, session: Session | None) -> Lock | None:
+        account = None if session is None else session.account
+        return None if account is not None and account.marks else find(call, session)
 
-    monkeypatch.setattr(flow, "_lock_of", forgets_the_lock_when_told)
+    monkeypatch.setattr(flow, "lock_in", forgets_the_lock_when_told)
 
     @OURS
     @given(TURNS)

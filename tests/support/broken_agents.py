@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from session_router.cache.asked import Asking
 from session_router.cache.partition import FIELDS, Partitions
-from session_router.core import flow
+from session_router.core import flow, situation
 from session_router.core.boundary import Lock, LockKind, Phase
 from session_router.core.governance import PUBLIC
 from session_router.core.policy import Policy
@@ -84,18 +84,25 @@ def _as_it_is(messages: Sequence[Any], *_: Any, **__: Any) -> Sequence[Any]:
     return messages
 
 
+def _put(owner: object, name: str, broken: object) -> None:
+    """Put `broken` in the place of what goes by that `name`, which must be there: what moved elsewhere would stay whole."""
+    getattr(owner, name)
+    setattr(owner, name, broken)
+
+
 def break_(agents: Agents) -> None:
     """Take away, for the rest of this process's life, what the checks should miss."""
-    flow.find_lock = _no_lock  # type: ignore[assignment]
-    flow._recorded = _lowered
-    Policy.failing_rule = lambda *_, **__: None  # type: ignore[method-assign]
-    calls.convert = _as_it_is  # type: ignore[assignment]
+    _put(situation, "find_lock", _no_lock)
+    _put(flow, "_recorded", _lowered)
+    _put(Policy, "failing_rule", lambda *_, **__: None)
+    _put(calls, "convert", _as_it_is)
     # A graph with a router node repairs its histories itself.
     if agents.lives.session.door != "node":
-        calls.repair = _as_it_is  # type: ignore[assignment]
+        _put(calls, "repair", _as_it_is)
     # There is to be something that nobody knows the outcome of.
     agents.breaking_share, agents.abandoned_share = 0.4, 0.8
-    repairing.UNKNOWN_OUTCOME = "It went well."  # type: ignore[misc]
-    agents.cache._asking = Asking(KEY, SharedByTenants(KEY, embedder="", fields=[name for name in FIELDS if name != "tenant"]))
+    _put(repairing, "UNKNOWN_OUTCOME", "It went well.")
+    fields = [name for name in FIELDS if name != "tenant"]
+    _put(agents.cache, "_asking", Asking(KEY, SharedByTenants(KEY, embedder="", fields=fields)))
     agents.store.store = Careless(agents.store.store)
     _forgetful(agents.router.audit)
