@@ -164,10 +164,10 @@ def test_a_lost_row_is_replaced_and_a_foreign_value_too(server: Server) -> None:
         session = full_session(fresh_session_id())
         key = key_of("session_router", session.id)
         for foreign in (
-            ("SET", key, "sr1:7:nonsense"),
+            ("SET", key, "sr2:7:nonsense"),
             ("SET", key, "hello"),
             ("RPUSH", key, "a", "b"),
-            ("SET", key, b"sr1:1:" + b"x" * 60),
+            ("SET", key, b"sr2:1:" + b"x" * 60),
         ):
             server.command("DEL", key)
             server.command(*foreign)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from session_router.core.session_row import SCHEMA
 from session_router.errors import StoreCorrupt
+from session_router.stores.packing import VALUES
 from session_router.stores.rows import Row, RowCodec
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 FENCE_BYTES = 8
 SEAL_BYTES = 32
-LARGEST_PAYLOAD = 4 * 1024 * 1024
-"""Bytes of JSON that a row may unpack to: what somebody else wrote must not fill the memory."""
 
 COMMIT: Final = """
 local expected, row, milliseconds = ARGV[1], ARGV[2], ARGV[3]
@@ -38,21 +36,19 @@ return 1
 """Stores a row if what is stored begins as expected, nothing for nothing; otherwise returns what is stored. A value of another type
 is nothing."""
 
-_DEFLATE_LEVEL: Final = 1
-_DEFLATE_WINDOW: Final = 12  # a power of two, of bytes
-_DEFLATE_MEMORY: Final = 5  # of 9
-
-_FORMAT: Final = b"sr1"
-_HEADER = re.compile(rb"sr1:(?P<version>[1-9][0-9]{0,15}):", re.DOTALL)
+LAYOUT: Final = 2
+"""How a row is laid out. Raise it when that changes: rows of another layout are not read."""
+_FORMAT: Final = b"sr%d" % LAYOUT
+_HEADER = re.compile(_FORMAT + rb":(?P<version>[1-9][0-9]{0,15}):", re.DOTALL)
 
 
 def key_of(prefix: str, session: SessionId) -> bytes:
     """Return the key of a session's row.
 
-    The schema is a part of it, so that releases that do not read each other's rows do not replace them either; and the braces say
-    that only the id decides where in a cluster it lives.
+    Schema and layout are a part of it, so that releases that do not read each other's rows do not replace them either; and the braces
+    say that only the id decides where in a cluster it lives.
     """
-    return f"{prefix}:{SCHEMA}:{{{session}}}".encode("utf-8", "surrogatepass")
+    return f"{prefix}:{SCHEMA}.{LAYOUT}:{{{session}}}".encode("utf-8", "surrogatepass")
 
 
 def new_fence() -> bytes:
@@ -71,7 +67,7 @@ def fenced_head_of(row: bytes) -> bytes:
 
 
 class RedisRows:
-    """Sessions to values and back: a head in the clear, which the script compares, a seal, and JSON, deflated.
+    """Sessions to values and back: a head in the clear, which the script compares, a seal, and the session's values.
 
     Args:
         key: As for `RowCodec`.
@@ -81,12 +77,12 @@ class RedisRows:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._codec = RowCodec(key)
+        self._codec = RowCodec(key, packing=VALUES)
 
     def encode(self, session: Session, fence: bytes) -> bytes:
         """Return `session` as a value that begins with `head_of(session.version, fence)`."""
         row = self._codec.encode(session)
-        return head_of(session.version, fence) + row.seal + _deflated(row.payload)
+        return head_of(session.version, fence) + row.seal + row.payload
 
     def decode(self, session: SessionId, stored: bytes) -> Session:
         """Read the value that was found under the key of `session`.
@@ -100,28 +96,10 @@ class RedisRows:
             raise StoreCorrupt(msg)
         after_fence = header.end() + FENCE_BYTES
         after_seal = after_fence + SEAL_BYTES
-        row = Row(payload=_inflated(session, stored[after_seal:]), seal=stored[after_fence:after_seal])
+        row = Row(payload=stored[after_seal:], seal=stored[after_fence:after_seal])
         read = self._codec.decode(session, row)
         said = int(header["version"])
         if read.version != said:
             msg = f"row of session `{session[:12]}...` says version {said}, and holds {read.version}; it is treated as lost."
             raise StoreCorrupt(msg)
         return replace(read, row=stored[:after_fence])
-
-
-def _deflated(payload: bytes) -> bytes:
-    # A row has a kilobyte or two. What zlib sets up for long texts takes it several times as long as the row itself, at every commit.
-    deflating = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, _DEFLATE_WINDOW, _DEFLATE_MEMORY)
-    return deflating.compress(payload) + deflating.flush()
-
-
-def _inflated(session: SessionId, deflated: bytes) -> bytes:
-    inflating = zlib.decompressobj()
-    try:
-        payload = inflating.decompress(deflated, LARGEST_PAYLOAD)
-    except zlib.error:
-        payload = b""
-    if not inflating.eof:
-        msg = f"row of session `{session[:12]}...` cannot be unpacked; it is treated as lost."
-        raise StoreCorrupt(msg)
-    return payload
