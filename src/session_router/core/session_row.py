@@ -6,11 +6,11 @@ import re
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
-from session_router.core.account import REMEMBERED_MARKS, Account
+from session_router.core.account import REMEMBERED_MARKS, new_account
 from session_router.core.belief import LARGEST_SHIFT, PRIOR_VARIANCE, Belief
-from session_router.core.boundary import Lock, LockKind
+from session_router.core.boundary import LockKind, new_lock
 from session_router.core.checking import LARGEST_COUNT
-from session_router.core.drift import Drift
+from session_router.core.drift import new_drift
 from session_router.core.exposure import MOST_EXPOSURES, MOST_IDS, Exposure
 from session_router.core.label_row import tag_of, tag_to_plain
 from session_router.core.ledger import Ledger
@@ -18,13 +18,17 @@ from session_router.core.model import ModelName
 from session_router.core.plain import text_in
 from session_router.core.pricing import USD
 from session_router.core.readings import MOST_READINGS
-from session_router.core.segment import Habits, Segment
-from session_router.core.session import Before, Reading, Session, SessionId, Visit
+from session_router.core.segment import new_habits, new_segment
+from session_router.core.session import Reading, SessionId, new_before, new_session, new_visit
 from session_router.core.upgrades import Upgrades
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from session_router.core.account import Account
+    from session_router.core.segment import Segment
+    from session_router.core.session import Before, Session, Visit
 
 SCHEMA = 6
 """Version of the plain form. Raise it when a field changes its meaning; readers refuse what they do not know."""
@@ -78,13 +82,13 @@ def session_from_plain(plain: Mapping[str, Any]) -> Session:
 
 def _read(plain: Mapping[str, Any]) -> Session:
     lock = plain["lock"]
-    return Session(
+    return new_session(
         id=_session_id(plain["id"]),
         version=_count(plain["version"]),
         current=None if plain["current"] is None else ModelName(text_in(plain["current"])),
         lock=None
         if lock is None
-        else Lock(
+        else new_lock(
             kind=LockKind(text_in(lock["kind"])),
             model=None if lock["model"] is None else text_in(lock["model"]),
             waiting_for=tuple(map(text_in, lock["waiting_for"])),
@@ -146,7 +150,7 @@ def _before_to_plain(before: Before) -> dict[str, Any]:
 
 
 def _before(plain: Mapping[str, Any]) -> Before:
-    return Before(
+    return new_before(
         account=_account(plain["account"]),
         current=None if plain["current"] is None else ModelName(text_in(plain["current"])),
         switches=_count(plain["switches"]),
@@ -162,7 +166,7 @@ def _visit_to_plain(visit: Visit) -> list[Any]:
 
 def _visit(plain: Sequence[Any]) -> Visit:
     steps, digest, tokens, at, scale, held = plain
-    return Visit(
+    return new_visit(
         steps=_count(steps),
         digest=bytes.fromhex(digest),
         tokens=_count(tokens),
@@ -215,7 +219,7 @@ def _account_to_plain(account: Account) -> dict[str, Any]:
 
 def _account(plain: Mapping[str, Any]) -> Account:
     weight, growth_weight, between_weight, calls, pairs, growth, output, between, further, surprise = _amounts(plain["habits"])
-    habits = Habits(
+    habits = new_habits(
         weight=weight,
         growth_weight=growth_weight,
         between_weight=between_weight,
@@ -232,14 +236,14 @@ def _account(plain: Mapping[str, Any]) -> Account:
     if not last.keys() <= chances.keys():
         msg = "a deviation is from a mean that is there"
         raise ValueError(msg)
-    drift = Drift(
+    drift = new_drift(
         weight=weight,
         last={ModelName(text_in(name)): _number(deviation, low=-1.0, high=1.0) for name, deviation in last.items()},
         variance=variance,
         covariance=_number(covariance),
         chances=_amounts_by_model(chances, high=1.0),
     )
-    return Account(
+    return new_account(
         habits=habits,
         drift=drift,
         number=_count(plain["number"]),
@@ -280,7 +284,7 @@ def _ledger(plain: object) -> Ledger:
 
 def _segment(plain: Sequence[object]) -> Segment:
     start, opening, model, first, last, calls, output, counted, predicted, p_success = plain
-    return Segment(
+    return new_segment(
         start=_count(start),
         opening=bytes.fromhex(text_in(opening)),
         model=None if model is None else ModelName(text_in(model)),
@@ -321,7 +325,7 @@ def _positive(value: object) -> int:
 
 
 def _number(value: object, *, low: float = -LARGEST_COUNT, high: float = LARGEST_COUNT, above: float = -inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value <= above:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or value <= above:
         msg = f"found {type(value).__name__} where a number of a certain range belongs"
         raise ValueError(msg)
     return value
@@ -331,7 +335,7 @@ def _amounts(values: Iterable[object], *, high: float = LARGEST_COUNT) -> list[f
     # In one loop: this runs at every call of a session that travels with its graph's state.
     amounts: list[float] = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= high:
             msg = f"found {type(value).__name__} where amounts, 0 or more, belong"
             raise ValueError(msg)
         amounts.append(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ormsgpack import packb, unpackb
 from pydantic_core import from_json, to_json
@@ -141,12 +141,15 @@ def _named(fields: tuple[str, ...], values: object) -> dict[str, Any]:
     if not isinstance(values, list):
         msg = f"found {type(values).__name__} where a list of values belongs"
         raise TypeError(msg)
-    return dict(zip(fields, values, strict=True))
+    return dict(zip(fields, cast("list[object]", values), strict=True))
 
 
 def _tag(values: object) -> object:
-    # A label that has other fields in another release is no reason to lose the row: left as it is, it cannot be read, and forbids.
-    return dict(zip(TAG_FIELDS, values, strict=True)) if isinstance(values, list) and len(values) == len(TAG_FIELDS) else values
+    try:
+        return values and _named(TAG_FIELDS, values)
+    except (TypeError, ValueError):
+        # A label that has other fields in another release is no reason to lose the row: left as it is, it cannot be read, and forbids.
+        return values
 
 
 VALUES: Final = Packing(name="MessagePack", packed=_to_values, unpacked=_of_values)
