@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import tempfile
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,6 +216,8 @@ def key_from_file(path: Path) -> bytes:
 
 def _make_key_file(path: Path) -> None:
     """Put a new key at `path`, unless somebody else was first."""
+    import tempfile
+
     # Written elsewhere and linked into place, so that nobody ever reads half a key.
     descriptor, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # with mode 0600
     try:

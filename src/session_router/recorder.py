@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.audit_row import decision_row, outcome_row
@@ -14,8 +12,9 @@ from session_router.core.call import CANCELLED, Outcome
 from session_router.core.effects import AppendOutcome, AppendRecord
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     from session_router.core.decision import Decision
     from session_router.core.governance import Clearance
@@ -61,6 +60,8 @@ class Recorder:
             _warn(what.decision)
         if self._audit is None:
             return
+        import asyncio
+
         writing = asyncio.wrap_future(self._thread().submit(self._audit.append, self._row(what)))
         writing.add_done_callback(_is_over)
         try:
@@ -84,6 +85,8 @@ class Recorder:
         return None if spec is None else spec.clearance
 
     def _thread(self) -> ThreadPoolExecutor:
+        from concurrent.futures import ThreadPoolExecutor
+
         with self._guard:
             if self._writer is None or self._process != os.getpid():
                 # In a forked child the parent's thread is not there.

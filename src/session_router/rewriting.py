@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router.core.checking import check_kind, check_methods, check_number
@@ -13,6 +11,7 @@ from session_router.core.rewritten import Rewritten
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from session_router.ports import QuestionRewriter
@@ -58,6 +57,8 @@ class Rewriting:
         if not self._room.acquire(blocking=False):
             msg = f"{AT_ONCE} threads are waiting for the rewriter already"
             raise TimeoutError(msg)
+        from concurrent.futures import Future
+
         answer = Future[Any]()
         context = contextvars.copy_context()
 
@@ -75,6 +76,8 @@ class Rewriting:
 
     async def aask(self, said: Sequence[tuple[str, str]]) -> Rewritten | None:
         """Do what `ask` does without blocking the event loop."""
+        import asyncio
+
         task = asyncio.ensure_future(self._rewriter.arewrite(said))
         try:
             # Not `wait_for`: it waits on for a task that does not heed its cancellation.

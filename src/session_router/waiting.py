@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,9 @@ def wait(clock: Clock, seconds: float) -> float:
 
 async def await_(clock: Clock, seconds: float) -> float:
     """Do what `wait` does without blocking the event loop; the clock's own is `asleep`."""
-    await getattr(clock, "asleep", asyncio.sleep)(seconds)
+    from asyncio import sleep
+
+    await getattr(clock, "asleep", sleep)(seconds)
     return clock.now()
 
 

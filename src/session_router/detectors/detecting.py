@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import hashlib
 import logging
@@ -16,6 +15,7 @@ from session_router.core.checking import checked_each
 from session_router.core.governance import PUBLIC, Tag, join
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from session_router.ports import Detector
@@ -154,6 +154,8 @@ class Detecting:
         return [*found, *[None] * (len(texts) - len(found))]
 
     async def _awithin(self, detector: Detector, texts: Sequence[str]) -> list[Tag | None]:
+        import asyncio
+
         found: list[Tag | None] = []
         for text in texts:
             task = asyncio.ensure_future(detector.adetect(text))
