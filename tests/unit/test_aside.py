@@ -8,12 +8,11 @@ import sys
 import threading
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from types import ModuleType
+
+import pytest
 
 from session_router.aside import Aside
-
-if TYPE_CHECKING:
-    import pytest
 
 PIECES, THREADS = 200, 8
 
@@ -54,6 +53,32 @@ def test_without_a_thread_it_is_done_with_the_next(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("session_router.aside.LONGEST_WAIT_SECONDS", 30.0)
     aside.hand_over(lambda: done.append("second"))
     assert done == ["first", "second"]
+
+
+@pytest.mark.parametrize("there", [None, ModuleType("asyncio")], ids=["not imported", "being imported by another thread"])
+def test_it_is_waited_for_where_no_loop_can_be(there: ModuleType | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if there is None:
+        monkeypatch.delitem(sys.modules, "asyncio")
+    else:
+        monkeypatch.setitem(sys.modules, "asyncio", there)
+    done = list[str]()
+    Aside().hand_over(lambda: done.append("done"))
+    assert done == ["done"]
+
+
+async def test_a_loop_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("session_router.aside.LONGEST_WAIT_SECONDS", 30.0)
+    aside, begins, done = Aside(), threading.Event(), list[str]()
+
+    def work() -> None:
+        begins.wait(30.0)
+        done.append("done")
+
+    aside.hand_over(work)
+    assert done == []
+    begins.set()
+    aside.wait()
+    assert done == ["done"]
 
 
 def test_a_program_ends_behind_it() -> None:
