@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from session_router.core.audit_row import decision_row, outcome_row
@@ -42,6 +43,9 @@ class Recorder:
         self._writer: ThreadPoolExecutor | None = None
         self._process = 0
         self._guard = threading.Lock()
+        if audit is not None:
+            # Not when it is needed: a child of a fork can never import what another thread of its parent was about to.
+            import_module("concurrent.futures.thread")
 
     def record(self, what: AppendRecord | AppendOutcome) -> None:
         """Record a decision, or what came of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from session_router.core.checking import check_kind, check_methods, check_number
@@ -44,6 +45,8 @@ class Rewriting:
         check_number(seconds, key="rewriter.seconds", rule=rule, high=LONGEST_SECONDS)
         if not seconds:
             raise ConfigurationError(key="rewriter.seconds", value=seconds, rule=rule)
+        # Not when it is needed: a child of a fork can never import what another thread of its parent was about to.
+        import_module("concurrent.futures")
         self._rewriter = rewriter
         self._room = threading.BoundedSemaphore(AT_ONCE)
 

@@ -32,6 +32,13 @@ def test_the_router_brings_in_nothing_that_is_dear() -> None:
     assert brought_in("from session_router import Router") == set()
 
 
+def test_threads_are_there_before_anybody_forks() -> None:
+    log = "from session_router.recorder import Recorder\nRecorder(object(), dict)"
+    rewriter = "type('R', (), {'version': '1', 'seconds': 1.0, 'rewrite': print, 'arewrite': print})()"
+    assert "concurrent.futures" in brought_in(log)
+    assert "concurrent.futures" in brought_in(f"from session_router.rewriting import Rewriting\nRewriting({rewriter})")
+
+
 def test_what_needs_them_brings_them_in() -> None:
     assert brought_in("from session_router_langchain import SessionRouterMiddleware") >= {"asyncio", "langchain_core", "pydantic"}
     assert brought_in("from session_router import SQLiteSessionStore") >= {"sqlite3", "ormsgpack"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf, isfinite
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from session_router.errors import ConfigurationError
 
@@ -52,6 +52,18 @@ def check_number(
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not _is_finite(value) or not low <= value <= high or value >= below:
         raise ConfigurationError(key=key, value=value, rule=rule)
+
+
+def own_numbers(holder: object, *names: str) -> None:
+    """Make the numbers that `holder` has under these names Python's own, where another library made them; `None` stays.
+
+    What an array or a table gives is often no `float`, or more than one, and few who write sessions and traces down take it.
+    """
+    for name in names:
+        value: Any = getattr(holder, name)
+        # Spelled out: this runs at every boundary.
+        if type(value) is not float and type(value) is not int and value is not None:
+            object.__setattr__(holder, name, float(value))
 
 
 def _is_finite(value: float) -> bool:

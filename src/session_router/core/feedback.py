@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from session_router.core.checking import check_kind, check_number
+from session_router.core.checking import check_kind, check_number, own_numbers
 from session_router.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Feedback:
         check_number(self.weight, key="feedback.weight", rule="give a number in (0, 1].", high=1.0)
         if self.weight == 0:
             raise ConfigurationError(key="feedback.weight", value=self.weight, rule="give a number in (0, 1].")
+        own_numbers(self, "success", "weight")
         check_kind(self.kind, FeedbackKind, key="feedback.kind", rule="give a `FeedbackKind`.")
 
     @classmethod

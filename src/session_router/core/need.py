@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from session_router.core.checking import check_kind, check_number
+from session_router.core.checking import check_kind, check_number, own_numbers
 from session_router.core.value import maker, value
 from session_router.errors import ConfigurationError
 
@@ -62,6 +62,7 @@ class Alarm:
         check_kind(self.window, str, key="alarm.window", rule="name the part.")
         for key in ("jump", "limit"):
             check_number(getattr(self, key), key=f"alarm.{key}", rule="give a number in [-2, 2].", low=-2.0, high=2.0)
+        own_numbers(self, "jump", "limit")
 
     def to_plain(self) -> dict[str, str | float]:
         """Return JSON-ready values."""
@@ -95,6 +96,7 @@ class Need:
                 value=(self.low, self.p_success, self.high),
                 rule="a scorer must return 0 <= low <= p_success <= high <= 1.",
             )
+        own_numbers(self, "p_success", "low", "high")
 
 
 new_need = maker(Need)

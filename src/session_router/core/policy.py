@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import NoneType
 
 from session_router.core.cache_terms import CacheRules
-from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_methods, check_number
+from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_methods, check_number, own_numbers
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Clearance, Level, Rules, Tag, ruled_out
 from session_router.core.upgrades import UpgradeWatch
@@ -163,6 +163,7 @@ class Policy:
             raise ConfigurationError(key="policy.on_unportable", value=self.on_unportable, rule=f"choose one of {allowed}.") from None
         check_kind(self.experience, (Experience, NoneType), key="policy.experience", rule="give an `Experience`.")
         self._check_rules()
+        own_numbers(self, "margin", "cap", "stake", "handoff", "explore_dollars", "alpha", "delta", "explore")
         settings = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "version"}
         settings["rules"] = None if self.rules is None else self.rules.fingerprint
         plain = json.dumps(settings, sort_keys=True, default=_plain)

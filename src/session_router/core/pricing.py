@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType
 
-from session_router.core.checking import LARGEST_DOLLARS, check_number, is_count
+from session_router.core.checking import LARGEST_DOLLARS, check_number, is_count, own_numbers
 from session_router.core.value import maker, value
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Prices:
                 continue
             rule = f"give US dollars per 1,000,000 tokens, >= 0 and at most {LARGEST_DOLLARS:g}."
             check_number(value, key=f"prices.{name}", rule=rule, high=LARGEST_DOLLARS)
+        own_numbers(self, "input", "output", "cached_input", "cache_write")
         fresh = self.input if self.cache_write is None else self.cache_write
         object.__setattr__(self, "read", (fresh, self.input if self.cached_input is None else self.cached_input))
 

@@ -33,10 +33,10 @@ LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
 class RedisSessionStore:
     """One value a session, committed by one script. Passes `testing.RecallingStoreSuite`.
 
-    A load is one round trip and a commit is one; a decision for a session that stays on one replica needs no load. Rows are JSON under
-    an HMAC and hold no text; what fails its HMAC is treated as lost: a load raises `StoreCorrupt`, and the next first commit replaces
-    it. Servers that fail cost little: a call takes its budget at most,
-    and after several failures a breaker keeps calls from being made at all until one of them succeeds again.
+    A load is one round trip and a commit is one; a decision for a session that stays on one replica needs no load. Rows are MessagePack
+    under an HMAC and hold no text; what fails its HMAC is treated as lost: a load raises `StoreCorrupt`, and the next first commit
+    replaces it. Servers that fail cost little: a call takes its budget at most, and after several failures a breaker keeps calls from
+    being made at all until one of them succeeds again.
 
     Args:
         servers: A URL such as `redis://host:6379/0`, `RedisServers.sentinel(...)` or `RedisServers.cluster(...)`.
