@@ -16,21 +16,21 @@ SCHEMA: Final = 1
 """Version of the plain forms. Readers refuse what they do not know."""
 
 _NEVER, _ALWAYS = "never", "always"
-_TAG: Final = frozenset(
-    {
-        "schema",
-        "level",
-        "categories",
-        "regions",
-        "purposes",
-        "tenants",
-        "subjects",
-        "expires_at",
-        "no_train",
-        "zero_retention",
-        "integrity",
-    }
+TAG_FIELDS: Final = (
+    "schema",
+    "level",
+    "categories",
+    "regions",
+    "purposes",
+    "tenants",
+    "subjects",
+    "expires_at",
+    "no_train",
+    "zero_retention",
+    "integrity",
 )
+"""Names of the plain form of a tag, in their order."""
+_TAG: Final = frozenset(TAG_FIELDS)
 _CLEARANCE: Final = frozenset(
     {
         "schema",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ormsgpack import packb, unpackb
 from pydantic_core import from_json, to_json
 
+from session_router.core.label_row import TAG_FIELDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -81,19 +83,6 @@ ACCOUNT_FIELDS: Final = (
     "upgrades",
 )
 BEFORE_FIELDS: Final = ("account", "current", "switches", "switched_at", "model", "visit")
-TAG_FIELDS: Final = (
-    "schema",
-    "level",
-    "categories",
-    "regions",
-    "purposes",
-    "tenants",
-    "subjects",
-    "expires_at",
-    "no_train",
-    "zero_retention",
-    "integrity",
-)
 
 _of_session, _of_lock, _of_account, _of_before, _of_tag = (
     itemgetter(*fields) for fields in (SESSION_FIELDS, LOCK_FIELDS, ACCOUNT_FIELDS, BEFORE_FIELDS, TAG_FIELDS)

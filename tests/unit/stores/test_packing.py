@@ -13,6 +13,7 @@ from ormsgpack import packb, unpackb
 
 from session_router.core.boundary import Lock, LockKind
 from session_router.core.governance import TOP
+from session_router.core.label_row import TAG_FIELDS
 from session_router.core.session import Session, SessionId
 from session_router.core.session_row import session_to_plain
 from session_router.errors import StoreCorrupt
@@ -22,7 +23,6 @@ from session_router.stores.packing import (
     JSON,
     LOCK_FIELDS,
     SESSION_FIELDS,
-    TAG_FIELDS,
     VALUES,
     Packing,
 )
