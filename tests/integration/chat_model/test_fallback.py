@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphInterrupt
 from pydantic import BaseModel
 
+from session_router.core.call import CANCELLED
 from session_router.testing.providers import Fault
 from support.agents import DIALECTS, Stage
 
@@ -137,12 +138,14 @@ async def test_control_flow_is_no_failure(build: Any, stage: Stage, observed: An
 
     for name in ("_generate", "_agenerate", "_stream", "_astream", "stream_events", "astream_events"):
         monkeypatch.setattr(ChatOpenAI, name, interrupt)
+    model = build("chat", "claude")
     with pytest.raises(GraphInterrupt):
-        await ask(build("chat", "claude"), way, "Hello")
+        await ask(model, way, "Hello")
     assert stage.asked == []
-    # Nor is it told as one, to health, audit or telemetry.
+    # Nor is it told as one, to health, audit or telemetry: once, that nobody waits for it any more.
+    model.router._aside.wait()
     assert len(observed.decisions) == 1
-    assert observed.outcomes == []
+    assert [(outcome.error, outcome.failure, outcome.model) for outcome in observed.outcomes] == [(CANCELLED, None, None)]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
