@@ -22,6 +22,7 @@ from session_router.core.effects import (
     VetoAnswer,
 )
 from session_router.core.population import are_due
+from session_router.core.session import Session
 from session_router.waiting import WAITING
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from session_router.core.cached import CacheQuestion
     from session_router.core.effects import Effect
     from session_router.core.population import Lesson
-    from session_router.core.session import Session, SessionId
+    from session_router.core.session import SessionId
     from session_router.health import HealthBoard
     from session_router.ports import ResponseCache, Scorer, SessionStore
     from session_router.recorder import Recorder
@@ -79,7 +80,7 @@ class Driver:
         self._at_once: Mapping[type[Effect], Way] = {
             AbandonAnswer: lambda effect: self.abandon(effect.question),
             Learn: lambda effect: self._learn(effect.lesson),
-            RecallSession: lambda effect: _recalled(parts.store, effect.session),
+            RecallSession: lambda effect: _recalled(parts.store, effect),
             AskHealth: lambda effect: None if parts.health is None else parts.health.view(effect.now),
         }
         self._blocking: Mapping[type[Effect], Way] = {
@@ -171,9 +172,12 @@ class Driver:
         return lessons
 
 
-def _recalled(store: SessionStore, session: SessionId) -> Session | None:
+def _recalled(store: SessionStore, effect: RecallSession) -> Session | None:
     recall: Callable[[SessionId], Session | None] | None = getattr(store, "recall", None)
-    return None if recall is None else recall(session)
+    if recall is None:
+        return None
+    recalled = recall(effect.session)
+    return Session(id=effect.session) if recalled is None and effect.begins else recalled
 
 
 async def _nothing() -> None:

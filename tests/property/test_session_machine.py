@@ -373,7 +373,9 @@ class SessionMachine(RuleBasedStateMachine):
             case LoadSession():
                 return handle.load(effect.session)
             case RecallSession():
-                return handle.recall(effect.session) if isinstance(handle, Recalling) else None
+                if not isinstance(handle, Recalling):
+                    return None
+                return handle.recall(effect.session) or (Session(id=effect.session) if effect.begins else None)
             case CommitSession():
                 return handle.commit(effect.session)
             case ScoreNeed():

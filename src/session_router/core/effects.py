@@ -28,9 +28,16 @@ class LoadSession(NamedTuple):
 
 
 class RecallSession(NamedTuple):
-    """Answered with `Session | None`: as this process saw it last, without asking anybody; a commit tells whether it still is so."""
+    """Answered with `Session | None`: as this process saw it last, without asking anybody; a commit tells whether it still is so.
+
+    Attributes:
+        session: Which one.
+        begins: Whether nothing is likely to be stored of it yet. Where a store recalls sessions and has seen none, a new one is the
+            answer then.
+    """
 
     session: SessionId
+    begins: bool = False
 
 
 class CommitSession(NamedTuple):

@@ -84,7 +84,7 @@ def route(
     while True:
         degraded = set(lost)
         health = yield AskHealth(call.now)
-        session, was_recalled = yield from session_of(call, degraded, recalls=recalls and health is None)
+        session, was_recalled = yield from session_of(call, degraded, recalls=recalls and health is None, is_refused=attempts > 0)
         if doubted is not None and session == doubted[1].session:
             # It was stored, or was nothing that changes anything.
             situation, decision, lesson = doubted

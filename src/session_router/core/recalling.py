@@ -1,4 +1,4 @@
-"""The session that a decision is made of, recalled or loaded, and the commit that tells whether it was right."""
+"""The session that a decision is made of, recalled, guessed or loaded, and the commit that tells whether it was right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from session_router.core.effects import CommitSession, Failed, LoadSession, RecallSession
 from session_router.core.session import Session
 from session_router.core.situation import lock_in
+from session_router.core.step import Role
 from session_router.errors import StoreCorrupt
 
 if TYPE_CHECKING:
@@ -18,15 +19,23 @@ if TYPE_CHECKING:
     from session_router.core.situation import Situation
 
 
-def session_of(call: Call, degraded: set[str], *, recalls: bool) -> Generator[Effect, Any, tuple[Session | None, bool]]:
-    """Return the session, and whether it was only recalled.
+def session_of(
+    call: Call, degraded: set[str], *, recalls: bool, is_refused: bool = False
+) -> Generator[Effect, Any, tuple[Session | None, bool]]:
+    """Return the session, and whether it was only recalled, or is taken for a new one.
 
     That will do where nothing is done before the commit, which tells whether it was right: what looks for an answer, or tries a model
     out, does so for the session as it is.
+
+    Args:
+        call: The request.
+        degraded: What is to be done without; the store is added where it does not answer.
+        recalls: Whether a session that is only recalled will do.
+        is_refused: Whether a commit was refused for this call: then something is stored.
     """
     if call.carried is not None or call.session is None:
         return call.carried, False
-    recalled = (yield RecallSession(call.session)) if recalls else None
+    recalled = (yield RecallSession(call.session, begins=not is_refused and _begins(call))) if recalls else None
     if isinstance(recalled, Session) and (call.terms is None or lock_in(call, recalled) is not None):
         return recalled, True
     loaded = yield LoadSession(call.session)
@@ -51,3 +60,11 @@ def commit(situation: Situation, decision: Decision, degraded: set[str], *, was_
         degraded.add("store")
         return True
     return bool(committed)
+
+
+def _begins(call: Call) -> bool:
+    """Whether no model has been asked for this session yet, as far as its history tells: most often, nothing is stored of it then."""
+    transcript = call.transcript
+    if call.internal or call.failed or transcript.turn > 1 or transcript.tool_results:
+        return False
+    return all(step.role is not Role.AI for step in transcript.steps)

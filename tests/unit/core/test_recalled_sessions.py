@@ -48,7 +48,7 @@ def turn(subject: Router, *calls: Call) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_session_that_stays_is_loaded_once(*, is_async: bool) -> None:
+def test_a_session_that_begins_here_and_stays_is_never_loaded(*, is_async: bool) -> None:
     store, (handle, _), (subject, _) = two_replicas()
     for call in (FIRST, LOOP, SECOND_TURN):
         decision = asyncio.run(subject.aroute(call)) if is_async else subject.route(call)
@@ -57,7 +57,33 @@ def test_a_session_that_stays_is_loaded_once(*, is_async: bool) -> None:
     stored = store.load(SESSION)
     assert stored is not None
     assert stored.version == 6, "every decision and every outcome was committed"
-    assert handle.loads[SESSION] == 1
+    assert handle.loads[SESSION] == 0
+
+
+@pytest.mark.parametrize("earlier", [(FIRST,), (FIRST, LOOP), (FIRST, LOOP, SECOND_TURN)])
+@pytest.mark.parametrize("wants", [FAST, STRONG])
+def test_one_that_only_seems_to_begin_is_decided_from_what_is_stored(earlier: tuple[Call, ...], wants: ModelName) -> None:
+    """It began with the same words, or its first call failed elsewhere: the commit is refused, as it would be for any other guess."""
+    (store, (_, handle), (here, there)), (_, _, (elsewhere, loading)) = two_replicas(), two_replicas()
+    turn(here, *earlier)
+    turn(elsewhere, *earlier)
+    loading.store.load(SESSION)
+    there.scorer = loading.scorer = Prefers(wants)
+    commits = len(store.committed)
+    decision, expected = there.route(FIRST), loading.route(FIRST)
+    assert replace(decision, id="") == replace(expected, id="")
+    assert decision.session == store.load(SESSION)
+    assert (handle.loads[SESSION], len(store.committed)) == (1, commits + 1)
+
+
+def test_only_a_history_without_an_answer_seems_to_begin() -> None:
+    """What was asked for before, or leaves no commit, would be decided twice."""
+    others = [LOOP, replace(FIRST, internal=True), replace(FIRST, failed=(FAST,)), call_of(human(), ai(by=None), now=1002.0)]
+    others += [call_of(human(), human("two"), now=1002.0), call_of(tool("a"), human(), now=1002.0)]
+    for call, loads in [(FIRST, 0), *((one, 1) for one in others)]:
+        _, (handle, _), (subject, _) = two_replicas()
+        subject.route(call)
+        assert handle.loads[SESSION] == loads, call
 
 
 def test_what_another_replica_has_changed_is_decided_again_from_what_is_stored() -> None:
