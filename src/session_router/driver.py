@@ -16,6 +16,7 @@ from session_router.core.effects import (
     Learn,
     LoadSession,
     LookUpAnswer,
+    ReadPopulation,
     RecallSession,
     RewriteQuestion,
     ScoreNeed,
@@ -23,6 +24,7 @@ from session_router.core.effects import (
 )
 from session_router.core.population import are_due
 from session_router.core.session import Session
+from session_router.known_population import KnownPopulation
 from session_router.waiting import WAITING
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Driver:
     def __init__(self, parts: Parts, recorder: Recorder, waiting: Waiting) -> None:
         self._parts = parts
         self._lessons: list[Lesson] = []
+        self._population = KnownPopulation()
         # By type, and not one after the other: a decision asks for half a dozen effects of fifteen kinds.
         self._at_once: Mapping[type[Effect], Way] = {
             AbandonAnswer: lambda effect: self.abandon(effect.question),
@@ -86,7 +89,8 @@ class Driver:
         self._blocking: Mapping[type[Effect], Way] = {
             **self._at_once,
             LoadSession: lambda effect: parts.store.load(effect.session),
-            CommitSession: lambda effect: parts.store.commit(effect.session),
+            ReadPopulation: self._read_population,
+            CommitSession: self._commit,
             ScoreNeed: lambda effect: parts.scorer.score(effect.question, effect.models),
             AppendRecord: recorder.record,
             AppendOutcome: recorder.record,
@@ -99,7 +103,8 @@ class Driver:
         }
         self._awaited: Mapping[type[Effect], Way] = {
             LoadSession: lambda effect: parts.store.aload(effect.session),
-            CommitSession: lambda effect: parts.store.acommit(effect.session),
+            ReadPopulation: self._aread_population,
+            CommitSession: self._acommit,
             ScoreNeed: lambda effect: parts.scorer.ascore(effect.question, effect.models),
             AppendRecord: recorder.arecord,
             AppendOutcome: recorder.arecord,
@@ -162,6 +167,26 @@ class Driver:
                 self._parts.cache.abandon(question)
         except Exception as error:  # noqa: BLE001 -- a cache that breaks its promise costs no answer
             logger.warning("the cache failed to let go of a question, and whoever waits does so in vain: %s", type(error).__name__)
+
+    def _read_population(self, effect: ReadPopulation) -> Session | None:
+        store, known = self._parts.store, self._population
+        return known.session if known.is_fresh(effect, store) else known.found(effect, store, store.load(effect.row))
+
+    async def _aread_population(self, effect: ReadPopulation) -> Session | None:
+        store, known = self._parts.store, self._population
+        return known.session if known.is_fresh(effect, store) else known.found(effect, store, await store.aload(effect.row))
+
+    def _commit(self, effect: CommitSession) -> bool:
+        done = self._parts.store.commit(effect.session)
+        if done:
+            self._population.committed(effect.session)
+        return done
+
+    async def _acommit(self, effect: CommitSession) -> bool:
+        done = await self._parts.store.acommit(effect.session)
+        if done:
+            self._population.committed(effect.session)
+        return done
 
     def _learn(self, lesson: Lesson | None) -> list[Lesson]:
         if lesson is not None:

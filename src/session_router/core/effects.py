@@ -27,6 +27,18 @@ class LoadSession(NamedTuple):
     session: SessionId
 
 
+class ReadPopulation(NamedTuple):
+    """Answered with the population's `Session | None`: as it is, or, where a store recalls sessions, as it was a moment ago at most.
+
+    Attributes:
+        row: Under which id the store keeps it.
+        now: POSIX seconds.
+    """
+
+    row: SessionId
+    now: float
+
+
 class RecallSession(NamedTuple):
     """Answered with `Session | None`: as this process saw it last, without asking anybody; a commit tells whether it still is so.
 
@@ -162,6 +174,7 @@ class Failed(NamedTuple):
 
 Effect: TypeAlias = (
     LoadSession
+    | ReadPopulation
     | RecallSession
     | CommitSession
     | ScoreNeed

@@ -25,6 +25,7 @@ from session_router.core.effects import (
     Failed,
     Learn,
     LoadSession,
+    ReadPopulation,
     ScoreNeed,
 )
 from session_router.core.gate import held_back
@@ -233,7 +234,7 @@ def _decide(
     account = None if session is None else session.account
     if account is None:
         gone = session is None and "store" in degraded
-        account = opened((yield from _population(None if gone else population)))
+        account = opened(None if gone or population is None else _account_in((yield ReadPopulation(population, situation.call.now))))
     principal = None if situation.policy.upgrades is None else (yield from _principal(situation, degraded))
     held = held_back(situation, names, needs)
     reckoning = reckon(situation, account, names, needs, held, principal)
@@ -262,12 +263,9 @@ def _question(situation: Situation) -> Question:
     )
 
 
-def _population(row: SessionId | None) -> Generator[Effect, Any, Account | None]:
-    if row is None:
-        return None
-    stored = yield LoadSession(row)
+def _account_in(population: object) -> Account | None:
     # Habits are worth a guess: without a store, the defaults will do.
-    return None if stored is None or isinstance(stored, Failed) else stored.account
+    return population.account if isinstance(population, Session) else None
 
 
 def _principal(situation: Situation, degraded: set[str]) -> Generator[Effect, Any, Upgrades | None]:

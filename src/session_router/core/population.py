@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WAITING_LESSONS = 64
 """Lessons that wait in a process at most."""
 
+POPULATION_SECONDS = 1.0
+"""How old that may be of which new sessions take their habits. Else each of them asks for the same row: of a cluster, the same node."""
+
 MEMORY = 0.98
 """Weight of the past at every new segment of any session: what is fifty segments old counts for a third."""
 

@@ -16,7 +16,8 @@ from session_router.core.decision import Reason
 from session_router.core.effects import CommitSession, Failed, LoadSession, RecallSession
 from session_router.core.health import Failure, FailureKind
 from session_router.core.model import ModelName
-from session_router.core.session import Session
+from session_router.core.population import POPULATION_SECONDS
+from session_router.core.session import Session, SessionId
 from session_router.errors import StoreUnavailable
 from support.shelf import Shelf
 from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, router, tool
@@ -84,6 +85,53 @@ def test_only_a_history_without_an_answer_seems_to_begin() -> None:
         _, (handle, _), (subject, _) = two_replicas()
         subject.route(call)
         assert handle.loads[SESSION] == loads, call
+
+
+NEW_ONES = [SessionId(f"{number:x}" * 64) for number in range(6)]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_all_sessions_have_in_common_is_loaded_once_a_second(*, is_async: bool) -> None:
+    """In a cluster it lives on one node, whoever begins."""
+    _, (handle, _), (here, there) = two_replicas()
+
+    def begun_with(subject: Router, number: int, now: float) -> Any:
+        call = replace(FIRST, session=NEW_ONES[number], now=now)
+        decision = asyncio.run(subject.aroute(call)) if is_async else subject.route(call)
+        assert decision.session is not None
+        assert decision.session.account is not None
+        return decision.session.account.drift
+
+    begun_with(here, 0, 1000.0)
+    assert sum(handle.loads.values()) == 1
+    turn(there, replace(FIRST, session=NEW_ONES[1]), replace(SECOND_TURN, session=NEW_ONES[1]))
+    earlier = begun_with(here, 2, 1000.0 + POPULATION_SECONDS / 2)
+    assert earlier == begun_with(here, 3, 1000.0)
+    assert sum(handle.loads.values()) == 1
+    later = begun_with(here, 4, 1000.0 + POPULATION_SECONDS)
+    assert sum(handle.loads.values()) == 2
+    assert earlier != later == begun_with(there, 5, 1010.0), "what the other replica has taught"
+
+
+def test_what_a_replica_taught_itself_is_known_to_it_at_once() -> None:
+    _, (handle, _), (here, there) = two_replicas()
+    turn(here, replace(FIRST, session=NEW_ONES[0]))
+    known = here.route(replace(FIRST, session=NEW_ONES[1], now=1000.5))
+    loads = sum(handle.loads.values())
+    loaded = there.route(replace(FIRST, session=NEW_ONES[2], now=1000.5))
+    assert known.session is not None
+    assert loaded.session is not None
+    assert known.session.account == loaded.session.account
+    assert sum(handle.loads.values()) == loads
+
+
+def test_a_store_that_is_put_in_anothers_place_is_asked() -> None:
+    _, _, (here, _) = two_replicas()
+    here.route(replace(FIRST, session=NEW_ONES[0]))
+    handle = Recalling(OneCommitPerVersion())
+    here.store = handle
+    here.route(replace(FIRST, session=NEW_ONES[1]))
+    assert sum(handle.loads.values()) == 1
 
 
 def test_what_another_replica_has_changed_is_decided_again_from_what_is_stored() -> None:
