@@ -80,7 +80,7 @@ def route(
     known, outside = NOTHING_KNOWN, None
     if call.places:
         call, known, outside = yield from take_up(call, specs, policy, lost)
-    recalls, last = True, None
+    recalls, situation = True, None
     doubted: tuple[Situation, Decision, Lesson | None] | None = None
     while True:
         degraded = set(lost)
@@ -91,7 +91,7 @@ def route(
             situation, decision, lesson = doubted
             break
         recalls, doubted = False, None
-        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out), last=last)
+        situation = Situation.of(call, specs, policy, session, ill_in(health, tried_out), before=situation)
         lock = lock_in(situation.call, situation.session)
         if lock is None and looked is None and call.terms is not None:
             # Once only: whoever missed is the one for whom others wait.
@@ -105,8 +105,7 @@ def route(
         if committed:
             break
         # A store that refuses may say at once what it has; where nobody knows whether it took it, a load may tell. Should there be none,
-        # who answered last is still known.
-        last = situation.current
+        # who answered last is still known, and what the session had read.
         recalls, doubted = committed is False, (situation, decision, lesson) if committed is None else None
         if attempts > MAXIMUM_ATTEMPTS:
             degraded.add("store")

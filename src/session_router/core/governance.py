@@ -206,6 +206,10 @@ class Clearance:
         _check_truth(self.trains, key="clearance.trains")
         _check_number_or_none(self.retention_seconds, key="clearance.retention_seconds", rule="give seconds, or `None` for unknown.")
         _check_number_or_none(self.attested_until, key="clearance.attested_until", rule="give POSIX seconds, or `None` for no end.")
+        if self.retention_seconds is not None and isnan(self.retention_seconds):
+            object.__setattr__(self, "retention_seconds", None)
+        if self.attested_until is not None and isnan(self.attested_until):
+            object.__setattr__(self, "attested_until", -inf)
         for name in ("endpoint", "version"):
             if not isinstance(getattr(self, name), str):
                 raise ConfigurationError(key=f"clearance.{name}", value=getattr(self, name), rule="give a text.")

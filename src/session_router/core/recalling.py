@@ -1,4 +1,4 @@
-"""The session that a decision is made of, recalled, guessed or loaded, and the commit that tells whether it was right."""
+"""The session that a decision is made of, recalled or loaded, and the commit that tells whether it was right."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def session_of(
     call: Call, degraded: set[str], *, recalls: bool, is_refused: bool = False
 ) -> Generator[Effect, Any, tuple[Session | None, bool]]:
-    """Return the session, and whether it was only recalled, or is taken for a new one.
+    """Return the session, and whether it was only recalled.
 
     That will do where nothing is done before the commit, which tells whether it was right: what looks for an answer, or tries a model
-    out, does so for the session as it is.
+    out, does so for the session as it is. A session that seems to begin is taken for a new one, as if it had been looked for in vain:
+    where there is one, the commit is refused.
 
     Args:
         call: The request.
@@ -37,7 +38,7 @@ def session_of(
         return call.carried, False
     recalled = (yield RecallSession(call.session, begins=not is_refused and _begins(call))) if recalls else None
     if isinstance(recalled, Session) and (call.terms is None or lock_in(call, recalled) is not None):
-        return recalled, True
+        return recalled, recalled.version > 0
     loaded = yield LoadSession(call.session)
     if isinstance(loaded, Failed):
         degraded.add("store")
@@ -63,8 +64,11 @@ def commit(situation: Situation, decision: Decision, degraded: set[str], *, was_
 
 
 def _begins(call: Call) -> bool:
-    """Whether no model has been asked for this session yet, as far as its history tells: most often, nothing is stored of it then."""
+    """Whether no model has been asked for this session yet, as far as its history tells, and nothing in it hangs on whether one was.
+
+    Most often, nothing is stored of it then.
+    """
     transcript = call.transcript
-    if call.internal or call.failed or transcript.turn > 1 or transcript.tool_results:
+    if call.internal or call.failed or call.held or call.bindings or transcript.turn > 1 or transcript.tool_results or transcript.derived:
         return False
     return all(step.role is not Role.AI for step in transcript.steps)

@@ -45,6 +45,7 @@ class Situation:
         eligible: What stands against each model.
         intakes: What the request is to each model.
         again: Whether this boundary was decided before.
+        remembered: The session as it was remembered when `session` could not be loaded; `None` for nothing. Only what it has read counts.
     """
 
     call: Call
@@ -56,6 +57,7 @@ class Situation:
     eligible: Mapping[ModelName, Eligibility]
     intakes: Mapping[ModelName, Intake]
     again: bool = False
+    remembered: Session | None = None
 
     @classmethod
     def of(
@@ -66,15 +68,18 @@ class Situation:
         session: Session | None,
         ill: Mapping[ModelName, Ill] | None = None,
         *,
-        last: ModelName | None = None,
+        before: Situation | None = None,
     ) -> Situation:
-        """Look at `call`; the models in `ill` may not be asked for a while, and `last` is who answered where no session says so."""
+        """Look at `call`; the models in `ill` may not be asked for a while, and `before` is what was known where no session says so."""
         # What a middleware asks for decides no boundary, and must not undo how one was decided.
         rewound = None if session is None or call.internal else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
-        current = _current(call, specs, last if session is None else session.current)
+        remembered = None if before is None else before.session or before.remembered
+        last = before.current if session is None and before is not None else None if session is None else session.current
+        current = _current(call, specs, last)
         call = _attributed(call, None if current is None else specs[current])
-        tag = payload_tag(call, specs, policy, session)
+        # What a session has read only grows: what was remembered of it still holds.
+        tag = payload_tag(call, specs, policy, session or remembered)
         intakes = intakes_of(call, specs, session)
         return new_situation(
             call=call,
@@ -86,11 +91,12 @@ class Situation:
             eligible=examine(call, specs, policy, tag, ill, intakes=intakes),
             intakes=intakes,
             again=again,
+            remembered=remembered,
         )
 
     def read_by(self, name: ModelName) -> Situation:
         """Return the situation as it is for `name` alone, to whom its own words are nothing new."""
-        tag = payload_tag(self.call, self.specs, self.policy, self.session, reader=name)
+        tag = payload_tag(self.call, self.specs, self.policy, self.session or self.remembered, reader=name)
         if tag == self.tag:
             return self
         own = examine(self.call, {name: self.specs[name]}, self.policy, tag, intakes=self.intakes)[name]

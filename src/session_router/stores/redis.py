@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from dataclasses import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from session_router.stores.redis_driver import LoopDriver, ThreadDriver
 
 __all__ = ["RedisServers", "RedisSessionStore"]
+
+logger = logging.getLogger("session_router")
 
 DAY_SECONDS = 86_400
 LONGEST_TTL_SECONDS = 10 * 365 * DAY_SECONDS
@@ -213,7 +216,9 @@ class RedisSessionStore:
             return None
         try:
             return self._rows.decode(session, stored)
-        except StoreCorrupt:
+        except StoreCorrupt as error:
+            self._calls.count("corrupt_row")
+            logger.warning("%s", error)
             return None
 
 

@@ -28,7 +28,7 @@ from redis.exceptions import (
 
 from session_router.errors import StoreCorrupt, StoreUnavailable
 from session_router.stores.breaker import Breaker, BreakerState
-from session_router.stores.redis_rows import COMMIT
+from session_router.stores.redis_rows import COMMIT, STORED, STORED_OVER_NO_ROW
 from session_router.stores.redis_servers import Address
 from session_router.stores.redis_topology import ClusterMap, topology_of
 
@@ -137,7 +137,10 @@ class RedisCalls:
         """
         tail: Command = (1, key, expected, row, milliseconds)
         reply, sent_again = yield from self._ask(key, ("EVALSHA", COMMIT_DIGEST, *tail), instead=("EVAL", COMMIT, *tail))
-        if reply == 1:
+        if reply == STORED:
+            return None
+        if reply == STORED_OVER_NO_ROW:
+            self.count("wrong_type")
             return None
         if reply is not None and not isinstance(reply, bytes):
             raise StoreUnavailable(_unintelligible(reply))

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 FENCE_BYTES = 8
 SEAL_BYTES = 32
 
+STORED, STORED_OVER_NO_ROW = 1, 2
+"""What `COMMIT` answers where it stored: over nothing or the row that was expected, or over a value of another type."""
+
 COMMIT: Final = """
 local expected, row, milliseconds = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.pcall('GETRANGE', KEYS[1], 0, math.max(#expected - 1, 0))
+local stored = 1
 if type(head) == 'table' then
     if expected ~= '' then return '' end
+    stored = 2
 elseif head ~= expected then
     return redis.call('GET', KEYS[1])
 end
@@ -31,7 +36,7 @@ if milliseconds == '0' then
 else
     redis.call('SET', KEYS[1], row, 'PX', milliseconds)
 end
-return 1
+return stored
 """
 """Stores a row if what is stored begins as expected, nothing for nothing; otherwise returns what is stored. A value of another type
 is nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from session_router.core.decision import Reason
 from session_router.core.eligibility import payload_tag
 from session_router.core.governance import PUBLIC, TOP, Clearance, Integrity, Level, Tag, failing_rule, join, join_labels, permits
+from session_router.core.label_row import clearance_from_plain, clearance_to_plain
 from session_router.core.policy import Policy
 from session_router.core.transcript import Prefix
 from values import FAST, STRONG, call_of, human, kept_at, router, spec, specs, tool
@@ -81,6 +83,13 @@ def test_an_expiry_that_is_not_a_number_has_passed_on_either_side_of_a_join() ->
     for tag in (broken, join(broken, Tag(expires_at=NOW + 1)), join(Tag(expires_at=NOW + 1), broken)):
         assert not permits(tag, EVERYTHING, now=NOW)
     assert join(broken, Tag(expires_at=math.nan)) == broken
+
+
+def test_what_is_not_a_number_is_not_known_of_a_model() -> None:
+    broken = Clearance(retention_seconds=math.nan, attested_until=math.nan)
+    assert broken == Clearance(attested_until=-math.inf)
+    assert not permits(PUBLIC, broken, now=NOW)
+    assert clearance_from_plain(json.loads(json.dumps(clearance_to_plain(broken), allow_nan=False))) == broken
 
 
 def test_nothing_joined_is_public_and_a_missing_label_is_top() -> None:

@@ -14,19 +14,23 @@ from session_router.core.cache_terms import CacheTerms
 from session_router.core.call import Outcome
 from session_router.core.decision import Reason
 from session_router.core.effects import CommitSession, Failed, LoadSession, RecallSession
+from session_router.core.exposure import Held
+from session_router.core.governance import PUBLIC, Clearance, Level, Tag
 from session_router.core.health import Failure, FailureKind
 from session_router.core.model import ModelName
+from session_router.core.policy import Policy
 from session_router.core.population import POPULATION_SECONDS
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreUnavailable
 from support.shelf import Shelf
-from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, router, tool
+from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, injected, router, spec, tool
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from session_router.core.cached import CacheQuestion
     from session_router.core.call import Call
+    from session_router.core.step import Step
     from session_router.router import Router
 
 GONE = StoreUnavailable("no answer")
@@ -81,10 +85,49 @@ def test_only_a_history_without_an_answer_seems_to_begin() -> None:
     """What was asked for before, or leaves no commit, would be decided twice."""
     others = [LOOP, replace(FIRST, internal=True), replace(FIRST, failed=(FAST,)), call_of(human(), ai(by=None), now=1002.0)]
     others += [call_of(human(), human("two"), now=1002.0), call_of(tool("a"), human(), now=1002.0)]
+    others += [call_of(injected(), human("two")), replace(FIRST, held=(Held(id="0" * 16),))]
     for call, loads in [(FIRST, 0), *((one, 1) for one in others)]:
         _, (handle, _), (subject, _) = two_replicas()
         subject.route(call)
         assert handle.loads[SESSION] == loads, call
+
+
+SECRET = Tag(level=Level.CONFIDENTIAL)
+GOVERNED = {FAST: spec(1.0, clearance=Clearance()), STRONG: spec(10.0, clearance=Clearance(max_level=Level.RESTRICTED))}
+OPEN = Policy(stake=1.0, unlabelled=PUBLIC, sources={"human": PUBLIC})
+
+
+@pytest.mark.parametrize("rest", [(injected(), human("two")), (human(tag=PUBLIC), ai(by=STRONG), human("two"))], ids=["summary", "answer"])
+@pytest.mark.parametrize("failed", [(), (STRONG,)])
+@pytest.mark.parametrize("stays", [True, False])
+def test_no_label_is_forgotten_where_commits_are_held_up(rest: tuple[Step, ...], failed: tuple[ModelName, ...], *, stays: bool) -> None:
+    """And nobody waits for a load after that: what this process remembers of the session tells what it has read."""
+    store = FlakyStore()
+    here, there = (router(GOVERNED, wants=FAST, policy=OPEN, store=Recalling(store)) for _ in range(2))
+    here.observe(here.route(call_of(human(tag=SECRET))), answered(STRONG))
+    # A refusal is not committed.
+    store.on_commit, store.on_load = [GONE], [] if not stays else [GONE] if failed else [None, GONE]
+    decision = (here if stays else there).route(call_of(*rest, now=1010.0, failed=failed))
+    assert decision.model != FAST
+    assert decision.tag is not None
+    assert decision.tag.level is Level.CONFIDENTIAL
+    assert decision.refused == bool(failed)
+    assert decision.evidence.degraded == (() if failed and not stays else ("store",))
+
+
+def test_a_first_commit_that_fails_leaves_the_decision_as_it_is() -> None:
+    """It was made as if nothing were stored, and a load would hardly be answered now. The outcome is stored, if it can be."""
+    for gone, stored in ((GONE, 1), (False, 1)):
+        store, scorer = FlakyStore(on_commit=[gone]), Prefers(STRONG)
+        subject = router(store=Recalling(store), scorer=scorer)
+        decision = subject.route(FIRST)
+        assert (decision.model, decision.reason, scorer.asked) == (STRONG, Reason.FIRST_CALL, 1 + (gone is False))
+        assert decision.evidence.degraded == (() if gone is False else ("store",))
+        session = subject.observe(decision, answered(STRONG, "a"))
+        assert session is not None
+        assert session.version == stored + (gone is False)
+        assert store.kept.load(SESSION) == session
+        assert subject.route(call_of(human(), ai("a", by=None), tool("a"), now=1002.0)).model == STRONG
 
 
 NEW_ONES = [SessionId(f"{number:x}" * 64) for number in range(6)]
