@@ -225,7 +225,7 @@ class Calls:
             held=self._state.held(settings, bindings),
             tag=tag,
             inherited=inherited(lambda: is_unsaid(messages, system)),
-            places=listening(places, messages, system),
+            places=listening(places, messages, system, said=transcript.tags),
             system=None if system is None else own_label(system),
             found=found,
             offered=self._offered(tools),

@@ -257,7 +257,9 @@ def _run_of(configurable: Mapping[str, Any], *, is_here: bool = True) -> str | N
     return None if control is None else _runs.name(control)
 
 
-def listening(places: tuple[Place, ...], messages: Sequence[BaseMessage], system: BaseMessage | None) -> tuple[Place, ...]:
+def listening(
+    places: tuple[Place, ...], messages: Sequence[BaseMessage], system: BaseMessage | None, *, said: Iterable[Tag | None]
+) -> tuple[Place, ...]:
     """Return `places` with what the request says of itself.
 
     Tools' results say what they are by their tools. Where an answer stands in the history with its label, the history goes on from it.
@@ -266,6 +268,7 @@ def listening(places: tuple[Place, ...], messages: Sequence[BaseMessage], system
         places: Where the call stands.
         messages: The history.
         system: The system prompt, if it is not among the messages.
+        said: The labels in the history; `None` for messages without one.
     """
     if not places:
         return ()
@@ -273,7 +276,10 @@ def listening(places: tuple[Place, ...], messages: Sequence[BaseMessage], system
     answered = next((at for at in range(len(messages) - 1, -1, -1) if _is_labelled_answer(messages[at])), None)
     # What an answer was told when it was asked for, its label says.
     new = unsaid if answered is None else is_unsaid(messages[answered + 1 :], None)
-    return tuple(replace(place, listens=place.listens and (new if place.door else unsaid), anew=answered is None) for place in places)
+    own = join(*(tag for tag in said if tag is not None))
+    return tuple(
+        replace(place, listens=place.listens and (new if place.door else unsaid), anew=answered is None, said=own) for place in places
+    )
 
 
 def _is_labelled_answer(message: BaseMessage) -> bool:

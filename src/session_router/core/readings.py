@@ -54,6 +54,8 @@ class Place:
         task: Digest of its task in that step. Tasks of one step cannot have heard of one another.
         listens: Whether the request has words that say nothing of themselves.
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
+        said: Label of all in the history that bears one. What its own reading bears beyond that, the history does not say: then it
+            takes that up as well.
         outside: Whether the graph is around the thread that the call belongs to, and not in it.
         door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
         left: What is known to have been left there before: it need not be left again.
@@ -67,6 +69,7 @@ class Place:
     task: str = ""
     listens: bool = True
     anew: bool = False
+    said: Tag = PUBLIC
     outside: bool = False
     door: bool = False
     left: Tag = PUBLIC
@@ -99,7 +102,7 @@ def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
 
 
 def _reaches(reading: Reading, place: Place) -> bool:
-    if reading.reader == place.reader and not place.anew:
+    if reading.reader == place.reader and not place.anew and join(place.said, reading.tag) == place.said:
         return False
     return _is_before(reading, place)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 from langchain.agents import create_agent
 from langchain.tools import tool
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -175,7 +175,24 @@ def chatting(world: World, router: Any = None) -> Any:
     return graph
 
 
-GRAPHS = (spreading, asking, asking_both, handing_over, inside, from_inside, chatting)
+def going_on(world: World, router: Any = None) -> Any:
+    """A node takes notes of what it finds with a chat model, and goes on with it in a history whose answers are no secrets."""
+    del router
+    graph: Any = StateGraph(MessagesState)
+    greeted = [labelled(HumanMessage("hello"), Tag()), labelled(AIMessage("Hi."), Tag())]
+
+    async def ask(_: Any) -> Any:
+        notes = await world.model.ainvoke([world.said(label="pii")])
+        for _ in range(TIMES):
+            await world.model.ainvoke([*greeted, copied({"messages": [notes]})])
+        return {}
+
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    return graph
+
+
+GRAPHS = (spreading, asking, asking_both, handing_over, inside, from_inside, chatting, going_on)
 
 
 def said(world: World, graph: Graph) -> Any:

@@ -47,7 +47,9 @@ def left(*places: Place, tag: Tag = SECRET) -> tuple[Reading, ...]:
         (at("1", "a", "other"), True),  # the same task: its code may have copied
         (at("1", "x", "other"), False),  # another task of the same step
         (at("", "x", "other"), True),  # nobody knows the step
-        (at("2", "x", "me"), False),
+        (at("2", "x", "me", said=SECRET), False),
+        (at("2", "x", "me"), True),  # the history says nothing of it
+        (at("2", "x", "me", said=Tag(level=Level.INTERNAL)), True),
         (at("2", "x", "me", anew=True), True),
         (at("1", "a", "me", anew=True), True),
         (at("1", "x", "me", anew=True), False),
