@@ -45,7 +45,7 @@ class Situation:
         eligible: What stands against each model.
         intakes: What the request is to each model.
         again: Whether this boundary was decided before.
-        remembered: The session as it was remembered when `session` could not be loaded; `None` for nothing. Only what it has read counts.
+        known: What tells what the session has read: itself, or, where it is lost or could not be loaded, what was remembered of it.
     """
 
     call: Call
@@ -57,7 +57,7 @@ class Situation:
     eligible: Mapping[ModelName, Eligibility]
     intakes: Mapping[ModelName, Intake]
     again: bool = False
-    remembered: Session | None = None
+    known: Session | None = None
 
     @classmethod
     def of(
@@ -74,12 +74,12 @@ class Situation:
         # What a middleware asks for decides no boundary, and must not undo how one was decided.
         rewound = None if session is None or call.internal else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
-        remembered = None if before is None else before.session or before.remembered
+        # What a session has read only grows: what was remembered of it still holds.
+        known = session if before is None or before.known is None or (session is not None and session.version > 0) else before.known
         last = before.current if session is None and before is not None else None if session is None else session.current
         current = _current(call, specs, last)
         call = _attributed(call, None if current is None else specs[current])
-        # What a session has read only grows: what was remembered of it still holds.
-        tag = payload_tag(call, specs, policy, session or remembered)
+        tag = payload_tag(call, specs, policy, known)
         intakes = intakes_of(call, specs, session)
         return new_situation(
             call=call,
@@ -91,12 +91,12 @@ class Situation:
             eligible=examine(call, specs, policy, tag, ill, intakes=intakes),
             intakes=intakes,
             again=again,
-            remembered=remembered,
+            known=known,
         )
 
     def read_by(self, name: ModelName) -> Situation:
         """Return the situation as it is for `name` alone, to whom its own words are nothing new."""
-        tag = payload_tag(self.call, self.specs, self.policy, self.session or self.remembered, reader=name)
+        tag = payload_tag(self.call, self.specs, self.policy, self.known, reader=name)
         if tag == self.tag:
             return self
         own = examine(self.call, {name: self.specs[name]}, self.policy, tag, intakes=self.intakes)[name]
