@@ -24,7 +24,7 @@ from session_router.errors import ConfigurationError
 from session_router.router import Router
 from session_router_langchain.asking import aanswer, achunks, aevents, answer, chunks, events
 from session_router_langchain.calls import Calls
-from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream
+from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream, told_once
 from session_router_langchain.generation import child_config, configs_and_options, result_of
 from session_router_langchain.insisting import AUTO, check_auto_is_free, insisted_on
 from session_router_langchain.profiles import common_profile
@@ -307,7 +307,7 @@ class SessionRouterChatModel(BaseChatModel):
     ) -> AsyncIterator[StreamEvent] | Awaitable[AsyncChatModelStream]:
         """Do what `stream_events` does without blocking the event loop."""
         if version != "v3":
-            return super().astream_events(input, config, version=version, stop=stop, **kwargs)
+            return told_once(super().astream_events(input, config, version=version, stop=stop, **kwargs))
         return self._astream_events_v3(self._arequest(input, config, kwargs, stop=stop))
 
     async def _astream_events_v3(self, request: Awaitable[Request]) -> AsyncChatModelStream:

@@ -1,15 +1,17 @@
-"""Event streams of version v3 whose model is chosen, and may still fall back, when they are first read."""
+"""Event streams whose model is chosen, and may still fall back; of version v3, when they are first read."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.language_models.chat_model_stream import AsyncChatModelStream, ChatModelStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator
+
+    from langchain_core.runnables.schema import StreamEvent
 
 
 class RoutedEventStream(ChatModelStream):
@@ -74,3 +76,15 @@ class AsyncRoutedEventStream(AsyncChatModelStream):
             await asyncio.wait([self._collecting])
         if not self.done:
             self.fail(asyncio.CancelledError())
+
+
+async def told_once(events: AsyncIterator[StreamEvent]) -> AsyncIterator[StreamEvent]:
+    """Leave out what is told twice once another model has taken over: LangChain tells all that is streamed as if the first one said it."""
+    begun: list[StreamEvent] = []
+    async with aclosing(cast("AsyncGenerator[StreamEvent]", events)) as told:
+        async for event in told:
+            if event["event"] == "on_chat_model_start" and (not begun or event["parent_ids"] == begun[0]["parent_ids"]):
+                begun.append(event)
+            failed = {one["run_id"] for one in begun[:-1]}
+            if event["event"] != "on_chat_model_stream" or event["run_id"] not in failed:
+                yield event

@@ -163,6 +163,28 @@ def test_names_too_long_for_a_file_are_wrong_use(path: Path) -> None:
         assert len(output.splitlines()) == 1
 
 
+@pytest.mark.parametrize("option", ["--subject", "--name"])
+def test_nobody_is_no_person_to_erase(path: Path, option: str) -> None:
+    before = path.read_bytes()
+    code, output = command("erase", path, option, "")
+    assert (code, option in output, "nobody is named" in output) == (2, True, True)
+    assert path.read_bytes() == before
+
+
+def test_moments_of_another_time_zone(path: Path) -> None:
+    """Nine hours later there."""
+    utc, zoned = (rows(command("export", path, "--since", since)[1]) for since in ("2023-11-15T02:00:00", "2023-11-15T11:00:00+0900"))
+    assert utc == zoned != []
+    assert utc != rows(command("export", path, "--since", "2023-11-15T02:00:00+0900")[1])
+    utc, zoned = (rows(command("export", path, "--until", until)[1]) for until in ("2023-11-15T02:00:00", "2023-11-14T17:00:00-0900"))
+    assert utc == zoned != []
+
+
+def test_a_copy_of_a_head_that_is_not_there(path: Path, tmp_path: Path) -> None:
+    code, output = command("verify", path, "--copy", tmp_path / "nowhere")
+    assert (code, "is not there, or is empty" in output) == (2, True), output
+
+
 def test_a_person_is_erased_by_name(path: Path) -> None:
     code, output = command("erase", path, "--name", "ann@example.org", "--tenant", "acme", "--why", "asked")
     assert code == 0

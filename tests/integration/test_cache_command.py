@@ -136,6 +136,8 @@ def test_purge_and_erase(config: Path) -> None:
     assert command("cache", "status", "--config", config)[1].startswith("3 entries kept")
     assert command("cache", "purge", "--config", config) == (0, "1 entry removed, 2 kept\n")
     assert command("cache", "erase", "s1", "--config", config) == (0, "1 entry removed\n")
+    code, output = command("cache", "erase", " ", "--config", config)
+    assert (code, "nobody is named" in output) == (2, True)
     assert command("cache", "purge", "--all", "--config", config) == (0, "1 entry removed, 0 kept\n")
 
 

@@ -68,6 +68,14 @@ def test_the_configuration_is_named_as_for_every_command(config: Path, tmp_path:
     assert "`--config`" in output
 
 
+def test_a_moment_may_name_its_time_zone(config: Path) -> None:
+    config.write_text(CONFIG.replace("[models.care.clearance]", "[models.care.clearance]\nattested_until = 2026-01-01T05:00:00Z"))
+    before, after = "2026-01-01T04:00:00", "2026-01-01T09:00:00"
+    assert command(config, "--at", before) != command(config, "--at", after)
+    assert command(config, "--at", "2026-01-01T13:00:00+0900") == command(config, "--at", before)
+    assert command(config, "--at", "2026-01-01T00:00:00-0900") == command(config, "--at", after)
+
+
 def test_it_prints_json(config: Path) -> None:
     code, output = command(config, "--json")
     assert code == 0

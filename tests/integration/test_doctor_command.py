@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from session_router.core.session import Session, SessionId
 from session_router.stores.examination import Verdict
 from session_router.stores.redis_memory import memory_findings
+from session_router.stores.sqlite import SQLiteSessionStore
 from support.pages import run_command
 from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone, vector_set_server
 
@@ -179,9 +181,23 @@ def test_a_file_that_is_no_cache_is_a_problem(doctor: Doctor, tmp_path: Path) ->
     assert path.read_text(encoding="utf-8") == "of somebody else"
 
 
+def test_a_session_file_with_damaged_pages_is_a_problem(doctor: Doctor, tmp_path: Path) -> None:
+    path = tmp_path / "sessions.sqlite3"
+    with SQLiteSessionStore(path) as store:
+        for number in range(200):
+            assert store.commit(Session(id=SessionId(f"{number:064x}"), version=1))
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    code, rows, output = doctor(f'[store]\npath = "{path}"\n')
+    assert (code, rows[0][0]) == (1, "problem"), output
+    assert "not an intact session database" in output
+    assert path.read_bytes() == content
+
+
 def test_other_stores_say_whom_they_are_for(doctor: Doctor) -> None:
     code, rows, _ = doctor('[store]\npath = "sessions.sqlite3"\n')
-    assert (code, rows[0][3:]) == (0, ["can be opened", "for the processes of one machine."])
+    assert (code, rows[0][3:]) == (0, ["intact, and can be written", "for the processes of one machine."])
     code, rows, _ = doctor("")
     assert (code, rows[0][3:]) == (0, ["always there", "each replica has sessions of its own."])
     code, _, output = doctor('[store]\nkind = "redis"\n')

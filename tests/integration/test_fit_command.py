@@ -170,6 +170,16 @@ def test_what_cannot_be_fitted_ends_before_anything_is_written(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("method", ["logistic", "blend"])
+def test_outcomes_of_which_none_is_held_out(tmp_path: Path, outcomes: Path, method: str) -> None:
+    line, out = json.loads(outcomes.read_text(encoding="utf-8").splitlines()[0]), tmp_path / "scorer.json"
+    same = tmp_path / "same.jsonl"
+    same.write_text(f"{json.dumps(line)}\n" * 100, encoding="utf-8")
+    code, output = run("fit", same, "--out", out, "--embedder", "hash", "--method", method)
+    assert (code, "none of them is held out" in output) == (2, True), output
+    assert not out.exists()
+
+
 def test_nothing_that_is_read_is_written_over(tmp_path: Path, outcomes: Path) -> None:
     before = outcomes.read_bytes()
     key = tmp_path / "key"

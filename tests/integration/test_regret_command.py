@@ -182,6 +182,8 @@ def test_the_page_is_made_from_the_report(tmp_path: Path, monkeypatch: pytest.Mo
         ([TAU2, "--config", CONFIG, "--html", ROOT], "--html"),
         ([TAU2, "--config", CONFIG, "--html", TAU2], "it is the file of the sessions"),
         ([TAU2, "--config", CONFIG, "--stake", "-1"], "--stake"),
+        ([TAU2, "--config", CONFIG, "--stake", "1e300"], "--stake"),
+        ([TAU2, "--config", CONFIG, "--stake", "inf"], "--stake"),
         ([TAU2, "--config", CONFIG, "--limit", "0"], "--limit"),
     ],
 )

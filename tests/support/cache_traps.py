@@ -95,6 +95,9 @@ Can I take 400 mg twice a day? / Can I take 400 mg once a day?
 What is 2⁵? / What is 25?
 What is ½ of the price? / What is 12 of the price?
 What is 5! / What is 5
+What is 5!? / What is 5?
+What is (2+3)! / What is (2+3)?
+Wie viel ist 5 !? / Wie viel ist 5?
 Explain error 404 / Explain error 403
 What is H₂O? / What is H2O2?
 Was ist 15 Prozent von 60? / Was ist 20 Prozent von 60?
@@ -210,6 +213,8 @@ Let's eat, grandma / Let's eat grandma
 I may go home? / I may go home.
 What does few mean? / What does a few mean?
 Is this the one? / Is this one?
+How do I fire someone kindly? / How do I fire someone?
+Who is hard to please? / Who is hard to?
 What is C? / What is C++?
 What is C#? / What is C?
 How do I win a game? / How do I win at a game?

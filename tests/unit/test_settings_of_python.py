@@ -34,6 +34,14 @@ PRICES = Prices(input=1.0, output=2.0)
 ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
 
 
+class Watching:
+    """An observer, once somebody makes one."""
+
+    def on_decision(self, decision: object) -> None: ...
+
+    def on_outcome(self, decision: object, outcome: object) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("make", "key"),
     [
@@ -95,6 +103,9 @@ ROUTES = {"fast": ModelSpec(model="openai:sim-fast", prices=PRICES)}
         (lambda: Router(ROUTES, scorer=len), "scorer"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, cache="redis"), "cache"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, audit="audit.log"), "audit"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, audit=AuditFile), "audit"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, store=MemorySessionStore), "store"),  # type: ignore[arg-type]
+        (lambda: Router(ROUTES, observers=[Watching]), "observers"),  # type: ignore[list-item]
         (lambda: Router(ROUTES, clock=5), "clock"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, observers=5), "observers"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, observers="x"), "observers"),  # type: ignore[arg-type]

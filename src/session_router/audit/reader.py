@@ -98,7 +98,7 @@ class AuditReader:
         with self._translated():
             found = read_heads(copy, self._codec)
         if found.head is None:
-            msg = f"`{copy}` holds no head that this key signed."
+            msg = f"`{copy}` is not there, or is empty." if found.empty else f"`{copy}` holds no head that this key signed."
             raise AuditCorrupt(msg)
         return found.head
 

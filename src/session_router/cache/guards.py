@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th|er|ère|e|º|ª|te[rnsm]?)")
 _QUOTED = re.compile("\"[^\"]*\"|`[^`]*`|(?<!\\w)'[^']*'(?!\\w)|[\u201c\u201e][^\u201c\u201d]*[\u201c\u201d]|\u00ab[^\u00bb]*\u00bb")
 # Options of a command, "." and ".." by themselves, factorials.
-_COMMAND = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w-]*|\.{1,2})(?!\S)|\d!")
+_COMMAND = re.compile(r"(?<!\S)(?:--?[A-Za-z][\w-]*|\.{1,2})(?!\S)|[\d)\]] ?!")
 _MOSTLY = 0.6
 _REMEMBERED: Final = 4_096
 

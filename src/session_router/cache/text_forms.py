@@ -31,7 +31,7 @@ _STOPS = re.compile(r"(?<=[^\s.,:;])[.,:;\u3002\u3001\u061b\u060c\u0964]+$")
 _STOP_MARKS = ".,:;\u3002\u3001\u061b\u060c\u0964"
 _CALLS = "!?\u061f"
 _QUESTION_MARKS = "?\u061f"
-_FACTORIAL = re.compile(r"(?:\d|\b[^\W\d_])!+$")
+_FACTORIAL = re.compile(r"(?:\d|[)\]]|\b[^\W\d_]) *!+$")
 _OPENING_MARKS = "\u00bf\u00a1 "
 _ROUNDS = 8  # each takes away or makes small; a text that is not settled by then is left alone
 _PARTS = re.compile("['-]")
@@ -163,9 +163,9 @@ def _without_marks(form: str) -> str:
         if last in _CALLS:
             if last == "!" and _FACTORIAL.search(shorter):
                 break
-            said = shorter.rstrip(_CALLS)
-            asks = asks or any(mark in shorter[len(said) :] for mark in _QUESTION_MARKS)
-            shorter = said.rstrip()
+            # One by one: behind a question mark there may be a factorial.
+            asks = asks or last in _QUESTION_MARKS
+            shorter = shorter[:-1].rstrip()
         elif last in _STOP_MARKS and (found := _STOPS.search(shorter)):
             shorter = shorter[: found.start()]
         else:

@@ -69,7 +69,8 @@ _MANNERS = tuple(
         r"^(?:can|could|would|will) you (?:please|kindly) ",
         rf"^(?:(?:can|could|would) you )?(?:please )?(?:let me know|explain to me) {_QUESTION_WORD}",
         rf"^(?:do you know|i would like to know|i want to know|i need to know) {_QUESTION_WORD}",
-        rf",? (?:{_PLEASE})[.!]*$",
+        # `kindly` says how, at the end, and what is hard to please is no plea.
+        rf"(?<! to)(?:,? (?!kindly)|, )(?:{_PLEASE})[.!]*$",
         rf"[,.!?] ?(?:{_THANKS})[.!]*$",
     )
 )

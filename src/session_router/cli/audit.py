@@ -117,6 +117,8 @@ def erase(
     place = place_of(log, head=head, key_file=key_file, config=config)
     if (subject is None) == (name is None):
         raise ConfigurationError(key="--subject", value=subject, rule="give either a subject or a name.")
+    if not (subject or name or "").strip():
+        raise ConfigurationError(key="--name" if subject is None else "--subject", value="", rule="nobody is named; give whom to erase.")
     with place.writer() as file:
         erasure = file.erase(subject_id(place.key, name, tenant=tenant) if subject is None and name is not None else subject or "", why=why)
         sound = file.verify().sound
@@ -173,12 +175,11 @@ def head(log: Log = None, *, head: Head = None, key_file: KeyFile = None, config
 
 
 def _is_wanted(line: Line, *, subject: str | None, since: datetime | None, until: datetime | None) -> bool:
-    from datetime import UTC
-
     from session_router.audit.erasing import names
+    from session_router.cli.moments import seconds_of
 
-    if since is not None and line.at < since.replace(tzinfo=UTC).timestamp():
+    if since is not None and line.at < seconds_of(since):
         return False
-    if until is not None and line.at >= until.replace(tzinfo=UTC).timestamp():
+    if until is not None and line.at >= seconds_of(until):
         return False
     return subject is None or names(line.personal, subject)

@@ -99,7 +99,10 @@ def erase(subject: Annotated[str, typer.Argument(help="The data subject, as tags
     """
     from session_router.cli.terminal import output_console
     from session_router.cli.words import plural
+    from session_router.errors import ConfigurationError
 
+    if not subject.strip():
+        raise ConfigurationError(key="SUBJECT", value=subject, rule="nobody is named; give whom to erase.")
     with _kept_cache(config) as stored:
         removed = stored.erase(subject, now=time.time())
         output_console().print(f"{plural(removed, 'entry')} removed")

@@ -34,16 +34,16 @@ def check_policy(
     """
     import json as text
     import time
-    from datetime import UTC
 
     from session_router.cli.exit_codes import BAD_INPUT
+    from session_router.cli.moments import seconds_of
     from session_router.cli.terminal import output_console
     from session_router.config import check_configuration, load_governance
     from session_router.core.clearance_check import check_clearances
 
     file = config if file is None else file
     policy, clearances = load_governance(file)
-    found = check_clearances(clearances, policy, now=time.time() if at is None else at.replace(tzinfo=UTC).timestamp())
+    found = check_clearances(clearances, policy, now=time.time() if at is None else seconds_of(at))
     if json:
         typer.echo(text.dumps(found.to_plain(), indent=2))
     else:

@@ -51,7 +51,8 @@ def doctor(*, config: Configuration = None) -> None:
 
 
 def _findings(store: SessionStore) -> Iterator[Finding]:
-    from session_router.stores.examination import Finding
+    from session_router.errors import StoreError
+    from session_router.stores.examination import Finding, Verdict
     from session_router.stores.redis import RedisSessionStore
     from session_router.stores.sqlite import SQLiteSessionStore
 
@@ -63,7 +64,15 @@ def _findings(store: SessionStore) -> Iterator[Finding]:
         finally:
             store.close()
     elif isinstance(store, SQLiteSessionStore):
-        store.close()
-        yield Finding(where=str(store.path), subject="file", found="can be opened", means="for the processes of one machine.")
+        where, means = str(store.path), "for the processes of one machine."
+        try:
+            store.check()
+        except StoreError as error:
+            means = "sessions are not kept: each call is routed from its history, and stays on its model."
+            yield Finding(where=where, subject="file", found=str(error), verdict=Verdict.PROBLEM, means=means)
+        else:
+            yield Finding(where=where, subject="file", found="intact, and can be written", means=means)
+        finally:
+            store.close()
     else:
         yield Finding(where="this process", subject="memory", found="always there", means="each replica has sessions of its own.")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from session_router.cache.memory_rows import MemoryEntryRows
+from session_router.cli.moments import seconds_of
 from session_router.config import load_cache, load_router
 from session_router.replay import Pace, StoredAnswers
 from session_router.stores.memory import MemorySessionStore
@@ -61,5 +62,5 @@ def stored_answers(config: Path | None, router: Router, *, certificates: EntryRo
 def pace_of(start: datetime | None, *, turn_seconds: float, call_seconds: float) -> Pace:
     """Return the assumed times; sessions begin at `start` (UTC), or at today's midnight for none."""
     # Midnight, so that two replays of one day give the same rows. Clearances expire by it.
-    moment = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if start is None else start.replace(tzinfo=UTC)
-    return Pace(start=moment.timestamp(), turn_seconds=turn_seconds, call_seconds=call_seconds)
+    moment = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) if start is None else start
+    return Pace(start=seconds_of(moment), turn_seconds=turn_seconds, call_seconds=call_seconds)

@@ -124,4 +124,5 @@ def checked_each(values: Iterable[Item], *names: str, key: str, rule: str) -> tu
 
 def _has(value: object, names: Iterable[str]) -> bool:
     found: list[object] = [getattr(value, name, None) for name in names]
-    return all(map(callable, found))
+    # A class has all methods, and answers to none of them.
+    return not isinstance(value, type) and all(map(callable, found))

@@ -94,13 +94,16 @@ def fit_outcomes(graded: Sequence[Graded], embedder: Embedder, *, embedder_name:
         settings: How.
 
     Raises:
-        ConfigurationError: There are too few outcomes, or none of the reference.
+        ConfigurationError: There are too few outcomes, or different prompts, or none of the reference.
         EmbedderError: There is no vector for a text.
     """
     settings = settings or FitSettings()
     if not graded:
         raise ConfigurationError(key="outcomes", value=0, rule="there is nothing to fit to.")
     table = table_of(graded, embedder, seed=settings.seed, prices=settings.prices)
+    if not len(table.held_out):
+        rule = "none of them is held out to measure by: give more different prompts, or another seed."
+        raise ConfigurationError(key="outcomes", value=len(graded), rule=rule)
     counts = (table.served[:, table.training] != UNKNOWN).sum(axis=1)
     models = [model for model in range(len(table.names)) if counts[model] >= LEAST_OUTCOMES]
     if not models:

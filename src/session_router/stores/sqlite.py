@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Self
 
 from session_router.core.checking import check_number
@@ -112,6 +113,22 @@ class SQLiteSessionStore:
         """
         with self._connection(writing=True) as connection:
             return connection.execute(_FORGET, (before,)).rowcount
+
+    def check(self) -> None:
+        """Read the whole file, and see whether it could be written; nothing is changed.
+
+        Raises:
+            StoreCorrupt: It is not intact.
+            StoreUnavailable: As for `commit`.
+        """
+        with self._connection(writing=True) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                damage = sqlite3.DatabaseError(found)
+                damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                raise damage
+            # No call was ever made so long ago.
+            connection.execute(_FORGET, (-inf,))
 
     def close(self) -> None:
         """Close all connections; later calls raise `StoreUnavailable`."""

@@ -92,6 +92,20 @@ async def test_the_next_model_answers(build: Any, stage: Stage, observed: Any, w
     assert sum(isinstance(item, dict) and item["event"] == "message-start" for item in seen) == way.endswith("events")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("bound", [False, True])
+async def test_events_of_version_2_tell_the_answer_once(build: Any, stage: Stage, fails: bool, bound: bool) -> None:
+    model = build()
+    model = model.bind_tools([weather]) if bound else model
+    if fails:
+        stage.providers.faults.next(Fault.overloaded())
+    events = [event async for event in model.astream_events("Hello to everybody", version="v2")]
+    told = "".join(event["data"]["chunk"].text for event in events if event["event"] == "on_chat_model_stream")
+    (ended,) = [event["data"]["output"].text for event in events if event["event"] == "on_chat_model_end"]
+    assert told == ended != ""
+    assert sum(event["event"] == "on_chat_model_start" for event in events) == 1 + fails
+
+
 @pytest.mark.parametrize("way", ["stream", "astream", "stream_events", "astream_events"])
 @pytest.mark.parametrize("start", range(3))
 async def test_nothing_is_spliced_to_an_answer_that_has_begun(build: Any, stage: Stage, way: str, start: int) -> None:
