@@ -16,7 +16,7 @@ from langchain_core.callbacks import AsyncCallbackManager, CallbackManager
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
+from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation, model_validator
 
 from session_router.core.checking import check_kind
 from session_router.core.model import ModelName
@@ -24,6 +24,7 @@ from session_router.errors import ConfigurationError
 from session_router.router import Router
 from session_router_langchain.asking import aanswer, achunks, aevents, answer, chunks, events
 from session_router_langchain.calls import Calls
+from session_router_langchain.checking import check_settings
 from session_router_langchain.event_streams import AsyncRoutedEventStream, RoutedEventStream, told_once
 from session_router_langchain.generation import child_config, configs_and_options, result_of
 from session_router_langchain.insisting import AUTO, check_auto_is_free, insisted_on
@@ -86,6 +87,13 @@ class SessionRouterChatModel(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     _calls: Calls = PrivateAttr()
+
+    @model_validator(mode="before")
+    @classmethod
+    def refuse_misspelt(cls, given: Any) -> Any:
+        """Refuse a setting that there is none of: a `tenent` that is dropped in silence keeps nobody apart."""
+        check_settings(given, cls.model_fields, of="the chat model")
+        return given
 
     def model_post_init(self, context: Any, /) -> None:
         """Check the settings; nothing is built before the first call.

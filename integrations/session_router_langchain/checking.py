@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.messages import BaseMessage
 
 from session_router.core.checking import check_kind
 from session_router.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
 
 
 def check_names(*, tenant: object, principal: object) -> None:
@@ -34,3 +37,14 @@ def check_messages(messages: object) -> None:
         if not isinstance(one, BaseMessage):
             rule = "give LangChain's messages; its `convert_to_messages` makes them of pairs and tables."
             raise ConfigurationError(key=f"messages.{index}", value=type(one).__name__, rule=rule)
+
+
+def check_settings(given: Mapping[str, object], known: Container[str], *, of: str) -> None:
+    """Refuse settings that there are none of; an error does not show the value, which may be the secret of a misspelt key.
+
+    Raises:
+        ConfigurationError: There is one.
+    """
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigurationError(key=name, value=type(value).__name__, rule=f"{of} has no such setting; see its reference.")

@@ -26,6 +26,7 @@ from session_router.core.governance import Level
 from session_router.core.prefix import PromptCache
 from session_router.errors import ConfigurationError
 from session_router.testing import providers
+from session_router_langchain import SessionRouterChatModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,7 @@ class Watching:
         (lambda: Router(ROUTES, observers=[5]), "observers"),  # type: ignore[list-item]
         (lambda: Router(ROUTES, detectors=5), "detectors"),  # type: ignore[arg-type]
         (lambda: Router(ROUTES, detectors=[5]), "detectors"),  # type: ignore[list-item]
+        (lambda: SessionRouterChatModel(router=Router(ROUTES), tenent="acme"), "tenent"),  # type: ignore[call-arg]
         (lambda: ModelSpec(capabilities=5), "capabilities"),  # type: ignore[arg-type]
         (lambda: MemorySessionStore(maximum_sessions="x"), "maximum_sessions"),  # type: ignore[arg-type]
         (lambda: MemorySessionStore(maximum_sessions=None), "maximum_sessions"),  # type: ignore[arg-type]
