@@ -45,7 +45,7 @@ class Situation:
         eligible: What stands against each model.
         intakes: What the request is to each model.
         again: Whether this boundary was decided before.
-        known: What tells what the session has read: itself, or, where it is lost or could not be loaded, what was remembered of it.
+        known: What tells what the session has read: itself, or, where it could not be loaded, what was remembered of it.
     """
 
     call: Call
@@ -75,7 +75,7 @@ class Situation:
         rewound = None if session is None or call.internal else session.rewound(call.transcript)
         again, session = rewound is not None, rewound or session
         # What a session has read only grows: what was remembered of it still holds.
-        known = session if before is None or before.known is None or (session is not None and session.version > 0) else before.known
+        known = before.known if session is None and before is not None else session
         last = before.current if session is None and before is not None else None if session is None else session.current
         current = _current(call, specs, last)
         call = _attributed(call, None if current is None else specs[current])

@@ -21,8 +21,7 @@ from session_router.core.model import ModelName
 from session_router.core.policy import Policy
 from session_router.core.population import POPULATION_SECONDS
 from session_router.core.session import Session, SessionId
-from session_router.errors import StoreCorrupt, StoreUnavailable
-from session_router.stores.memory import MemorySessionStore
+from session_router.errors import StoreUnavailable
 from support.shelf import Shelf
 from values import FAST, SESSION, STRONG, FlakyStore, Prefers, ai, answered, call_of, human, injected, router, spec, tool
 
@@ -114,22 +113,6 @@ def test_no_label_is_forgotten_where_commits_are_held_up(rest: tuple[Step, ...],
     assert decision.tag.level is Level.CONFIDENTIAL
     assert decision.refused == bool(failed)
     assert decision.evidence.degraded == (() if failed and not stays else ("store",))
-
-
-@pytest.mark.parametrize("failed", [(), (STRONG,)])
-@pytest.mark.parametrize("fault", [None, StoreCorrupt("bad checksum")])
-def test_nor_where_its_row_is_lost(failed: tuple[ModelName, ...], fault: Exception | None) -> None:
-    """In a failover, for one."""
-    store = FlakyStore()
-    here = router(GOVERNED, wants=FAST, policy=OPEN, store=Recalling(store))
-    here.observe(here.route(call_of(human(tag=SECRET))), answered(STRONG))
-    store.kept, store.on_load = MemorySessionStore(), [fault] if failed else [None, fault]
-    decision = here.route(call_of(injected(), human("two"), now=1010.0, failed=failed))
-    assert decision.model != FAST
-    assert decision.tag is not None
-    assert decision.tag.level is Level.CONFIDENTIAL
-    assert decision.session is not None
-    assert failed or decision.session.tag == decision.tag
 
 
 def test_a_first_commit_that_fails_leaves_the_decision_as_it_is() -> None:
