@@ -52,7 +52,7 @@ def doctor(*, config: Configuration = None) -> None:
 
 def _findings(store: SessionStore) -> Iterator[Finding]:
     from session_router.errors import StoreError
-    from session_router.stores.examination import Finding, Verdict
+    from session_router.stores.examination import NOTHING_KEPT, Finding, Verdict
     from session_router.stores.redis import RedisSessionStore
     from session_router.stores.sqlite import SQLiteSessionStore
 
@@ -64,14 +64,13 @@ def _findings(store: SessionStore) -> Iterator[Finding]:
         finally:
             store.close()
     elif isinstance(store, SQLiteSessionStore):
-        where, means = str(store.path), "for the processes of one machine."
+        where = str(store.path)
         try:
             store.check()
         except StoreError as error:
-            means = "sessions are not kept: each call is routed from its history, and stays on its model."
-            yield Finding(where=where, subject="file", found=str(error), verdict=Verdict.PROBLEM, means=means)
+            yield Finding(where=where, subject="file", found=str(error), verdict=Verdict.PROBLEM, means=NOTHING_KEPT)
         else:
-            yield Finding(where=where, subject="file", found="intact, and can be written", means=means)
+            yield Finding(where=where, subject="file", found="intact, and can be written", means="for the processes of one machine.")
         finally:
             store.close()
     else:

@@ -66,14 +66,14 @@ def regret(  # noqa: PLR0913 -- each is one option
     from session_router.cli.regret_table import print_regret
     from session_router.cli.rows import ROWS, RowFile, file_of_rows
     from session_router.cli.terminal import error_console, output_console
-    from session_router.core.checking import LARGEST_DOLLARS, check_number
+    from session_router.core.checking import DOLLARS_RULE, LARGEST_DOLLARS, check_number
     from session_router.errors import ConfigurationError
     from session_router.recordings import SessionFile
     from session_router.regret import Evaluation
     from session_router.replay import replay_session
 
     if stake is not None:
-        check_number(stake, key="--stake", rule=f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}.", high=LARGEST_DOLLARS)
+        check_number(stake, key="--stake", rule=DOLLARS_RULE, high=LARGEST_DOLLARS)
     # Through the environment, so that the router decides by it too and everything else is checked against it.
     environment = dict(os.environ) if stake is None else {**os.environ, STAKE_VARIABLE: repr(stake)}
     if feedback is not None:

@@ -18,6 +18,7 @@ LARGEST_COUNT = 2**53 - 1
 
 LARGEST_DOLLARS = 1e9
 """Nobody pays more for one thing; sums of it stay far from the ends of what numbers can say."""
+DOLLARS_RULE = f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}."
 
 
 def is_count(value: object) -> bool:

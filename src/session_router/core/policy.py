@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import NoneType
 
 from session_router.core.cache_terms import CacheRules
-from session_router.core.checking import LARGEST_DOLLARS, check_kind, check_methods, check_number, own_numbers
+from session_router.core.checking import DOLLARS_RULE, LARGEST_DOLLARS, check_kind, check_methods, check_number, own_numbers
 from session_router.core.experience import Experience
 from session_router.core.governance import TOP, Clearance, Level, Rules, Tag, ruled_out
 from session_router.core.upgrades import UpgradeWatch
@@ -127,8 +127,7 @@ class Policy:
         if self.cap is not None:
             check_number(self.cap, key="policy.cap", rule="give a share >= 0, or `None`.")
         for name in ("stake", "handoff", "explore_dollars"):
-            rule = f"give US dollars >= 0 and at most {LARGEST_DOLLARS:g}."
-            check_number(getattr(self, name), key=f"policy.{name}", rule=rule, high=LARGEST_DOLLARS)
+            check_number(getattr(self, name), key=f"policy.{name}", rule=DOLLARS_RULE, high=LARGEST_DOLLARS)
         check_number(self.output_tokens, key="policy.output_tokens", rule="give a number of tokens >= 0.", whole=True)
         check_kind(self.reference, (str, NoneType), key="policy.reference", rule="give the name of a route.")
         check_number(self.alpha, key="policy.alpha", rule="give a share in [0, 1).", below=1.0)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+NOTHING_KEPT: Final = "sessions are not kept: each call is routed from its history, and stays on its model."
+"""What it means for users that a store keeps nothing."""
 
 
 class Verdict(StrEnum):

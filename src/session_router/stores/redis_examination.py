@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreError
-from session_router.stores.examination import Finding, Verdict
+from session_router.stores.examination import NOTHING_KEPT, Finding, Verdict
 from session_router.stores.redis import RedisSessionStore
 from session_router.stores.redis_calls import Exchange, Lost
 from session_router.stores.redis_driver import ThreadDriver
@@ -80,7 +80,7 @@ class _Examiner:
             if inquiry not in told:
                 yield _unreachable(inquiry.informant, reply, means="others of the cluster are asked instead.")
         if not told:
-            yield Finding(where="cluster", subject="slots", found="no node answers", verdict=Verdict.PROBLEM, means=_NOTHING_KEPT)
+            yield Finding(where="cluster", subject="slots", found="no node answers", verdict=Verdict.PROBLEM, means=NOTHING_KEPT)
             return
         ranges: list[Any] = replies[told[-1]]
         covered = sum(int(last) + 1 - int(first) for first, last, *_ in ranges)
@@ -100,7 +100,7 @@ class _Examiner:
             reply = self._ask(address, ("PING",))
             waits.append(time.perf_counter() - begun)
             if isinstance(reply, Exception):
-                yield _unreachable(address, reply, means=_NOTHING_KEPT)
+                yield _unreachable(address, reply, means=NOTHING_KEPT)
                 return
         yield _latency(address, waits[1:], budget_seconds=self._budget)
         asked = time.time()
@@ -113,9 +113,6 @@ class _Examiner:
         yield from memory_findings(str(address), facts)
         if self._servers.master is not None or self._servers.is_cluster:
             yield _heirs(address, facts)
-
-
-_NOTHING_KEPT = "sessions are not kept: each call is routed from its history, and stays on its model."
 
 
 def _tells(learn: Any, inquiry: Inquiry, reply: Any) -> bool:  # noqa: ANN401 -- whatever a server sent
@@ -191,7 +188,7 @@ def _role(address: Address, facts: dict[str, str]) -> Finding:
 
 def _heirs(address: Address, facts: dict[str, str]) -> Finding:
     number = int(facts.get("connected_slaves", "0"))
-    means = "" if number else f"when it dies, {_NOTHING_KEPT} Add a replica."
+    means = "" if number else f"when it dies, {NOTHING_KEPT} Add a replica."
     verdict = Verdict.FINE if number else Verdict.WARNING
     return Finding(where=str(address), subject="replicas", found=str(number), verdict=verdict, means=means)
 
@@ -215,4 +212,4 @@ def _trial(store: RedisSessionStore) -> Iterator[Finding]:
             found = str(error)
     fine = found == "committed and read back"
     verdict = Verdict.FINE if fine else Verdict.PROBLEM
-    yield Finding(where="store", subject="a session", found=found, verdict=verdict, means="" if fine else _NOTHING_KEPT)
+    yield Finding(where="store", subject="a session", found=found, verdict=verdict, means="" if fine else NOTHING_KEPT)
