@@ -177,6 +177,8 @@ class Recorder(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, **_: object) -> None:
         """See an answer."""
+        if self._decision is not None and self._decision.hit is not None:
+            return
         generations = response.generations[0] if response.generations else []
         message = getattr(generations[0], "message", None) if generations else None
         answer = message if isinstance(message, AIMessage) else None

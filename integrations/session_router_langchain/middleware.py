@@ -32,6 +32,7 @@ from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.places import is_made_again, place_of_tool_call
+from session_router_langchain.replaying import StoredAnswer, told_of
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread, labelled
@@ -86,6 +87,20 @@ class _Pass:
         only = response.result[0] if len(response.result) == 1 and response.structured_response is None else None
         return probe.own_answer(only) if isinstance(only, AIMessage) and self._is_the_same() else None
 
+    def replay(self, message: AIMessage, _: Decision) -> ModelResponse[Any]:
+        """Tell a stored answer, as a model of this request would be told of."""
+        StoredAnswer(message=message).invoke(self._shown(), told_of(message, current_config()))
+        return ModelResponse(result=[message])
+
+    async def areplay(self, message: AIMessage, _: Decision) -> ModelResponse[Any]:
+        """Do what `replay` does without blocking the event loop."""
+        await StoredAnswer(message=message).ainvoke(self._shown(), told_of(message, current_config()))
+        return ModelResponse(result=[message])
+
+    def _shown(self) -> list[BaseMessage]:
+        system, messages = self.request.system_message, self.narrowing.messages
+        return [*([] if system is None else [system]), *messages]
+
     def _is_the_same(self) -> bool:
         """Whether the same request would be asked about under the same terms: what it is made of may be changed in place."""
         return self.call.terms == self.renew()
@@ -136,7 +151,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return handler(sent)
 
-        return self._finish(here, drive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
+        return self._finish(here, drive(self.router, here.call, attempt, _answer, replay=here.replay, **self._ways(here)), probes)
 
     async def awrap_model_call(
         self,
@@ -153,7 +168,8 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             with self._handed_on(here, decision, sent, probe):
                 return await handler(sent)
 
-        return self._finish(here, await adrive(self.router, here.call, attempt, _answer, **self._ways(here)), probes)
+        passed = await adrive(self.router, here.call, attempt, _answer, replay=here.areplay, **self._ways(here))
+        return self._finish(here, passed, probes)
 
     def after_agent(self, state: SessionRouterState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """End the lock with the run: a run may end on a tool message. A turn that its provider paused goes on in the next one."""
@@ -311,7 +327,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         brought_back(inside.read)
 
     def _ways(self, here: _Pass) -> dict[str, Any]:
-        return {"response_of": _response, "own": here.own, "narrowing": here.narrowing, "models": self.calls.models}
+        return {"own": here.own, "narrowing": here.narrowing, "models": self.calls.models}
 
     def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
@@ -319,7 +335,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if passed.message is not None and decision.hit is None:
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
-            marked = stamped(passed.message, decision, answerer, passed.returns)
+            marked = stamped(passed.message, decision, answerer, passed.beside)
             result = [marked if message is passed.message else message for message in response.result]
             if decision.tag is not None and any(isinstance(message, ToolMessage) for message in result):
                 result = _with_structured_labelled(result, here.request.response_format, decision.tag)
@@ -346,10 +362,6 @@ def _names_no_tool(result: ToolMessage, request: ToolCallRequest) -> bool:
     """Whether the framework says that there is no such tool: nothing ran, and nothing is told but what was asked for."""
     said = _NO_SUCH_TOOL.format(requested_tool=request.tool_call["name"])
     return request.tool is None and result.status == "error" and isinstance(result.content, str) and result.content.startswith(said)
-
-
-def _response(message: AIMessage) -> ModelResponse[Any]:
-    return ModelResponse(result=[message])
 
 
 def _artificial_tools(response_format: ResponseFormat[Any] | None) -> frozenset[str]:

@@ -9,8 +9,9 @@ from langchain_core.messages import ToolMessage
 
 from session_router.core.governance import PUBLIC, join
 from session_router.core.policy import OnDenied
+from session_router.identity import request_id
 from session_router_langchain.inspecting import Found
-from session_router_langchain.tagging import labelled, returned_by
+from session_router_langchain.tagging import REQUEST_KEY, labelled, returned_by
 from session_router_langchain.withholding import begun_anew, withheld
 
 if TYPE_CHECKING:
@@ -64,9 +65,12 @@ class Narrowing:
                     yield self.call
         self.messages, self.call = self._whole, self._first
 
-    def returned_by(self, answer: AIMessage) -> Mapping[str, Any]:
-        """Return what `answer` is to say of the tools that it asks for."""
-        return returned_by(answer, self._calls.tool_labels(self._tools)) or {}
+    def beside(self, answer: AIMessage) -> Mapping[str, Any]:
+        """Return what `answer` is to say of itself: what the tools return that it asks for, and in a graph, which request it answers."""
+        said: dict[str, Any] = returned_by(answer, self._calls.tool_labels(self._tools)) or {}
+        if self._first.places:
+            said[REQUEST_KEY] = request_id(self._calls.router.key, self._first.transcript.prefix.digest)
+        return said
 
     def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance, call: Call) -> Sequence[BaseMessage] | None:
         policy = self._calls.router.policy

@@ -156,17 +156,17 @@ def stamp_of(decision: Decision, answerer: ModelName | None) -> dict[str, Any]:
     return stamp
 
 
-def stamped(message: Message, decision: Decision, answerer: ModelName | None, returns: Mapping[str, Any] = NOTHING_SAID) -> Message:
+def stamped(message: Message, decision: Decision, answerer: ModelName | None, beside: Mapping[str, Any] = NOTHING_SAID) -> Message:
     """Return `message` with our facts beside the provider's; everything else stays.
 
     Args:
         message: The answer.
         decision: Who was chosen.
         answerer: Who answered.
-        returns: What it is to say of the tools that it asks for (`returned_by`).
+        beside: What it is to say of itself beside them (`Narrowing.beside`).
     """
     metadata = {**message.response_metadata, STAMP: stamp_of(decision, answerer)}
-    said = {"additional_kwargs": {**message.additional_kwargs, **returns}} if returns else {}
+    said = {"additional_kwargs": {**message.additional_kwargs, **beside}} if beside else {}
     marked = message.model_copy(update={"response_metadata": metadata, **said})
     # An answer says what its model has read.
     return marked if decision.tag is None else labelled(marked, decision.tag)

@@ -59,7 +59,7 @@ class Passed(Generic[Response]):
         decision: Who was chosen, and why.
         outcome: What came of it.
         session: The session as stored, or to be carried on.
-        returns: What the answer is to say of the tools that it asks for.
+        beside: What the answer is to say of itself beside our facts.
     """
 
     response: Response
@@ -67,7 +67,7 @@ class Passed(Generic[Response]):
     decision: Decision
     outcome: Outcome
     session: Session | None
-    returns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    beside: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 def passage(
@@ -225,8 +225,8 @@ def _answered(
     if asked is not None and result.own is not None:
         known = outcome_of(result.own, decision, router.models, at=at)
         yield Keep(asked, answer_of(result.own, decision, known, router.models))
-    returns = NOTHING_SAID if result.message is None or narrowing is None else narrowing.returned_by(result.message)
-    return Passed(result.response, result.message, decision, outcome, session, returns)
+    beside = NOTHING_SAID if result.message is None or narrowing is None else narrowing.beside(result.message)
+    return Passed(result.response, result.message, decision, outcome, session, beside)
 
 
 def _outcome(router: Router, decision: Decision, result: Answered[Any], *, at: float, artificial: bool) -> Outcome:
@@ -252,7 +252,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
     attempt: Callable[[Decision, DeliveryProbe], Response],
     answer_in: Callable[[Response], AIMessage | None],
     *,
-    response_of: Callable[[AIMessage], Response] | None = None,
+    replay: Callable[[AIMessage, Decision], Response] | None = None,
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
@@ -265,7 +265,7 @@ def drive(  # noqa: PLR0913 -- one argument a fact
         call: What to route.
         attempt: Asks the chosen model, with the probe among its callbacks, and returns what the framework gets.
         answer_in: Finds the answer in what `attempt` returned.
-        response_of: Makes what the framework gets of a stored answer; needed where the call has terms for one.
+        replay: Tells the framework a stored answer, and returns what it gets; needed where the call has terms for one.
         narrowing: As for `passage`.
         own: Finds what the chosen model itself answered to what was asked; without it, nothing is kept.
         artificial: As for `passage`.
@@ -288,7 +288,10 @@ def drive(  # noqa: PLR0913 -- one argument a fact
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
         except StopIteration as stop:
-            return _responded(cast("Passed[Response]", stop.value), response_of)
+            passed = cast("Passed[Response]", stop.value)
+    if passed.decision.hit is None or passed.message is None or replay is None:
+        return passed
+    return replace(passed, response=replay(passed.message, passed.decision))
 
 
 async def adrive(  # noqa: PLR0913 -- as there
@@ -297,7 +300,7 @@ async def adrive(  # noqa: PLR0913 -- as there
     attempt: Callable[[Decision, DeliveryProbe], Awaitable[Response]],
     answer_in: Callable[[Response], AIMessage | None],
     *,
-    response_of: Callable[[AIMessage], Response] | None = None,
+    replay: Callable[[AIMessage, Decision], Awaitable[Response]] | None = None,
     own: Callable[[DeliveryProbe, Response], AIMessage | None] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
@@ -323,7 +326,10 @@ async def adrive(  # noqa: PLR0913 -- as there
                     result = Broken(error, probe.delivered)
                 effect = steps.send(result)
         except StopIteration as stop:
-            return _responded(cast("Passed[Response]", stop.value), response_of)
+            passed = cast("Passed[Response]", stop.value)
+    if passed.decision.hit is None or passed.message is None or replay is None:
+        return passed
+    return replace(passed, response=await replay(passed.message, passed.decision))
 
 
 def _heard(
@@ -349,12 +355,6 @@ def _heard(
     return replace(answered, author=author if is_other else None, made_up=probe.is_made_up(message), error=probe.error)
 
 
-def _responded(passed: Passed[Response], response_of: Callable[[AIMessage], Response] | None) -> Passed[Response]:
-    if passed.decision.hit is None or passed.message is None or response_of is None:
-        return passed
-    return replace(passed, response=response_of(passed.message))
-
-
 def itself(message: AIMessage) -> AIMessage:
     """Find the answer in a response that is one."""
     return message
@@ -364,4 +364,4 @@ def marked(passed: Passed[AIMessage]) -> AIMessage:
     """Return the answer of a passage whose response is one, with our facts on it."""
     if passed.decision.hit is not None:
         return passed.response
-    return stamped(passed.response, passed.decision, passed.outcome.model, passed.returns)
+    return stamped(passed.response, passed.decision, passed.outcome.model, passed.beside)

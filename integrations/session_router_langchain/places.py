@@ -16,14 +16,14 @@ from langgraph.runtime import get_runtime
 
 from session_router.core.exposure import id_of
 from session_router.core.governance import TOP, join
-from session_router.core.readings import Place
-from session_router.identity import graph_id
+from session_router.core.readings import Place, goes_on
+from session_router.identity import graph_id, request_id
 from session_router_langchain.authors import STAMP
 from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
 from session_router_langchain.names import current_config, names_of
 from session_router_langchain.runs import configs_around, given_to
-from session_router_langchain.tagging import own_label
+from session_router_langchain.tagging import REQUEST_KEY, own_label
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from session_router.core.governance import Tag
+    from session_router.core.session import Session
+    from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
 
 MOST_RUNS: Final = 16_384
@@ -258,7 +260,13 @@ def _run_of(configurable: Mapping[str, Any], *, is_here: bool = True) -> str | N
 
 
 def listening(
-    places: tuple[Place, ...], messages: Sequence[BaseMessage], system: BaseMessage | None, *, said: Iterable[Tag | None]
+    places: tuple[Place, ...],
+    messages: Sequence[BaseMessage],
+    system: BaseMessage | None,
+    *,
+    transcript: Transcript,
+    carried: Session | None,
+    key: bytes,
 ) -> tuple[Place, ...]:
     """Return `places` with what the request says of itself.
 
@@ -268,7 +276,9 @@ def listening(
         places: Where the call stands.
         messages: The history.
         system: The system prompt, if it is not among the messages.
-        said: The labels in the history; `None` for messages without one.
+        transcript: Of the history.
+        carried: The session, if it travels with the graph's state.
+        key: The router's.
     """
     if not places:
         return ()
@@ -276,10 +286,21 @@ def listening(
     answered = next((at for at in range(len(messages) - 1, -1, -1) if _is_labelled_answer(messages[at])), None)
     # What an answer was told when it was asked for, its label says.
     new = unsaid if answered is None else is_unsaid(messages[answered + 1 :], None)
-    own = join(*(tag for tag in said if tag is not None))
+    unheard = new or (unsaid and not _answers_the_same(messages, answered, transcript, key))
+    said = join(*(tag for tag in transcript.tags if tag is not None))
+    read = None if carried is None or not goes_on(transcript, carried) else carried.tag
     return tuple(
-        replace(place, listens=place.listens and (new if place.door else unsaid), anew=answered is None, said=own) for place in places
+        replace(place, listens=place.listens and (new if place.door else unheard), anew=answered is None, said=said, read=read)
+        for place in places
     )
+
+
+def _answers_the_same(messages: Sequence[BaseMessage], answered: int | None, transcript: Transcript, key: bytes) -> bool:
+    """Whether all that stands before an answer, system prompt and tools included, is what it answered: its label tells of all of it."""
+    before = None if answered is None else transcript.prefix_at(answered)
+    if answered is None or before is None:
+        return False
+    return messages[answered].additional_kwargs.get(REQUEST_KEY) == request_id(key, before.digest)
 
 
 def _is_labelled_answer(message: BaseMessage) -> bool:

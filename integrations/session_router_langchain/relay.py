@@ -63,7 +63,7 @@ class MessageRelay:
             self._held.append(AIMessageChunk(content=empty, id=self._all[-1].id, chunk_position="last"))
         if self._held:
             yield from self._held[:-1]
-            yield stamped(self._held[-1], passed.decision, passed.outcome.model, passed.returns)
+            yield stamped(self._held[-1], passed.decision, passed.outcome.model, passed.beside)
 
 
 class EventRelay:
@@ -101,7 +101,7 @@ class EventRelay:
             if event["event"] == "message-finish":
                 mark = {STAMP: stamp_of(passed.decision, passed.outcome.model)}
                 finish: dict[str, Any] = {**event, "metadata": {**(event.get("metadata") or {}), **mark}}
-                if said := {**(label_fields(passed.decision.tag) or {}), **passed.returns}:
+                if said := {**(label_fields(passed.decision.tag) or {}), **passed.beside}:
                     finish["additional_kwargs"] = {**(event.get("additional_kwargs") or {}), **said}
                 yield finish
             else:

@@ -16,6 +16,7 @@ from session_router_langchain.names import context_label, names_of
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
+from session_router_langchain.replaying import StoredAnswer
 from session_router_langchain.terms import NOTHING_BOUND
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Request:
         options: Keyword arguments of the call.
         tenant: Whose deployment.
         renew: Makes the terms of the call anew.
+        stored: The answer that is replayed in place of a model's; `None` where a model is asked.
     """
 
     calls: Calls
@@ -103,6 +105,7 @@ class Request:
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     tenant: str | None = None
     renew: Callable[[], CacheTerms | None] = lambda: None
+    stored: AIMessage | None = None
 
     def is_intact(self) -> bool:
         """Whether the same would be asked about under the same terms: what it is made of may be changed in place."""
@@ -112,16 +115,24 @@ class Request:
         """Return what the chosen model answered to what was asked; `None` where that is not certain."""
         return message if self.is_intact() else None
 
+    def replaying(self, message: AIMessage) -> Request:
+        """Return the same request, answered with `message`: the run that tells of it is made in the same ways."""
+        return replace(self, stored=message)
+
     def model(self, decision: Decision) -> BaseChatModel:
         """Return the chat model of `decision`."""
         return self.calls.models[decision.chosen()]
 
     def prepared(self, decision: Decision) -> Sequence[BaseMessage]:
         """Return the history as the chosen model can take it."""
+        if self.stored is not None:
+            return self.narrowing.messages
         return self.calls.prepare(self.narrowing.messages, self.narrowing.call, decision)
 
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
-        """Return the chosen model with the tools as it takes them."""
+        """Return the chosen model with the tools as it takes them, or what replays a stored answer."""
+        if self.stored is not None:
+            return StoredAnswer(message=self.stored)
         model = self.model(decision)
         if self.tool_options is None:
             return model
@@ -131,24 +142,26 @@ class Request:
         """Return the config of one attempt, with `handlers` added and the decision in its metadata."""
         config = self.config.copy()
         config["callbacks"] = with_handlers(config.get("callbacks"), handlers)
-        config["metadata"] = {**(config.get("metadata") or {}), STAMP: stamp_of(decision, decision.model)}
+        config["metadata"] = {**(config.get("metadata") or {}), STAMP: stamp_of(decision, decision.model if self.stored is None else None)}
         # A run id names one run: a model that takes over gets its own.
         self.config.pop("run_id", None)
         return config
 
     def options_for(self, decision: Decision) -> dict[str, Any]:
         """Return the keyword arguments of one attempt."""
+        if self.stored is not None:
+            return {}
         return {**self.options, **self.calls.partition(decision, self.options, tenant=self.tenant)}
 
     # Attempts: what a passage asks of the chosen model
 
-    def invoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
+    def invoke(self, decision: Decision, *probe: DeliveryProbe) -> AIMessage:
         """Ask the chosen model."""
-        return self.bound(decision).invoke(self.prepared(decision), self.config_for(decision, probe), **self.options_for(decision))
+        return self.bound(decision).invoke(self.prepared(decision), self.config_for(decision, *probe), **self.options_for(decision))
 
-    async def ainvoke(self, decision: Decision, probe: DeliveryProbe) -> AIMessage:
+    async def ainvoke(self, decision: Decision, *probe: DeliveryProbe) -> AIMessage:
         """Ask the chosen model without blocking the event loop."""
-        return await self.bound(decision).ainvoke(self.prepared(decision), self.config_for(decision, probe), **self.options_for(decision))
+        return await self.bound(decision).ainvoke(self.prepared(decision), self.config_for(decision, *probe), **self.options_for(decision))
 
     def stream(self, decision: Decision) -> Generator[AIMessageChunk]:
         """Stream from the chosen model."""

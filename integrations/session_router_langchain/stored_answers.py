@@ -14,7 +14,7 @@ from session_router_langchain.outcomes import stamped
 from session_router_langchain.vocabulary import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from session_router.core.cached import Content
     from session_router.core.call import Outcome
@@ -33,9 +33,6 @@ _ENDINGS = ("finish_reason", "stop_reason", "status")
 
 _SOURCES = ("annotations", "citations", "grounding_metadata", "search_results", "executed_tools", "url_context_metadata")
 """Keys under which providers name what they have searched: in blocks, or beside a text (Gemini, Perplexity, Groq)."""
-
-_PIECE = 64
-"""Characters of a replayed chunk, about: a reader that streams is shown a stream."""
 
 
 def answer_of(message: AIMessage, decision: Decision, outcome: Outcome, specs: Mapping[ModelName, ModelSpec]) -> CachedAnswer:
@@ -126,30 +123,3 @@ def message_of(answer: CachedAnswer) -> AIMessage:
         id=str(uuid.uuid4()),
         usage_metadata={"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
     )
-
-
-def as_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
-    """Yield a replayed message as a stream; its facts come with the last chunk, since metadata of several is merged."""
-    text = message.text
-    pieces = [text[place : place + _PIECE] for place in range(0, len(text), _PIECE)] or [""]
-    for piece in pieces:
-        yield AIMessageChunk(content=piece, id=message.id)
-    yield AIMessageChunk(
-        content="",
-        id=message.id,
-        usage_metadata=message.usage_metadata,
-        response_metadata=message.response_metadata,
-        additional_kwargs=message.additional_kwargs,
-        chunk_position="last",
-    )
-
-
-def as_events(message: AIMessage) -> Iterator[Mapping[str, Any]]:
-    """Yield a replayed message as events of version v3."""
-    text = message.text
-    yield {"event": "message-start", "role": "ai", "id": message.id}
-    yield {"event": "content-block-start", "index": 0, "content": {"type": "text", "text": ""}}
-    yield {"event": "content-block-delta", "index": 0, "delta": {"type": "text-delta", "text": text}}
-    yield {"event": "content-block-finish", "index": 0, "content": {"type": "text", "text": text}}
-    finish = {"event": "message-finish", "usage": dict(message.usage_metadata or {}), "metadata": dict(message.response_metadata)}
-    yield finish | ({"additional_kwargs": dict(message.additional_kwargs)} if message.additional_kwargs else {})

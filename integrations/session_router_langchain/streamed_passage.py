@@ -56,7 +56,7 @@ def stream(
     start: Callable[[Decision], Generator[Item]],
     relay_of: Callable[[Decision], Relay[Item]],
     *,
-    replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    replay: Callable[[AIMessage, Decision], Generator[Item]] | None = None,
     intact: Callable[[], bool] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
@@ -98,7 +98,7 @@ def stream(
                     yield from items
                     return
             found = _advanced(router, steps, steps.send(failure))
-    yield from _replayed(found, replay)
+    yield from _replayed(found, replay, relay_of)
 
 
 def _answered(answer: AIMessage | None, *, wanted: bool, intact: Callable[[], bool] | None) -> Answered[None]:
@@ -113,6 +113,40 @@ def _advanced(router: Router, steps: Generator[Effect, Any, Passed[Any]], effect
     except StopIteration as stop:
         return cast("Passed[Any]", stop.value)
     return effect
+
+
+def _replayed(
+    passed: Passed[Any], replay: Callable[[AIMessage, Decision], Generator[Item]] | None, relay_of: Callable[[Decision], Relay[Item]]
+) -> Generator[Item]:
+    """Pass on the run that tells of a stored answer: a passage that ends without an attempt has nothing else."""
+    if passed.message is None or replay is None:
+        return
+    relay = relay_of(passed.decision)
+    with closing(replay(passed.message, passed.decision)) as items:
+        for item in items:
+            yield from relay.pass_on(item)
+            if relay.complete:
+                break
+        yield from relay.ending(passed)
+        yield from items
+
+
+async def _areplayed(
+    passed: Passed[Any], replay: Callable[[AIMessage, Decision], AsyncGenerator[Item]] | None, relay_of: Callable[[Decision], Relay[Item]]
+) -> AsyncGenerator[Item]:
+    if passed.message is None or replay is None:
+        return
+    relay = relay_of(passed.decision)
+    async with aclosing(replay(passed.message, passed.decision)) as items:
+        async for item in items:
+            for ready in relay.pass_on(item):
+                yield ready
+            if relay.complete:
+                break
+        for ready in relay.ending(passed):
+            yield ready
+        async for item in items:
+            yield item
 
 
 async def _aadvanced(router: Router, steps: Generator[Effect, Any, Passed[Any]], effect: Effect) -> Attempt | Passed[Any]:
@@ -130,18 +164,13 @@ def _ended(found: Attempt | Passed[Any]) -> Passed[Any]:
     return found
 
 
-def _replayed(passed: Passed[Any], replay: Callable[[AIMessage], Iterator[Item]] | None) -> Iterator[Item]:
-    """Yield a stored answer: a passage that ends without an attempt has nothing else."""
-    return iter(()) if passed.message is None or replay is None else replay(passed.message)
-
-
 async def astream(
     router: Router,
     call: Call,
     start: Callable[[Decision], AsyncGenerator[Item]],
     relay_of: Callable[[Decision], Relay[Item]],
     *,
-    replay: Callable[[AIMessage], Iterator[Item]] | None = None,
+    replay: Callable[[AIMessage, Decision], AsyncGenerator[Item]] | None = None,
     intact: Callable[[], bool] | None = None,
     narrowing: Narrowing | None = None,
     artificial: bool = False,
@@ -168,5 +197,6 @@ async def astream(
                         yield item
                     return
             found = await _aadvanced(router, steps, steps.send(failure))
-    for item in _replayed(found, replay):
-        yield item
+    async with aclosing(_areplayed(found, replay, relay_of)) as stored:
+        async for item in stored:
+            yield item

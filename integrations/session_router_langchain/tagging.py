@@ -30,6 +30,9 @@ TAG_KEY: Final = "session_router_tag"
 RETURNS_KEY: Final = "session_router_returns"
 """Where an answer that asks for tools says what these are declared to return: in its `additional_kwargs`, by name."""
 
+REQUEST_KEY: Final = "session_router_request"
+"""Where an answer in a graph says which request it answers: in its `additional_kwargs`, as a digest that only the router's key makes."""
+
 _LOOK_BACK: Final = 256
 """Messages before a result among which its call is looked for."""
 

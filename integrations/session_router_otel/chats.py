@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
+from opentelemetry import context as contexts
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESSED  # pyright: ignore[reportPrivateUsage] -- the key that all instrumentations share
 from opentelemetry.trace import SpanKind
 
 from session_router.core.model import route_of
@@ -68,7 +70,7 @@ class ChatSpans(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **_: Any,  # noqa: ANN401 -- as in the base class
     ) -> None:
-        if (spans := self.spans) is None or makes_spans():
+        if (spans := self.spans) is None or makes_spans() or contexts.get_value(SUPPRESSED):
             return
         told, run = metadata or {}, current_run()
         model, provider = told.get("ls_model_name"), told.get("ls_provider")

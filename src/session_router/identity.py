@@ -120,6 +120,11 @@ def principal_id(key: bytes, names: SessionNames) -> SessionId | None:
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
 
 
+def request_id(key: bytes, digest: bytes) -> str:
+    """Derive what an answer bears of the request that it answers, whose prefix has `digest`: 32 hex digits, from which nobody can guess."""
+    return hmac.new(key, b"request" + digest, hashlib.sha256).hexdigest()[:32]
+
+
 def subject_id(key: bytes, name: str, *, tenant: str | None = None) -> str:
     """Derive what stands for a person in `Tag.subjects` and in audit records: 64 hex digits, from which no name can be read.
 

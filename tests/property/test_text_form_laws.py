@@ -176,6 +176,9 @@ def test_no_trap_has_one_form_and_those_that_are_the_same_have() -> None:
     ("one", "other"),
     [
         ("Can Polish be used on leather?", "Can polish be used on leather?"),
+        ("Wo wohnen Sie?", "Wo wohnen sie?"),
+        ("Wie heißt Ihr Hund?", "Wie heißt ihr Hund?"),
+        ("Ich danke Ihnen.", "Ich danke ihnen."),
         ("What does turkey export?", "What does Turkey export?"),
         ("Which day of the march is the 3rd?", "Which day of the March is the 3rd?"),
         ("HOW DO I CLEAN CHINA", "how do I clean china"),

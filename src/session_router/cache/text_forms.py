@@ -38,8 +38,10 @@ _PARTS = re.compile("['-]")
 _PLAIN_WORD = re.compile(r"[^\w\s]*([^\W\d_]+(?:['-][^\W\d_]+)*)[^\w\s]*")
 CAPITONYMS = frozenset(
     {"china", "earth", "exodus", "job", "lent", "march", "mobile", "nice", "pole", "poles", "polish", "reading", "turkey"}
+    | {"sie", "ihnen", "ihr", "ihre", "ihrem", "ihren", "ihrer", "ihres"}
 )
-"""What means something else with a capital, in small letters: `Polish` is no `polish`. Not `may`, with which questions begin."""
+"""What means something else with a capital, in small letters: `Polish` is no `polish`, and in German `Sie` is whoever is spoken to. Not
+`may`, with which questions begin."""
 _OTHER_SCRIPTS = re.compile("[\u0370-\u1dff\u2c00-\ua7ff\ua840-\ud7ff\uf900-\ufaff\ufb00-\U0010ffff]")
 
 

@@ -43,5 +43,6 @@ def test_nothing_reaches_a_model_that_may_not_see_it() -> None:
 
 @pytest.mark.parametrize("part", BROKEN)
 def test_whatever_is_taken_away_is_missed(part: str) -> None:
-    seen = play(300, seed=2, without=part, scenes=_WHERE_IT_IS_MISSED[part])
-    assert seen.total[2] > 0
+    # How the talks of one seed go hangs on threads as well. Where a part is missing, a few hundred requests may do without it by chance.
+    rounds = (play(150, seed=seed, without=part, scenes=_WHERE_IT_IS_MISSED[part]) for seed in range(2, 22))
+    assert any(seen.total[2] for seen in rounds)

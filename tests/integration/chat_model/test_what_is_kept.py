@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.checkpoint.memory import InMemorySaver
 
 from session_router import CacheRules, Policy, Prices, Router, SemanticCache
 from session_router_langchain import SessionRouterChatModel
 from support.agents import CHAT, RESPONSES, Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from support.parrot import Parrot
 
 HOURS: Final = "What are your opening hours?"
 SAME_FOR_ALL: Final = Policy(stake=1.0, margin=0.0, cache=CacheRules(sharing="tenant"))
@@ -54,23 +50,6 @@ def whole(chunks: list[AIMessageChunk]) -> AIMessageChunk:
 
 def decided(message: AIMessage) -> Any:
     return message.response_metadata["session_router"]["decision"]
-
-
-class Parrot(BaseChatModel):
-    """Says what it was given to say, with whatever belongs to it."""
-
-    said: dict[str, Any]
-
-    @property
-    def _llm_type(self) -> str:
-        return "parrot"
-
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(**{"response_metadata": {"finish_reason": "stop"}, **self.said}))])
-
-    def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> Iterator[ChatGenerationChunk]:
-        said = {"response_metadata": {"finish_reason": "stop"}, **self.said}
-        yield ChatGenerationChunk(message=AIMessageChunk(**said, chunk_position="last"))
 
 
 def routing(models: Any, cache: SemanticCache, **settings: Any) -> SessionRouterChatModel:
