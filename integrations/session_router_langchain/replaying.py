@@ -19,7 +19,8 @@ from pydantic import Field, SkipValidation
 from session_router_langchain.authors import STAMP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.messages import AIMessage, BaseMessage
@@ -66,16 +67,9 @@ class StoredAnswer(BaseChatModel):
         """Tell an answer in chunks."""
         return _stepwise(super().stream(*args, **kwargs))
 
-    async def astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[AIMessageChunk]:
+    def astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[AIMessageChunk]:
         """Tell an answer in chunks without blocking the event loop."""
-        chunks = super().astream(*args, **kwargs)
-        async with aclosing(cast("AsyncGenerator[AIMessageChunk]", chunks)) as told:
-            while True:
-                with _without_spans():
-                    chunk = await anext(told, None)
-                if chunk is None:
-                    return
-                yield chunk
+        return _astepwise(aclosing(cast("AsyncGenerator[AIMessageChunk]", super().astream(*args, **kwargs))))
 
     def stream_events(self, *args: Any, **kwargs: Any) -> Any:
         """Tell an answer as events."""
@@ -83,10 +77,8 @@ class StoredAnswer(BaseChatModel):
 
     async def astream_events(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override] # only version v3 is asked for
         """Tell an answer as events without blocking the event loop."""
-        # Whatever task it begins keeps this context.
-        with _without_spans():
-            begun: Any = super().astream_events(*args, **kwargs)
-            return await begun
+        begun: Any = super().astream_events(*args, **kwargs)
+        return aclosing(_astepwise(await begun))
 
     # What it says
 
@@ -155,6 +147,17 @@ def _stepwise(items: Iterator[Item]) -> Generator[Item]:
     finally:
         if isinstance(items, Generator):
             items.close()
+
+
+async def _astepwise(opened: AbstractAsyncContextManager[AsyncIterable[Item]]) -> AsyncGenerator[Item]:
+    async with opened as items:
+        steps = aiter(items)
+        while True:
+            with _without_spans():
+                item = await anext(steps, None)
+            if item is None:
+                return
+            yield item
 
 
 def told_of(message: AIMessage, config: RunnableConfig) -> RunnableConfig:
