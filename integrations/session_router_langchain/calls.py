@@ -225,7 +225,7 @@ class Calls:
             held=self._state.held(settings, bindings),
             tag=tag,
             inherited=inherited(lambda: is_unsaid(messages, system)),
-            places=listening(places, messages, system, transcript=transcript, carried=carried, key=self.router.key),
+            places=listening(places, messages, system, transcript=transcript, settings=settings, key=self.router.key),
             system=None if system is None else own_label(system),
             found=found,
             offered=self._offered(tools),

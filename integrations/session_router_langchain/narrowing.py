@@ -9,8 +9,9 @@ from langchain_core.messages import ToolMessage
 
 from session_router.core.governance import PUBLIC, join
 from session_router.core.policy import OnDenied
-from session_router.identity import request_id
+from session_router.identity import answer_id
 from session_router_langchain.inspecting import Found
+from session_router_langchain.places import said_by
 from session_router_langchain.tagging import REQUEST_KEY, labelled, returned_by
 from session_router_langchain.withholding import begun_anew, withheld
 
@@ -69,7 +70,7 @@ class Narrowing:
         """Return what `answer` is to say of itself: what the tools return that it asks for, and in a graph, which request it answers."""
         said: dict[str, Any] = returned_by(answer, self._calls.tool_labels(self._tools)) or {}
         if self._first.places:
-            said[REQUEST_KEY] = request_id(self._calls.router.key, self._first.transcript.prefix.digest)
+            said[REQUEST_KEY] = answer_id(self._calls.router.key, self._first.places[0].request, said_by(answer))
         return said
 
     def _narrowed(self, way: OnDenied, name: ModelName, clearance: Clearance, call: Call) -> Sequence[BaseMessage] | None:

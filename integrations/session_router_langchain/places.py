@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from langgraph.runtime import get_runtime
 
 from session_router.core.exposure import id_of
 from session_router.core.governance import TOP, join
-from session_router.core.readings import Place, goes_on
-from session_router.identity import graph_id, request_id
+from session_router.core.readings import Place
+from session_router.identity import answer_id, graph_id, request_id
 from session_router_langchain.authors import STAMP
 from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from session_router.core.governance import Tag
-    from session_router.core.session import Session
     from session_router.core.transcript import Transcript
     from session_router.identity import SessionNames
 
@@ -265,7 +265,7 @@ def listening(
     system: BaseMessage | None,
     *,
     transcript: Transcript,
-    carried: Session | None,
+    settings: Mapping[str, Any],
     key: bytes,
 ) -> tuple[Place, ...]:
     """Return `places` with what the request says of itself.
@@ -277,7 +277,7 @@ def listening(
         messages: The history.
         system: The system prompt, if it is not among the messages.
         transcript: Of the history.
-        carried: The session, if it travels with the graph's state.
+        settings: What else the model is sent.
         key: The router's.
     """
     if not places:
@@ -286,21 +286,34 @@ def listening(
     answered = next((at for at in range(len(messages) - 1, -1, -1) if _is_labelled_answer(messages[at])), None)
     # What an answer was told when it was asked for, its label says.
     new = unsaid if answered is None else is_unsaid(messages[answered + 1 :], None)
-    unheard = new or (unsaid and not _answers_the_same(messages, answered, transcript, key))
-    said = join(*(tag for tag in transcript.tags if tag is not None))
-    read = None if carried is None or not goes_on(transcript, carried) else carried.tag
+    said, further = join(*(tag for tag in transcript.tags if tag is not None)), _as_text(settings)
+    goes_on = False
+    if answered is not None and not new and (before := transcript.prefix_at(answered)) is not None:
+        # Nothing stands there but what it answered, and what it said then, system prompt, tools and settings included.
+        answer, asked = messages[answered], request_id(key, before.digest, further)
+        goes_on = answer.additional_kwargs.get(REQUEST_KEY) == answer_id(key, asked, said_by(answer))
+    request = request_id(key, transcript.prefix.digest, further)
     return tuple(
-        replace(place, listens=place.listens and (new if place.door else unheard), anew=answered is None, said=said, read=read)
+        replace(
+            place,
+            listens=place.listens and (new if place.door else unsaid),
+            anew=answered is None,
+            said=said,
+            request=request,
+            goes_on=goes_on,
+        )
         for place in places
     )
 
 
-def _answers_the_same(messages: Sequence[BaseMessage], answered: int | None, transcript: Transcript, key: bytes) -> bool:
-    """Whether all that stands before an answer, system prompt and tools included, is what it answered: its label tells of all of it."""
-    before = None if answered is None else transcript.prefix_at(answered)
-    if answered is None or before is None:
-        return False
-    return messages[answered].additional_kwargs.get(REQUEST_KEY) == request_id(key, before.digest)
+def said_by(answer: BaseMessage) -> str:
+    """Return all that `answer` says, and asks for, as a text to compare."""
+    calls = [(call["name"], call["args"], call["id"]) for call in answer.tool_calls] if isinstance(answer, AIMessage) else []
+    return _as_text([answer.content, calls])
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def _is_labelled_answer(message: BaseMessage) -> bool:

@@ -12,7 +12,7 @@ from session_router.stores.examination import Verdict
 from session_router.stores.redis_memory import memory_findings
 from session_router.stores.sqlite import SQLiteSessionStore
 from support.pages import run_command
-from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone, vector_set_server
+from support.redis_servers import HOST, MASTER, cluster, free_port, sentinel_set, standalone, until, vector_set_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,40 @@ def test_a_full_server_and_a_replica_do_not_keep_sessions(doctor: Doctor, tmp_pa
         assert code == 1
         assert of(rows, "role")[0][:1] + of(rows, "role")[0][3:4] == ["problem", "replica"]
         assert f"{HOST}:1" in of(rows, "role")[0][4]
+
+
+@pytest.mark.xdist_group("redis-standalone")
+@pytest.mark.parametrize(
+    ("rights", "code", "found"),
+    [
+        ("~* +get +set +eval +evalsha +ping +info +time", 1, "can't run this command"),
+        ("~* +get +set +getrange +eval +evalsha", 0, "committed and read back"),
+        ("~session_router:* +@read +@write +@scripting +ping +info +time", 0, "committed and read back"),
+    ],
+)
+def test_what_a_user_may_do_is_found_out(doctor: Doctor, tmp_path: Path, rights: str, code: int, found: str) -> None:
+    with standalone(tmp_path, maxmemory="100mb", maxmemory_policy="noeviction", user=f"me on >hush {rights}") as server:
+        url = f"redis://me:hush@{HOST}:{server.port}"
+        ended, rows, output = doctor(f'[store]\nurl = "{url}"\nbudget_seconds = 5\n')
+    assert ended == code, output
+    assert found in of(rows, "a session")[0][3]
+    assert [row for row in rows if row[0] == "problem" and row[2] != "a session"] == []
+    assert "hush" not in output
+
+
+@pytest.mark.xdist_group("redis-cluster")
+def test_a_node_of_a_cluster_that_is_given_as_the_server_and_a_cluster_that_is_down(doctor: Doctor, tmp_path: Path) -> None:
+    with cluster(tmp_path) as servers:
+        for _ in range(4):
+            code, rows, output = doctor(f'[store]\nurl = "{servers.masters[0].url}"\nbudget_seconds = 5\n')
+            assert code == 1, output
+            assert "store.cluster" in of(rows, "cluster")[0][4]
+        for server in servers.masters:
+            server.command("CLUSTER", "DELSLOTS", 7)
+        until(lambda: b"cluster_state:fail" in servers.masters[0].command("CLUSTER", "INFO"), "a cluster that is down")
+        code, rows, output = doctor(f"[store]\nbudget_seconds = 5\n[store.cluster]\n{nodes(servers.addresses)}")
+        assert code == 1, output
+        assert "the cluster is down" in of(rows, "slots")[0][4]
 
 
 def test_a_server_that_is_not_there_is_a_problem(doctor: Doctor) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from session_router.cache import redis_scripts as scripts
 from session_router.cache.redis_values import note_of, row_of, rows_of, subject_name, value_of, value_of_note
 from session_router.cache.rows import ALIKE, Standing
-from session_router.core.checking import check_kind
-from session_router.errors import ConfigurationError, StoreCorrupt, StoreError, StoreUnavailable
+from session_router.core.checking import check_prefix
+from session_router.errors import StoreCorrupt, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
@@ -83,9 +83,7 @@ class RedisEntryRows:
     waits = True
 
     def __init__(self, link: Link, *, prefix: str = "session_router", closes: bool = True) -> None:
-        check_kind(prefix, str, key="prefix", rule="give a text that the keys begin with.")
-        if not prefix or set(prefix) & set("{}"):
-            raise ConfigurationError(key="prefix", value=prefix, rule="give a text without braces that the keys begin with.")
+        check_prefix(prefix)
         self.prefix = prefix
         self._link, self._closes = link, closes
         self._bases = [f"{prefix}:cache:{LAYOUT}:{{cache{shelf:02d}}}".encode("utf-8", "surrogatepass") for shelf in range(SHELVES)]

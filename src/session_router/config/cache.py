@@ -136,8 +136,12 @@ def _in_redis(settings: Settings, section: CacheSection, layers: Layers, store: 
         link = store.link
     else:
         link = RedisLink(servers, budget_seconds=BUDGET_SECONDS if budget is None else budget, feature="cache.url")
+    prefix = section.prefix
+    if prefix is None and not places_of(section):
+        # Deployments that share a server keep their answers apart as they do their sessions.
+        prefix = settings.store.prefix
     try:
-        rows = RedisEntryRows(link, closes=not shared, **({} if section.prefix is None else {"prefix": section.prefix}))
+        rows = RedisEntryRows(link, closes=not shared, **({} if prefix is None else {"prefix": prefix}))
     except ConfigurationError as error:
         raise problem(layers, ("cache", "prefix"), error.value, error.rule) from None
     rows.say_who_searches()

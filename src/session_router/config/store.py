@@ -66,7 +66,8 @@ def _redis(section: StoreSection, key: bytes | None, layers: Layers) -> SessionS
     if key is None:
         raise problem(layers, ("key",), None, _NO_KEY)
     chosen = {name: getattr(section, name) for name in ("seconds_to_live", "budget_seconds", "prefix")}
-    return RedisSessionStore(servers, key=key, **{name: value for name, value in chosen.items() if value is not None})
+    with stated_at(("store",), layers):
+        return RedisSessionStore(servers, key=key, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def _kind(section: StoreSection) -> str:

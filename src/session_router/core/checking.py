@@ -84,6 +84,18 @@ def check_kind(value: object, kind: type | tuple[type, ...], *, key: str, rule: 
         raise ConfigurationError(key=key, value=value, rule=rule)
 
 
+def check_prefix(value: object) -> None:
+    """Refuse what keys in Redis cannot begin with: what stands in braces would decide alone where in a cluster they all live.
+
+    Raises:
+        ConfigurationError: It is no text, is empty, or holds braces.
+    """
+    rule = "give a text without braces that the keys begin with."
+    check_kind(value, str, key="prefix", rule=rule)
+    if not value or set(str(value)) & set("{}"):
+        raise ConfigurationError(key="prefix", value=value, rule=rule)
+
+
 def check_methods(value: object, *names: str, key: str, rule: str) -> None:
     """Refuse what lacks one of the methods `names`.
 

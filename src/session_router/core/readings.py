@@ -17,7 +17,6 @@ from session_router.core.amending import amend
 from session_router.core.effects import Failed, LoadSession
 from session_router.core.eligibility import payload_tag
 from session_router.core.governance import PUBLIC, join
-from session_router.core.prefix import came_in_since
 from session_router.core.session import Reading, Session
 from session_router.core.step import Role
 from session_router.core.value import value
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from session_router.core.model import ModelName, ModelSpec
     from session_router.core.policy import Policy
     from session_router.core.session import SessionId
-    from session_router.core.transcript import Transcript
 
 NOTHING_KNOWN: Mapping[SessionId, Session] = MappingProxyType({})
 """No row was loaded."""
@@ -58,8 +56,9 @@ class Place:
         anew: Whether it goes on from nothing that it was told before: then they may be its own, and it takes up from itself as well.
         said: Label of all in the history that bears one. What its own reading bears beyond that, the history does not say: then it
             takes that up as well.
-        read: All that the session has read by which the request was asked for, where it goes on from nothing else: what its own reading
-            bears beyond that, another run of it has read. `None` for not known.
+        request: What its answer is to bear of what it answers.
+        goes_on: Whether it goes on from an answer to what it was asked, and nothing is new since but tools' results: what its own reading
+            bears beyond what its history says, another run of it has read.
         outside: Whether the graph is around the thread that the call belongs to, and not in it.
         door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
         left: What is known to have been left there before: it need not be left again.
@@ -74,7 +73,8 @@ class Place:
     listens: bool = True
     anew: bool = False
     said: Tag = PUBLIC
-    read: Tag | None = None
+    request: str = ""
+    goes_on: bool = False
     outside: bool = False
     door: bool = False
     left: Tag = PUBLIC
@@ -103,18 +103,11 @@ class Inherited(NamedTuple):
 
 def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
     """Return the label of what may have come from `readings` to a call at `place`."""
-    reaching = [one for one in readings if _reaches(one, place)]
-    return join(*(one.tag if place.read is None or one.reader != place.reader else place.read for one in reaching))
-
-
-def goes_on(transcript: Transcript, session: Session) -> bool:
-    """Whether nothing stands behind what `session` was asked at some time but answers and tools' results."""
-    since = came_in_since(transcript, session.visits.values())
-    return since is not None and all(step.role in {Role.AI, Role.TOOL} for step in since)
+    return join(*(one.tag for one in readings if _reaches(one, place)))
 
 
 def _reaches(reading: Reading, place: Place) -> bool:
-    if reading.reader == place.reader and not place.anew and join(place.said, reading.tag) == place.said:
+    if reading.reader == place.reader and (place.goes_on or (not place.anew and join(place.said, reading.tag) == place.said)):
         return False
     return _is_before(reading, place)
 

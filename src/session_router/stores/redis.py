@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
-from session_router.core.checking import check_kind, check_number
+from session_router.core.checking import check_kind, check_number, check_prefix
 from session_router.errors import StoreCorrupt, StoreUnavailable
 from session_router.stores.redis_health import RedisHealth
 from session_router.stores.redis_link import RedisLink
@@ -74,6 +74,7 @@ class RedisSessionStore:
     ) -> None:
         self.link = RedisLink(servers, budget_seconds=budget_seconds, breaker=breaker, feature="RedisSessionStore")
         check_kind(key, bytes, key="key", rule="give bytes that all replicas share, such as `secrets.token_bytes(32)`, made once.")
+        check_prefix(prefix)
         check_number(seconds_to_live, key="seconds_to_live", rule="give a number of seconds, 1 or more.", low=1.0, high=LONGEST_TTL_SECONDS)
         self.servers = self.link.servers
         self.key = key
@@ -181,8 +182,9 @@ class RedisSessionStore:
         row = self._rows.encode(session, new_fence())
         try:
             stored = yield from self._put(session, self._head_before(session), row)
-        except StoreUnavailable:
-            # Should it have been stored, what was seen is stale; should nothing be stored now, whoever recalls it decides twice.
+        except (StoreUnavailable, GeneratorExit):
+            # Given up, or in vain. Should it have been stored, what was seen is stale; should nothing be stored now, whoever recalls
+            # it decides twice.
             self._seen.doubt(session.id)
             raise
         current = self._current(session.id, stored)

@@ -19,6 +19,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     MovedError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -75,10 +76,12 @@ class Lost:
     Attributes:
         error: Why.
         was_idle: Whether the connection had been lying idle: then its server may have closed it long ago.
+        is_ours: Whether that says nothing of the server: nobody had time to ask it, or to listen to it.
     """
 
     error: Exception
     was_idle: bool = False
+    is_ours: bool = False
 
 
 Conversation: TypeAlias = "Generator[Exchange, list[Any] | Lost, Any]"
@@ -182,6 +185,7 @@ class RedisCalls:
         slot = key_slot(key)
         address = yield from self._locate(slot)
         asking, reconnect, sent_again = False, False, False
+        replicas: set[Address] = set()
         for _ in range(MAXIMUM_HOPS):
             answer = yield from self._exchange(address, (("ASKING",), command) if asking else (command,), reconnect=reconnect)
             asking, reconnect = False, False
@@ -189,8 +193,7 @@ class RedisCalls:
                 if answer.was_idle:
                     sent_again = True
                     continue
-                self.topology.doubt()
-                raise StoreUnavailable(_story(address, answer.error)) from answer.error
+                raise self._gone(address, answer) from answer.error
             reply = answer[-1]
             if not isinstance(reply, ResponseError):
                 return reply, sent_again
@@ -206,15 +209,28 @@ class RedisCalls:
                     self.count("asked_elsewhere")
                     address, asking = _elsewhere(reply), True
                 case ReadOnlyError():
-                    self.count("read_only")
-                    self.topology.doubt()
-                    address, reconnect = (yield from self._locate(slot)), True
+                    address, reconnect = (yield from self._master_instead_of(address, slot, replicas)), True
                 case TryAgainError():
                     self.count("try_again")
                 case _:
                     raise self._refusal(address, reply)
         msg = f"Redis sent this call on {MAXIMUM_HOPS} times, the last time from {address}; routing goes on without the session."
         raise StoreUnavailable(msg)
+
+    def _master_instead_of(self, replica: Address, slot: int, known: set[Address]) -> Generator[Exchange, list[Any] | Lost, Address]:
+        """Return who has taken over from one that takes no writes; whoever is named a second time is no master."""
+        self.count("read_only")
+        if replica in known:
+            msg = f"{replica} is a replica, which takes no writes; give its master. Routing goes on without the session."
+            raise StoreUnavailable(msg)
+        known.add(replica)
+        self.topology.doubt()
+        return (yield from self._locate(slot))
+
+    def _gone(self, address: Address, lost: Lost) -> StoreUnavailable:
+        if not lost.is_ours:
+            self.topology.doubt(address)
+        return StoreUnavailable(_story(address, lost))
 
     def _check_patience(self) -> None:
         if self._clock() < self._vain_until.get():
@@ -244,11 +260,15 @@ class RedisCalls:
             self.topology.doubt()
         else:
             self.count("refused")
-        return StoreUnavailable(f"{address} refused: {reply}")
+        rights = " Give its user the rights that the how-to for production lists." if _lacks_rights(reply) else ""
+        return StoreUnavailable(f"{address} refused: {reply}.{rights}")
 
     def _locate(self, slot: int) -> Generator[Exchange, list[Any] | Lost, Address]:
         for inquiry in self.topology.inquiries(self._clock()):
             answer = yield from self._exchange(inquiry.informant, (inquiry.command,), is_inquiry=True)
+            if isinstance(answer, Lost) and answer.is_ours:
+                # Whoever had no answer in time is asked last the next time: these, then, before.
+                break
             try:
                 if self.topology.learn(inquiry, None if isinstance(answer, Lost) else answer[0]):
                     break
@@ -279,6 +299,8 @@ class RedisCalls:
             breaker.succeeded()
         elif answer.was_idle:
             self.count("reconnected")
+        elif answer.is_ours:
+            self.count("no_time")
         else:
             self.count(_kind(answer.error))
             if isinstance(answer.error, TimeoutError):
@@ -300,16 +322,23 @@ def _elsewhere(reply: Any) -> Address:  # noqa: ANN401 -- redis-py states no typ
     return Address(reply.host, reply.port)
 
 
+def _lacks_rights(reply: ResponseError) -> bool:
+    # What a script may not do, servers tell in words of their own.
+    return isinstance(reply, NoPermissionError) or "can't run this command" in str(reply) or "ACL" in str(reply)
+
+
 def _kind(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed_out"
     return "loading" if isinstance(error, BusyLoadingError) else "connection_lost"
 
 
-def _story(address: Address, error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+def _story(address: Address, lost: Lost) -> str:
+    if lost.is_ours:
+        return f"there was no time to ask {address}, or to listen to it; routing goes on without the session."
+    if isinstance(lost.error, TimeoutError):
         return f"{address} gave no answer in time; routing goes on without the session."
-    return f"{address} cannot be asked ({error}); routing goes on without the session."
+    return f"{address} cannot be asked ({lost.error}); routing goes on without the session."
 
 
 def _unintelligible(reply: object) -> str:

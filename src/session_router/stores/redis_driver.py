@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 import weakref
@@ -25,6 +26,8 @@ MAXIMUM_CONNECTIONS = 64
 """Of one event loop; more calls at once wait for one another, within their budgets."""
 
 Result = TypeVar("Result")
+
+_NO_TIME = Lost(TimeoutError("the budget is spent"), is_ours=True)
 
 
 class ThreadDriver:
@@ -61,6 +64,8 @@ class ThreadDriver:
             _disconnect(connections)
 
     def _perform(self, exchange: Exchange, deadline: float) -> list[Any] | Lost:
+        if time.monotonic() >= deadline:
+            return _NO_TIME
         if exchange.reconnect:
             self._forget(exchange.address)
         connection, was_idle = self._take(exchange.address)
@@ -149,19 +154,28 @@ class LoopDriver:
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
-            here = self._loops[loop] = _OneLoop(self._servers)
+            self._drop_closed()
+            here = self._loops[loop] = _OneLoop(self._servers, budget_seconds=self._budget)
             await here.open()
         return here
+
+    def _drop_closed(self) -> None:
+        """Close what loops left that were closed without a word: their connections keep them alive, and they keep those."""
+        for loop in [one for one in list(self._loops) if one.is_closed()]:
+            if (left := self._loops.pop(loop, None)) is not None:
+                left.close()
 
 
 class _OneLoop:
     """Connections for the tasks of one event loop."""
 
-    def __init__(self, servers: RedisServers) -> None:
+    def __init__(self, servers: RedisServers, *, budget_seconds: float) -> None:
         self._servers = servers
+        self._budget = budget_seconds
         self._idle: dict[Address, list[Any]] = {}
         self._turns = asyncio.Semaphore(MAXIMUM_CONNECTIONS)
         self._ended = False
+        self._process = os.getpid()
         self._until_shutdown = _stay(weakref.ref(self))
 
     async def open(self) -> None:
@@ -171,6 +185,9 @@ class _OneLoop:
     def close(self) -> None:
         # What else the loop closes as it ends may still call: nobody keeps the connections of these.
         self._ended = True
+        if self._process != os.getpid():
+            # A child's parent goes on with them, and what watches over them is the parent's too.
+            return
         for address in list(self._idle):
             self._forget(address)
 
@@ -179,12 +196,15 @@ class _OneLoop:
         self.close()
 
     async def perform(self, exchange: Exchange, deadline: float) -> list[Any] | Lost:
+        if time.monotonic() >= deadline:
+            return _NO_TIME
         if exchange.reconnect:
             self._forget(exchange.address)
         connection: Any = None
-        was_idle = False
+        was_idle, begun = False, time.monotonic()
         try:
             async with asyncio.timeout(time_left(deadline)), self._turns:
+                begun = time.monotonic()
                 # Whoever waited for a turn finds what the one before left.
                 idle = self._idle.get(exchange.address)
                 was_idle = bool(idle)
@@ -194,12 +214,17 @@ class _OneLoop:
                 await connection.send_packed_command(connection.pack_commands(exchange.commands), check_health=False)
                 replies = [await _areply(connection) for _ in exchange.commands]
         except Exception as error:  # noqa: BLE001 -- as for threads
-            if connection is not None:
-                connection.abort()
-            timed_out = isinstance(error, RedisTimeoutError | TimeoutError)
+            timed_out, late = isinstance(error, RedisTimeoutError | TimeoutError), time.monotonic() - deadline
+            # Whoever had little time left when it came to the server cannot say much of it.
+            waited_long = deadline - begun < self._budget / 2
+            try:
+                is_ours = timed_out and (connection is None or waited_long or await connection.was_unheard(late_seconds=late))
+            finally:
+                if connection is not None:
+                    connection.abort()
             if was_idle and not timed_out:
                 self._forget(exchange.address)
-            return Lost(_plain(error), was_idle=was_idle and not timed_out)
+            return Lost(_plain(error), was_idle=was_idle and not timed_out, is_ours=is_ours)
         except BaseException:
             if connection is not None:
                 connection.abort()
@@ -241,7 +266,8 @@ def _reply(connection: Any) -> Any:  # noqa: ANN401 -- as above
 
 async def _areply(connection: Any) -> Any:  # noqa: ANN401 -- as above
     try:
-        return await connection.read_response()
+        # Whoever gives up looks whether the answer was there, and closes it then.
+        return await connection.read_response(disconnect_on_error=False)
     except ResponseError as error:
         return error
 

@@ -7,6 +7,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from redis.exceptions import ResponseError
+
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreError
 from session_router.stores.examination import NOTHING_KEPT, Finding, Verdict
@@ -85,12 +87,16 @@ class _Examiner:
         ranges: list[Any] = replies[told[-1]]
         covered = sum(int(last) + 1 - int(first) for first, last, *_ in ranges)
         missing = SLOTS - covered
+        means = f"sessions of {missing / SLOTS:.2%} of the slots are not kept; assign these slots." if missing else ""
+        is_down = _facts(self._ask(told[-1].informant, ("CLUSTER", "INFO"))).get("cluster_state") == "fail"
+        if is_down:
+            means = f"the cluster is down, and {NOTHING_KEPT} Assign the slots that are missing, and see that every master runs."
         yield Finding(
             where="cluster",
             subject="slots",
             found=f"{covered:,} of {SLOTS:,} on {len(masters)} masters",
-            verdict=Verdict.PROBLEM if missing else Verdict.FINE,
-            means=f"sessions of {missing / SLOTS:.1%} of the slots are not kept; assign these slots." if missing else "",
+            verdict=Verdict.PROBLEM if missing or is_down else Verdict.FINE,
+            means=means,
         )
 
     def _server(self, address: Address) -> Iterator[Finding]:
@@ -99,7 +105,8 @@ class _Examiner:
             begun = time.perf_counter()
             reply = self._ask(address, ("PING",))
             waits.append(time.perf_counter() - begun)
-            if isinstance(reply, Exception):
+            # Whoever may not `PING` has an answer too.
+            if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
                 yield _unreachable(address, reply, means=NOTHING_KEPT)
                 return
         yield _latency(address, waits[1:], budget_seconds=self._budget)
@@ -110,6 +117,9 @@ class _Examiner:
         yield _version(address, facts)
         yield _modules(address, self._ask(address, ("MODULE", "LIST")))
         yield _role(address, facts)
+        if facts.get("cluster_enabled") == "1" and not self._servers.is_cluster:
+            means = "it refuses the sessions that live on other nodes; give its nodes as a cluster, in `store.cluster`."
+            yield Finding(where=str(address), subject="cluster", found="one node of a cluster", verdict=Verdict.PROBLEM, means=means)
         yield from memory_findings(str(address), facts)
         if self._servers.master is not None or self._servers.is_cluster:
             yield _heirs(address, facts)
@@ -200,14 +210,20 @@ def _facts(reply: Any) -> dict[str, str]:  # noqa: ANN401 -- whatever a server s
     return {key: value for key, colon, value in (line.partition(":") for line in lines) if colon}
 
 
+def _is_kept(store: RedisSessionStore, session: Session) -> bool:
+    """Whether a session is stored, comes back as it was, gives way to the next version, and not to one that is not the next."""
+    if not store.commit(session) or store.load(session.id) != session or store.commit(session):
+        return False
+    return store.commit(session.committed()) and store.load(session.id) == session.committed()
+
+
 def _trial(store: RedisSessionStore) -> Iterator[Finding]:
     session = Session(id=SessionId(secrets.token_hex(32)), version=1)
     with RedisSessionStore(
         store.servers, key=store.key, seconds_to_live=1.0, budget_seconds=PATIENCE_SECONDS, prefix=store.prefix
     ) as trial:
         try:
-            committed = trial.commit(session)
-            found = "committed and read back" if committed and trial.load(session.id) == session else "a row did not come back as it was"
+            found = "committed and read back" if _is_kept(trial, session) else "a row did not come back as it was"
         except StoreError as error:
             found = str(error)
     fine = found == "committed and read back"

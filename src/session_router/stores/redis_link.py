@@ -105,12 +105,16 @@ class RedisLink:
         from session_router.stores.redis_calls import RedisCalls
         from session_router.stores.redis_driver import LoopDriver, ThreadDriver
 
+        if (inherited := getattr(self, "loops", None)) is not None:
+            _inherited.append(inherited)
         self.calls = RedisCalls(self.servers, clock=time.monotonic, budget_seconds=self.budget_seconds, breaker=self._breaker)
         self.threads = ThreadDriver(self.servers, budget_seconds=self.budget_seconds)
         self.loops = LoopDriver(self.servers, budget_seconds=self.budget_seconds)
 
 
 _links: weakref.WeakSet[RedisLink] = weakref.WeakSet()
+_inherited: list[object] = []
+"""What a child of a fork has of its parent's event loops: let go, it would take from the parent what hears of its connections."""
 
 
 def _begin_anew() -> None:

@@ -26,6 +26,7 @@ local expected, row, milliseconds = ARGV[1], ARGV[2], ARGV[3]
 local head = redis.pcall('GETRANGE', KEYS[1], 0, math.max(#expected - 1, 0))
 local stored = 1
 if type(head) == 'table' then
+    if not string.find(head['err'], 'WRONGTYPE', 1, true) then return head end
     if expected ~= '' then return '' end
     stored = 2
 elseif head ~= expected then

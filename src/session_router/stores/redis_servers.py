@@ -141,13 +141,20 @@ class RedisServers:
 
 def _addresses(nodes: Sequence[str], default_port: int) -> tuple[Address, ...]:
     if not nodes or isinstance(nodes, str):
-        raise ConfigurationError(key="nodes", value=nodes, rule=_NODES_RULE)
+        raise _no_nodes(nodes)
     return tuple(_address(node, default_port) for node in nodes)
+
+
+def _no_nodes(given: object) -> ConfigurationError:
+    if "@" in str(given):
+        # There is a password in it.
+        return ConfigurationError(key="nodes", value="(hidden)", rule=f"{_NODES_RULE} User and password go in settings of their own.")
+    return ConfigurationError(key="nodes", value=given, rule=_NODES_RULE)
 
 
 def _address(node: str, default_port: int) -> Address:
     found = _NODE.fullmatch(node.strip())
     port = default_port if found is None or found["port"] is None else int(found["port"])
     if found is None or not 0 < port <= LARGEST_PORT:
-        raise ConfigurationError(key="nodes", value=node, rule=_NODES_RULE)
+        raise _no_nodes(node)
     return Address(found["bracketed"] or found["host"], port)

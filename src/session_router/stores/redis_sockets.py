@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import selectors
+import socket
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,10 @@ from redis.connection import Connection, SSLConnection
 
 if TYPE_CHECKING:
     from session_router.stores.redis_servers import Address, Credentials, RedisServers
+
+
+LATE_SECONDS = 0.02
+"""After which an event loop that says that the time is up was not there when it was."""
 
 
 class DeadlineSocket:
@@ -110,9 +116,33 @@ def _without_goodbye(kind: Any) -> Any:  # noqa: ANN401 -- likewise
                 return
             self._reader = self._writer = None
             self._parser.on_disconnect()
-            # A loop that is closed can close nothing.
-            with suppress(RuntimeError):
+            try:
                 writer.transport.abort()
+            except RuntimeError:
+                # A loop that is closed can close nothing: the server is told, and the rest goes with the last reference.
+                with suppress(OSError):
+                    writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+        async def was_unheard(self, *, late_seconds: float) -> bool:
+            """Say whether the server has answered, or may have, while nobody listened: the event loop was busy.
+
+            Args:
+                late_seconds: How long after its time was up the call was told so.
+            """
+            reader: Any = self._reader
+            writer: Any = self._writer
+            if reader is None or writer is None:
+                # Whether it was connected, nobody knows.
+                return late_seconds > LATE_SECONDS
+            with selectors.DefaultSelector() as selector:
+                selector.register(writer.get_extra_info("socket"), selectors.EVENT_READ)
+                if selector.select(0):
+                    return True
+            with suppress(TimeoutError, OSError):
+                # What has come this far is there at once.
+                async with asyncio.timeout(0):
+                    return bool(await reader.read(1))
+            return False
 
         async def disconnect(self, *_: object, **__: object) -> None:
             self.abort()

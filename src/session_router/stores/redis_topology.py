@@ -49,8 +49,8 @@ class Topology(Protocol):
         """
         ...
 
-    def doubt(self) -> None:
-        """What is known may be wrong: ask soon."""
+    def doubt(self, silent: Address | None = None) -> None:
+        """What is known may be wrong: ask soon, and `silent`, who gave no answer, last."""
         ...
 
     def moved(self, slot: int, address: Address) -> None:
@@ -69,7 +69,8 @@ class _Asking:
         self._doubted = True
         self._asked_at = float("-inf")
 
-    def doubt(self) -> None:
+    def doubt(self, silent: Address | None = None) -> None:
+        del silent
         self._doubted = True
 
     def _is_due(self, now: float, *, known: bool) -> bool:
@@ -102,7 +103,7 @@ class OneServer:
         del inquiry, reply
         return False
 
-    def doubt(self) -> None:
+    def doubt(self, silent: Address | None = None) -> None:
         """There is no other."""
 
     def moved(self, slot: int, address: Address) -> None:
@@ -187,12 +188,21 @@ class ClusterMap(_Asking):
             masters.append(found[0])
             replicas += [one for one in found[1:] if one is not None]
         if not masters:
-            self._nodes = (*(node for node in self._nodes if node != inquiry.informant), inquiry.informant)
+            self._ask_last(inquiry.informant)
             return False
         # Replicas know the slots as well, and may be all that is left.
         self._nodes = tuple(dict.fromkeys((inquiry.informant, *masters, *replicas)))
         self._owners, self._doubted = owners, False
         return True
+
+    def doubt(self, silent: Address | None = None) -> None:
+        """Ask soon."""
+        super().doubt(silent)
+        if silent is not None:
+            self._ask_last(silent)
+
+    def _ask_last(self, node: Address) -> None:
+        self._nodes = (*(one for one in self._nodes if one != node), node)
 
     def moved(self, slot: int, address: Address) -> None:
         """Take notice, and ask soon: what moved one slot moves others."""

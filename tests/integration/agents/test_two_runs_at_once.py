@@ -115,7 +115,15 @@ def test_a_loop_stays_though_another_run_reads_what_its_model_may_not_see(door: 
     works.next = [elsewhere(lambda: beside.append(agent.invoke(said("What does the file say?", SECRET), THREAD)))]
     state = agent.invoke(said("Work on it."), THREAD)
     assert answered_by(beside[0]) == ["closed"] * 3
-    assert answered_by(state) == ["open"] * 3
+    # A node that calls its own model labels no answer, and shows nobody what it sends: what the session has read may be in it.
+    assert answered_by(state) == (["open", "closed", "closed"] if door == "router node" else ["open"] * 3)
+
+
+def test_what_another_session_of_the_graph_has_read_counts_in_mid_loop() -> None:
+    """A tool that is declared harmless asks a model about what is not."""
+    router, works = routed(), Works()
+    works.next = [lambda: SessionRouterChatModel(router=router).invoke([labelled(HumanMessage("What does the file say?"), SECRET)])]
+    assert answered_by(chat_model(router, works).invoke(said("Work on it."), THREAD)) == ["open", "closed", "closed"]
 
 
 @pytest.mark.parametrize("door", ["chat model", "router node"])
@@ -128,7 +136,7 @@ def test_what_is_new_in_words_may_be_from_there(door: str) -> None:
     assert answered_by(agent.invoke(said("And now?"), THREAD)) == ["closed"] * 3
 
 
-@pytest.mark.parametrize("how", ["in the prompt", "behind the question"])
+@pytest.mark.parametrize("how", ["in the prompt", "behind the question", "in the answer", "in what the answer asks for", "in a setting"])
 def test_notes_that_a_loop_is_given_while_it_runs_are_as_secret_as_what_they_are_made_of(how: str) -> None:
     """The same session takes notes of what is secret in mid-loop, and goes on with them in words that say nothing of themselves."""
     router, works = routed(), Works()
@@ -139,14 +147,24 @@ def test_notes_that_a_loop_is_given_while_it_runs_are_as_secret_as_what_they_are
         history = state["messages"]
         if len(history) == 3:
             # Of what is no part of the history, and whose label the notes do not bear.
-            notes.append(model.invoke([labelled(HumanMessage("The file says so."), SECRET)]).text)
+            notes.append(f"It says {model.invoke([labelled(HumanMessage('The file says so.'), SECRET)]).text!r}.")
         if not notes:
             return {"messages": [model.bind_tools([works.tool]).invoke([SystemMessage("Be brief."), *history])]}
-        if how == "in the prompt":
-            request = [SystemMessage(f"Be brief. {notes[0]}"), *history]
-        else:
-            request = [SystemMessage("Be brief."), history[0].model_copy(update={"content": f"Work on it. {notes[0]}"}), *history[1:]]
-        return {"messages": [model.bind_tools([works.tool]).invoke(request)]}
+        question, answer, *results = history
+        prompt, settings = "Be brief.", dict[str, Any]()
+        match how:
+            case "in the prompt":
+                prompt = f"Be brief. {notes[0]}"
+            case "behind the question":
+                question = question.model_copy(update={"content": f"Work on it. {notes[0]}"})
+            case "in the answer":
+                answer = answer.model_copy(update={"content": notes[0]})
+            case "in what the answer asks for":
+                answer = answer.model_copy(update={"tool_calls": [{**call, "args": {"for": notes[0]}} for call in answer.tool_calls]})
+            case _:
+                settings = {"stop": [notes[0]]}
+        request = [SystemMessage(prompt), question, answer, *results]
+        return {"messages": [model.bind_tools([works.tool]).invoke(request, **settings)]}
 
     graph: Any = StateGraph(MessagesState)
     graph.add_node("ask", ask)

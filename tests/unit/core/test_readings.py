@@ -59,13 +59,10 @@ def test_who_is_reached(place: Place, reached: bool) -> None:
     assert taken_up(left(at()), place) == (SECRET if reached else PUBLIC)
 
 
-@pytest.mark.parametrize("read", [PUBLIC, SECRET, Tag(level=Level.INTERNAL)])
-def test_what_another_run_of_its_session_has_read_is_not_its_own(read: Tag) -> None:
-    """Where it goes on from nothing but what it was asked for, it has heard no more than it has read itself."""
-    goes_on = at("2", "x", "me", anew=True, read=read)
-    assert taken_up(left(at()), goes_on) == read
-    assert taken_up(left(at("1", "a", "other")), goes_on) == SECRET
-    assert taken_up((), goes_on) == PUBLIC
+def test_what_another_run_of_its_session_has_read_is_not_its_own() -> None:
+    """Where it goes on from nothing but what it was asked, it has heard of nobody but others."""
+    assert taken_up(left(at()), at("2", "x", "me", goes_on=True)) == PUBLIC
+    assert taken_up(left(at("1", "a", "other")), at("2", "x", "me", goes_on=True)) == SECRET
 
 
 def test_where_the_step_was_not_known_everybody_is_reached() -> None:
