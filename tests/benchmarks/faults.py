@@ -192,6 +192,8 @@ def print_agents(server: Server, folder: Path, *, kills: int) -> None:
     for name in OF_AGENTS:
         found: dict[str, float | None] = {"broken": broken[name]}
         figure(f"{name}_agents", counts[name], unit="count", n=counts["decisions"], target="== 0", peer=found)
+    note = "loops in graphs whose nodes call models of their own: of two runs of a thread, the other had read what the model may not see"
+    figure("moved_by_another_run_agents", counts["moved_by_another_run"], unit="count", n=counts["decisions"], note=note)
     say(f"{counts['killed']} kills of agents, {counts['requests']} requests, {counts['hits']} answers from the cache, {took:.0f} s")
 
 

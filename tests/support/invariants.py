@@ -153,6 +153,7 @@ def count(journals: Iterable[Journal]) -> Counter[str]:
             counts["runs_that_ended_in_an_error"] += "error" in line
             counts["runs_on_event_loops"] += line.get("on_event_loop", False)
             counts["races_lost"] += "lost" in line
+            counts["moved_by_another_run"] += "moved_by_another_run" in line
             if "committed" in line:
                 commits[tuple(line["committed"])] += 1
     counts["invented_results"] += invented(answered, ran)
@@ -170,6 +171,11 @@ def invented(answered: Iterable[tuple[str, str]], ran: Mapping[str, Collection[s
 def failures_in(journals: Iterable[Journal]) -> list[str]:
     """Return what nobody had thought of."""
     return [line["failed"] for journal in journals for line in journal.lines() if "failed" in line]
+
+
+def moved_by_another_run(journals: Iterable[Journal]) -> set[str]:
+    """Return the calls whose results another model had to read: of two runs of a session, the other one had read what theirs may not."""
+    return {call for journal in journals for line in journal.lines() for call in line.get("moved_by_another_run", ())}
 
 
 def ran_in(journals: Iterable[Journal]) -> dict[str, set[str]]:

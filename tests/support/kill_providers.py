@@ -48,8 +48,9 @@ _RETRY_AFTER_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Results that came to another model than the one that had asked, and might have gone on."""
+    """A result that came to another model than the one that had asked, and might have gone on."""
 
+    call: str
     asker: str
     reader: str
 
@@ -91,7 +92,7 @@ class Providers:
         for result in _results_at_the_end(prompt):
             asker = self._askers.get(result.call_id)
             if asker not in {None, prompt.model} and asker not in barred:
-                self.moved.append(Moved(str(asker), prompt.model))
+                self.moved.append(Moved(result.call_id, str(asker), prompt.model))
 
     def _reply(self, prompt: Prompt, read: list[str]) -> Reply:
         draws = self._random
@@ -106,25 +107,31 @@ class Providers:
         self._askers.update({str(call.id): prompt.model for call in calls})
         return Reply(text=text, tool_calls=calls)
 
-    def wrong(self, ran: Mapping[str, Collection[str]], served: ServedProviders) -> dict[str, list[str]]:
-        """Return what was wrong here, in words, by the invariant that it breaks; `ran` is what tools have given, by the call."""
+    def wrong(self, ran: Mapping[str, Collection[str]], served: ServedProviders, *, excused: Collection[str] = ()) -> dict[str, list[str]]:
+        """Return what was wrong here, in words, by the invariant that it breaks.
+
+        Args:
+            ran: What tools have given, by the call.
+            served: All providers.
+            excused: Calls whose results had to go to another model than the one that asked.
+        """
         bad = [row for row in served.ledger.rows if BAD_REQUEST <= row.status < SERVER_ERROR and row.status != RATE_LIMITED]
         return {
-            "unsafe_switches": [f"{one.asker} asked for what {one.reader} read" for one in self.moved],
+            "unsafe_switches": [f"{one.asker} asked for what {one.reader} read" for one in self.moved if one.call not in excused],
             "uncleared_sends": [f"{leak.model} was sent {leak.markers}: {leak.rule}" for leak in self.canaries.leaks],
             "invented_results": [f"{call}: {result}" for call, result in self.answered if invented([(call, result)], ran)],
             "broken_requests": [f"{row.model}: {row.error_message}" for row in bad],
         }
 
-    def count(self, ran: Mapping[str, Collection[str]], served: ServedProviders) -> Counter[str]:
-        """Count what was seen here, of agents whose tools have given what `ran` says."""
+    def count(self, ran: Mapping[str, Collection[str]], served: ServedProviders, *, excused: Collection[str] = ()) -> Counter[str]:
+        """Count what was seen here, of agents whose tools have given what `ran` says; the rest is as for `wrong`."""
         rows = served.ledger.rows
         return Counter(
             requests=len(rows),
             requests_with_data=self.canaries.marked,
             failed_requests=sum(row.status >= 400 or row.error_type is not None for row in rows),
             told_unknown=sum(result == UNKNOWN_OUTCOME for _, result in self.answered),
-            **{kind: len(found) for kind, found in self.wrong(ran, served).items()},
+            **{kind: len(found) for kind, found in self.wrong(ran, served, excused=excused).items()},
         )
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.invariants import Journal, count, ran_in
+from support.invariants import Journal, count, moved_by_another_run, ran_in
 from support.kill_providers import providing, settings_of
 from support.mortal import EPOCH, Epoch
 from support.tcp_proxy import proxy
@@ -62,8 +62,9 @@ def killed_agents(server: Server, folder: Path, *, kills: int, broken: bool = Fa
         counts = _played("killed_agents.py", of_each, folder, disturb, calm, broken=broken)
         journals = [Journal(path) for path in sorted(folder.glob("*.jsonl"))]
         counts += count(journals)
-        counts += providers.count(ran_in(journals), served)
-        (folder / WRONG).write_text(json.dumps(providers.wrong(ran_in(journals), served)), encoding="utf-8")
+        ran, excused = ran_in(journals), moved_by_another_run(journals)
+        counts += providers.count(ran, served, excused=excused)
+        (folder / WRONG).write_text(json.dumps(providers.wrong(ran, served, excused=excused)), encoding="utf-8")
     return counts
 
 

@@ -13,7 +13,9 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from session_router.core.decision import Reason
 from session_router.core.governance import join
+from session_router.core.step import Role
 from support.agents import provider_id
 from support.invariants import JournalAudit, asker_of, wrongs
 from support.kill_providers import ANSWER, BARRED_FROM, LABELS, WORD
@@ -151,6 +153,10 @@ class Lives:
             wrong["refused"] = f"refused: {decision.reason}"
         said = {} if decision.hit is None else {"hit": answer_in(str(decision.hit.answer.content)), "by": self.whose}
         facts = {"session": decision.session_id, "in_loop": asker_of(steps) is not None, "reason": decision.reason.value}
+        facts |= {"read": sorted(labels)} if decision.model is not None else {}
+        if "unsafe_switches" in wrong and self.another_run_moved(steps, decision):
+            del wrong["unsafe_switches"]
+            facts["moved_by_another_run"] = [step.answers[0] for step in steps if step.role is Role.TOOL]
         self.journal.decided(decision, wrong, **facts, **said)
         self.pass_by()
 
@@ -158,6 +164,16 @@ class Lives:
         """Write down whether a loop goes on."""
         if outcome.error is None:
             self.note(said=[ask.id for ask in outcome.asks], by=decision.model)
+
+    def another_run_moved(self, steps: Sequence[Step], decision: Decision) -> bool:
+        """Whether the loop's model lost its clearance by what a run of the same session has read that this one has not.
+
+        Where nodes call models of their own, answers bear no label, and the session's counts, whichever run read what.
+        """
+        if self.session.door != "node" or decision.reason is not Reason.LOST_CLEARANCE:
+            return False
+        read = {label for line in self.journal.lines() for label in line.get("read", ())}
+        return any(asker_of(steps) in BARRED_FROM[label] for label in read)
 
     def labels_of(self, messages: Sequence[BaseMessage]) -> set[str]:
         """Return the labels of the data that stands in messages."""
