@@ -322,6 +322,11 @@ def _elsewhere(reply: Any) -> Address:  # noqa: ANN401 -- redis-py states no typ
     return Address(reply.host, reply.port)
 
 
+def is_reply(error: object) -> bool:
+    """Whether a server said so: it can be asked, whatever it thinks of what it was asked."""
+    return isinstance(error, ResponseError)
+
+
 def _lacks_rights(reply: ResponseError) -> bool:
     # What a script may not do, servers tell in words of their own.
     return isinstance(reply, NoPermissionError) or "can't run this command" in str(reply) or "ACL" in str(reply)

@@ -7,13 +7,11 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from redis.exceptions import ResponseError
-
 from session_router.core.session import Session, SessionId
 from session_router.errors import StoreError
 from session_router.stores.examination import NOTHING_KEPT, Finding, Verdict
 from session_router.stores.redis import RedisSessionStore
-from session_router.stores.redis_calls import Exchange, Lost
+from session_router.stores.redis_calls import Exchange, Lost, is_reply
 from session_router.stores.redis_driver import ThreadDriver
 from session_router.stores.redis_memory import memory_findings
 from session_router.stores.redis_topology import SLOTS, Inquiry, topology_of
@@ -106,7 +104,7 @@ class _Examiner:
             reply = self._ask(address, ("PING",))
             waits.append(time.perf_counter() - begun)
             # Whoever may not `PING` has an answer too.
-            if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
+            if isinstance(reply, Exception) and not is_reply(reply):
                 yield _unreachable(address, reply, means=NOTHING_KEPT)
                 return
         yield _latency(address, waits[1:], budget_seconds=self._budget)
