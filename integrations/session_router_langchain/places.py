@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from session_router.core.governance import TOP, join
 from session_router.core.readings import Place
 from session_router.identity import answer_id, graph_id, request_id
 from session_router_langchain.authors import STAMP
+from session_router_langchain.fingerprints import canonical
 from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
 from session_router_langchain.names import current_config, names_of
@@ -286,7 +286,7 @@ def listening(
     answered = next((at for at in range(len(messages) - 1, -1, -1) if _is_labelled_answer(messages[at])), None)
     # What an answer was told when it was asked for, its label says.
     new = unsaid if answered is None else is_unsaid(messages[answered + 1 :], None)
-    said, further = join(*(tag for tag in transcript.tags if tag is not None)), _as_text(settings)
+    said, further = join(*(tag for tag in transcript.tags if tag is not None)), canonical(settings)
     goes_on = False
     if answered is not None and not new and (before := transcript.prefix_at(answered)) is not None:
         # Nothing stands there but what it answered, and what it said then, system prompt, tools and settings included.
@@ -306,14 +306,10 @@ def listening(
     )
 
 
-def said_by(answer: BaseMessage) -> str:
-    """Return all that `answer` says, and asks for, as a text to compare."""
+def said_by(answer: BaseMessage) -> bytes:
+    """Return all that `answer` says, and asks for, to be compared."""
     calls = [(call["name"], call["args"], call["id"]) for call in answer.tool_calls] if isinstance(answer, AIMessage) else []
-    return _as_text([answer.content, calls])
-
-
-def _as_text(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=repr)
+    return canonical([answer.content, calls])
 
 
 def _is_labelled_answer(message: BaseMessage) -> bool:

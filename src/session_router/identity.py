@@ -120,20 +120,20 @@ def principal_id(key: bytes, names: SessionNames) -> SessionId | None:
     return SessionId(hmac.new(key, encoded, hashlib.sha256).hexdigest())
 
 
-def request_id(key: bytes, digest: bytes, settings: str) -> str:
+def request_id(key: bytes, digest: bytes, settings: bytes) -> str:
     """Derive what tells a request from others: 32 hex digits, of which nobody can guess anything.
 
     Args:
         key: The router's.
-        digest: Of the request's prefix.
+        digest: Of the request's prefix, always as long.
         settings: What else it says.
     """
-    return hmac.new(key, b"request" + _field(digest.hex()) + _field(settings), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, b"request" + digest + settings, hashlib.sha256).hexdigest()[:32]
 
 
-def answer_id(key: bytes, request: str, said: str) -> str:
+def answer_id(key: bytes, request: str, said: bytes) -> str:
     """Derive what an answer bears of the request that it answers, and of what it says itself: 32 hex digits, as `request_id`."""
-    return hmac.new(key, b"answer" + _field(request) + _field(said), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, b"answer" + request.encode("ascii") + said, hashlib.sha256).hexdigest()[:32]
 
 
 def subject_id(key: bytes, name: str, *, tenant: str | None = None) -> str:

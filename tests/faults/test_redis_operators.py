@@ -203,3 +203,22 @@ def test_a_password_among_the_nodes_is_not_shown(nodes: list[str]) -> None:
 def test_a_prefix_with_braces_would_put_all_sessions_of_a_cluster_in_one_place() -> None:
     with pytest.raises(ConfigurationError, match="without braces"):
         RedisSessionStore("redis://127.0.0.1:1", key=KEY, prefix="{prod}")
+
+
+@pytest.mark.xdist_group("redis-standalone")
+def test_a_commit_that_was_given_up_may_have_been_stored(server: Server) -> None:
+    async def main(store: RedisSessionStore) -> None:
+        session = full_session(fresh_session_id())
+        assert await store.acommit(session)
+        assert store.recall(session.id) is not None
+        server.freeze()
+        task = asyncio.create_task(store.acommit(session.committed()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.thaw()
+        gc.collect()
+        assert store.recall(session.id) is None
+
+    with RedisSessionStore(server.url, key=KEY) as store:
+        asyncio.run(main(store))

@@ -54,6 +54,9 @@ class ThreadDriver:
                 exchange = conversation.send(self._perform(exchange, deadline))
         except StopIteration as stop:
             return cast("Result", stop.value)
+        finally:
+            # Whatever it was given up for, it is told now, and not when somebody finds that nobody has it any more.
+            conversation.close()
 
     def close(self) -> None:
         """Close every connection; those in use are closed when they come back."""
@@ -139,6 +142,8 @@ class LoopDriver:
                 exchange = conversation.send(await here.perform(exchange, deadline))
         except StopIteration as stop:
             return cast("Result", stop.value)
+        finally:
+            conversation.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running loop."""
