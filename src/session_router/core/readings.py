@@ -58,7 +58,7 @@ class Place:
             takes that up as well.
         request: What its answer is to bear of what it answers.
         goes_on: Whether it goes on from an answer to what it was asked, and nothing is new since but tools' results: what its own reading
-            bears beyond what its history says, another run of it has read.
+            bears beyond what its history says, another run of it has read, or it has in this very task.
         outside: Whether the graph is around the thread that the call belongs to, and not in it.
         door: Whether the row is the thread's own, and nothing is left there but what came in from outside.
         left: What is known to have been left there before: it need not be left again.
@@ -107,9 +107,12 @@ def taken_up(readings: tuple[Reading, ...], place: Place) -> Tag:
 
 
 def _reaches(reading: Reading, place: Place) -> bool:
-    if reading.reader == place.reader and (place.goes_on or (not place.anew and join(place.said, reading.tag) == place.said)):
-        return False
-    return _is_before(reading, place)
+    if reading.reader != place.reader:
+        return _is_before(reading, place)
+    if place.goes_on:
+        # In its own task, its own code may have asked before, and put what it heard into what tools had returned.
+        return (reading.step, reading.task) == (place.step, place.task)
+    return (place.anew or join(place.said, reading.tag) != place.said) and _is_before(reading, place)
 
 
 def _is_before(reading: Reading, place: Place) -> bool:

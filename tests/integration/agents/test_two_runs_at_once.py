@@ -136,7 +136,9 @@ def test_what_is_new_in_words_may_be_from_there(door: str) -> None:
     assert answered_by(agent.invoke(said("And now?"), THREAD)) == ["closed"] * 3
 
 
-@pytest.mark.parametrize("how", ["in the prompt", "behind the question", "in the answer", "in what the answer asks for", "in a setting"])
+@pytest.mark.parametrize(
+    "how", ["in the prompt", "behind the question", "in the answer", "in what the answer asks for", "in a setting", "in a result"]
+)
 def test_notes_that_a_loop_is_given_while_it_runs_are_as_secret_as_what_they_are_made_of(how: str) -> None:
     """The same session takes notes of what is secret in mid-loop, and goes on with them in words that say nothing of themselves."""
     router, works = routed(), Works()
@@ -161,8 +163,10 @@ def test_notes_that_a_loop_is_given_while_it_runs_are_as_secret_as_what_they_are
                 answer = answer.model_copy(update={"content": notes[0]})
             case "in what the answer asks for":
                 answer = answer.model_copy(update={"tool_calls": [{**call, "args": {"for": notes[0]}} for call in answer.tool_calls]})
-            case _:
+            case "in a setting":
                 settings = {"stop": [notes[0]]}
+            case _:
+                results = [one.model_copy(update={"content": notes[0]}) for one in results]
         request = [SystemMessage(prompt), question, answer, *results]
         return {"messages": [model.bind_tools([works.tool]).invoke(request, **settings)]}
 

@@ -63,6 +63,9 @@ def test_what_another_run_of_its_session_has_read_is_not_its_own() -> None:
     """Where it goes on from nothing but what it was asked, it has heard of nobody but others."""
     assert taken_up(left(at()), at("2", "x", "me", goes_on=True)) == PUBLIC
     assert taken_up(left(at("1", "a", "other")), at("2", "x", "me", goes_on=True)) == SECRET
+    # In the same task, it may be what its own code has asked just before.
+    assert taken_up(left(at()), at("1", "a", "me", goes_on=True)) == SECRET
+    assert taken_up(left(at()), at("2", "a", "me", goes_on=True)) == PUBLIC
 
 
 def test_where_the_step_was_not_known_everybody_is_reached() -> None:
