@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from support.redis_servers import Server
 
+BUDGET_SECONDS = 0.5
+"""As long as a healthy server never takes, however busy the machine is."""
 LEAST_RIGHTS = "+get +set +eval +evalsha +ping +info +time"
 
 
@@ -52,13 +54,13 @@ def test_the_next_call_asks_another_sentinel_than_the_one_that_kept_it_waiting(t
     with sentinel_set(tmp_path) as servers:
         order = sorted(servers.addresses)
         frozen = next(one for one in servers.sentinels if one.address == order[0])
-        with RedisSessionStore(RedisServers.sentinel(order, master=MASTER), key=KEY) as store:
+        with RedisSessionStore(RedisServers.sentinel(order, master=MASTER), key=KEY, budget_seconds=BUDGET_SECONDS) as store:
             frozen.freeze()
             try:
                 first = answers(store)
-                time.sleep(0.3)
-                assert (first, answers(store)) != ("an answer", "an answer")
-                time.sleep(0.3)
+                assert first != "an answer"
+                # Longer than it is remembered that somebody waited in vain.
+                time.sleep(2 * BUDGET_SECONDS)
                 assert answers(store) == "an answer"
             finally:
                 frozen.thaw()
@@ -72,21 +74,20 @@ def test_the_next_call_asks_another_sentinel_than_the_one_that_kept_it_waiting(t
 def test_a_frozen_node_keeps_nobody_from_the_others(tmp_path: Path) -> None:
     with cluster(tmp_path, cluster_node_timeout="15000", cluster_require_full_coverage="no") as nodes:
         for victim in nodes.masters:
-            with RedisSessionStore(RedisServers.cluster(nodes.addresses), key=KEY) as store:
+            with RedisSessionStore(RedisServers.cluster(nodes.addresses), key=KEY, budget_seconds=BUDGET_SECONDS) as store:
                 ids = [fresh_session_id() for _ in range(100)]
                 owners = {one: nodes.owner_of(key_slot(key_of("session_router", one))).address for one in ids}
-                sessions = [one for node in nodes.masters for one in [id_ for id_ in ids if owners[id_] == node.address][:4]]
+                sessions = [one for node in nodes.masters for one in [id_ for id_ in ids if owners[id_] == node.address][:2]]
                 until(lambda store=store, sessions=sessions: all(store.load(one) is None for one in sessions), "all nodes")  # type: ignore[misc]
                 victim.freeze()
                 try:
                     failed = Counter[str]()
                     for one in sessions * 2:
-                        # Longer than it is remembered that somebody waited in vain.
-                        time.sleep(0.3)
                         try:
                             store.load(one)
                         except StoreUnavailable as error:
                             failed[str(error).split()[0]] += 1
+                            time.sleep(2 * BUDGET_SECONDS)
                 finally:
                     victim.thaw()
                 assert set(failed) == {victim.address}
@@ -138,7 +139,7 @@ def test_a_fork_under_an_event_loop_leaves_the_parent_its_connections(server: Se
         os.waitpid(child, 0)  # noqa: ASYNC222 -- nobody else waits here
         return [await one() for _ in range(10)]
 
-    with RedisSessionStore(server.url, key=KEY) as store:
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=BUDGET_SECONDS) as store:
         assert asyncio.run(main(store)) == ["an answer"] * 10
         assert store.counts() == {}
 
@@ -154,10 +155,10 @@ def test_a_pause_of_the_loop_is_no_failure_of_the_server(server: Server) -> None
         for _ in range(3):
             tasks = [asyncio.create_task(one()) for _ in range(8)]
             await asyncio.sleep(0)
-            time.sleep(0.08)  # noqa: ASYNC251 -- what is tested
+            time.sleep(1.5 * BUDGET_SECONDS)  # noqa: ASYNC251 -- what is tested
             await asyncio.gather(*tasks)
 
-    with RedisSessionStore(server.url, key=KEY) as store:
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=BUDGET_SECONDS) as store:
         asyncio.run(main(store))
         assert set(store.link.calls.states().values()) == {BreakerState.CLOSED}
         assert set(store.counts()) == {"no_time"}
@@ -175,7 +176,7 @@ def test_nor_is_it_one_that_more_ask_at_once_than_have_a_turn(server: Server, mo
         finally:
             server.thaw()
 
-    with RedisSessionStore(server.url, key=KEY) as store:
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=BUDGET_SECONDS) as store:
         asyncio.run(main(store))
         assert store.counts() == {"timed_out": 1, "no_time": 3}
 
@@ -191,6 +192,9 @@ def test_loops_that_are_closed_without_a_word_leave_no_connections(server: Serve
         del loop
         gc.collect()
         until(lambda: server.client.info("clients")["connected_clients"] <= 4, "connections that are closed")
+    # What is left of the last loop says that nobody closed it: here, and not in another test.
+    del store
+    gc.collect()
 
 
 @pytest.mark.parametrize("nodes", [["redis://:s3cret@10.0.0.1:6379"], ["me:s3cret@10.0.0.1:6379"], "redis://:s3cret@10.0.0.1"])
@@ -217,8 +221,7 @@ def test_a_commit_that_was_given_up_may_have_been_stored(server: Server) -> None
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         server.thaw()
-        gc.collect()
         assert store.recall(session.id) is None
 
-    with RedisSessionStore(server.url, key=KEY) as store:
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=BUDGET_SECONDS) as store:
         asyncio.run(main(store))
