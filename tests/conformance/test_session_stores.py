@@ -305,6 +305,29 @@ def test_the_suite_fails_for_handles_that_do_not_share(tmp_path: Path, law: str)
         getattr(TrustsItsCopySuite(), law)(store)
 
 
+class RoundsWhatOthersWrote(DictionaryStore):
+    """A handle that forgets something of what it has not written itself."""
+
+    def __init__(self, shared: SQLiteSessionStore) -> None:
+        super().__init__()
+        self.shared = shared
+
+    def load(self, session: SessionId) -> Session | None:
+        found = self.shared.load(session)
+        return None if found is None else RoundsTimes().kept(found)
+
+
+class RoundsWhatOthersWroteSuite(SharedSessionStoreSuite):
+    def reopen(self, store: SessionStore) -> SessionStore:
+        assert isinstance(store, SQLiteSessionStore)
+        return RoundsWhatOthersWrote(store)
+
+
+def test_the_suite_fails_for_a_handle_that_reads_less_than_was_written(tmp_path: Path) -> None:
+    with SQLiteSessionStore(tmp_path / "sessions.db", key=KEY) as store, pytest.raises(AssertionError):
+        RoundsWhatOthersWroteSuite().test_any_session_survives_in_another_handle(store)
+
+
 def test_the_package_names_what_it_exports() -> None:
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = session_router.testing.nothing_of_the_kind

@@ -16,6 +16,7 @@ import threading
 import warnings
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavail
 from session_router.files import connections
 from session_router.identity import SessionNames, session_id
 from session_router.router import Router
+from session_router.stores.known_rows import KnownRows
 from session_router.stores.rows import Row, RowCodec
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.stores.sqlite_file import APPLICATION_ID, SCHEMA_VERSION
@@ -360,11 +362,49 @@ def test_nobody_waits_while_a_row_is_checked(path: Path, monkeypatch: pytest.Mon
         checked.append(session)
         return decode(codec, session, row)
 
-    with SQLiteSessionStore(path, key=KEY) as store:
-        assert store.commit(full_session(ID))
+    with SQLiteSessionStore(path, key=KEY) as store, SQLiteSessionStore(path, key=KEY) as other:
+        assert other.commit(full_session(ID))
         monkeypatch.setattr(RowCodec, "decode", slowly)
         assert store.commit(full_session(ID, version=2))
     assert checked == [ID]
+
+
+def test_a_row_is_checked_once_while_it_stays_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, decode = [], RowCodec.decode
+
+    def counting(codec: RowCodec, session: SessionId, row: Row) -> Session:
+        checked.append(session)
+        return decode(codec, session, row)
+
+    monkeypatch.setattr(RowCodec, "decode", counting)
+    with SQLiteSessionStore(path, key=KEY) as store, SQLiteSessionStore(path, key=KEY) as other:
+        assert store.commit(full_session(ID))
+        assert store.load(ID) == full_session(ID)
+        assert store.commit(full_session(ID, version=2))
+        assert checked == [], "it wrote them itself"
+        for _ in range(2):
+            assert other.load(ID) == full_session(ID, version=2)
+        assert other.commit(full_session(ID, version=3))
+        assert checked == [ID]
+        assert store.load(ID) == full_session(ID, version=3)
+        assert checked == [ID, ID]
+        # What was deleted is gone, whoever remembers it; and what was put in its place is another row.
+        run_sql(path, "DELETE FROM sessions")
+        assert (store.load(ID), other.load(ID)) == (None, None)
+        assert other.commit(full_session(ID))
+        assert store.commit(full_session(ID, version=4)) is False
+        assert store.load(ID) == full_session(ID)
+
+
+def test_what_is_remembered_of_rows_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("session_router.stores.sqlite.KnownRows", partial(KnownRows, remembered=2))
+    ids = [fresh_session_id() for _ in range(5)]
+    with SQLiteSessionStore(path, key=KEY) as store:
+        for one in ids:
+            assert store.commit(full_session(one))
+        for one in ids:
+            assert store.load(one) == full_session(one)
+        assert store._known._last.cache_info().currsize == 2
 
 
 def test_waiting_for_another_writer_does_not_block_the_event_loop(path: Path) -> None:

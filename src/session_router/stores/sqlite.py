@@ -14,6 +14,7 @@ from session_router.errors import StoreCorrupt
 from session_router.files.connections import ConnectionPool
 from session_router.files.sqlite_file import database_path, failure, open_file
 from session_router.identity import key_from_file
+from session_router.stores.known_rows import KnownRows
 from session_router.stores.rows import Row, RowCodec
 from session_router.stores.sqlite_file import SESSIONS
 
@@ -64,6 +65,7 @@ class SQLiteSessionStore:
             pass  # What is wrong with the file shows here, before a key is put beside it.
         self.key: bytes = key_from_file(self.path.with_name(self.path.name + ".key")) if key is None else key
         self._rows = given or RowCodec(self.key)
+        self._known = KnownRows()
 
     def load(self, session: SessionId) -> Session | None:
         """Return the last committed session, or `None`.
@@ -74,7 +76,7 @@ class SQLiteSessionStore:
         """
         with self._connection() as connection:
             found = connection.execute(_SELECT, (session,)).fetchone()
-        return None if found is None else self._rows.decode(session, _row(found))
+        return None if found is None else self._read(session, _row(found))
 
     def commit(self, session: Session) -> bool:
         """Store `session` if the stored version is one below it; a row that failed its checks counts as absent.
@@ -92,7 +94,10 @@ class SQLiteSessionStore:
             # The row was checked before the file is locked, which is for one statement. It writes over nothing but what was checked:
             # what changed in between was written by somebody who came first.
             written = connection.execute(_INSERT, values) if found is None else connection.execute(_REPLACE, (*values, *found))
-            return written.rowcount == 1
+            is_stored = written.rowcount == 1
+        if is_stored:
+            self._known.saw(row, session)
+        return is_stored
 
     async def aload(self, session: SessionId) -> Session | None:
         """Do what `load` does, in a thread."""
@@ -146,9 +151,16 @@ class SQLiteSessionStore:
         if found is None:
             return 0
         try:
-            return self._rows.decode(session, _row(found)).version
+            return self._read(session, _row(found)).version
         except StoreCorrupt:
             return 0
+
+    def _read(self, session: SessionId, row: Row) -> Session:
+        read = self._known.session_in(row, session)
+        if read is None:
+            read = self._rows.decode(session, row)
+            self._known.saw(row, read)
+        return read
 
     @contextmanager
     def _connection(self, *, writing: bool = False) -> Generator[PatientConnection, None, None]:

@@ -195,6 +195,22 @@ class SharedSessionStoreSuite(SessionStoreSuite):
         close(other)
         assert store.load(session.id) == session.committed()
 
+    def test_any_session_survives_in_another_handle(self, store: SessionStore) -> None:
+        """What one handle wrote, another one reads, whatever either of them has seen: nobody answers from a copy of its own."""
+        other = self.reopen(store)
+
+        @_SEARCH
+        @given(sessions())
+        def survives(session: Session) -> None:
+            assert store.commit(session)
+            assert other.load(session.id) == session
+            after = replace(session.committed(), turn=session.turn + 1)
+            assert store.commit(after)
+            assert other.load(session.id) == after
+
+        survives()
+        close(other)
+
     def test_second_handle_cannot_commit_what_the_first_has_overtaken(self, store: SessionStore) -> None:
         """No handle trusts what it has seen before."""
         other = self.reopen(store)
