@@ -26,8 +26,7 @@ def answer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer."""
 
     def replay(message: AIMessage, decision: Decision) -> AIMessage:
-        request.replaying(message).invoke(decision)
-        return message
+        return request.replaying(message).invoke(decision)
 
     return marked(drive(router, request.call, request.invoke, itself, replay=replay, own=request.own, narrowing=request.narrowing))
 
@@ -36,8 +35,7 @@ async def aanswer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer without blocking the event loop."""
 
     async def replay(message: AIMessage, decision: Decision) -> AIMessage:
-        await request.replaying(message).ainvoke(decision)
-        return message
+        return await request.replaying(message).ainvoke(decision)
 
     return marked(await adrive(router, request.call, request.ainvoke, itself, replay=replay, own=request.own, narrowing=request.narrowing))
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.runnables.config import merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import var_child_runnable_config
 
 from session_router_langchain.authors import provider_id_of
 from session_router_langchain.blocks import asks_of
 from session_router_langchain.calls import INTERNAL_CALL
+from session_router_langchain.handlers import with_handlers
 from session_router_langchain.seals import same_answer
 from session_router_langchain.witness import answer_in
 
@@ -59,6 +60,7 @@ class DeliveryProbe(BaseCallbackHandler):
         self.wanted = wanted
         self.seal: Seal | None = None
         self._runs: dict[UUID | None, _Run] = {}
+        self._said: list[AIMessage] = []
         self._others = False
         self._answered = False
         self._internal: set[UUID | None] = set()
@@ -94,9 +96,14 @@ class DeliveryProbe(BaseCallbackHandler):
         run, answer = self._runs.get(run_id), answer_in(response)
         if answer is not None and answer.id is not None:
             self._authors[answer.id] = self._names.get(run_id)
-        # Others who are told of a call may have changed it in place, after it was seen here.
-        if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
-            run.answer = answer.model_copy(deep=True)
+        if answer is None or not self.wanted:
+            return
+        # Others are told next, and may change it in place.
+        own = answer.model_copy(deep=True)
+        self._said.append(own)
+        # Likewise what was asked, after it was seen here.
+        if run is not None and self.seal is not None and self.seal.said_again(run.messages):
+            run.answer = own
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- likewise
         """See how a model failed."""
@@ -111,6 +118,10 @@ class DeliveryProbe(BaseCallbackHandler):
     def author_of(self, message: AIMessage) -> str | None:
         """Return the provider's id of the model that wrote `message`: as it says, else as it was asked; `None` for not known."""
         return provider_id_of(message) or (None if message.id is None else self._authors.get(message.id))
+
+    def said(self, message: AIMessage) -> bool:
+        """Whether `message` is what a model said, and nobody who was told of it has changed it."""
+        return any(same_answer(one, message) for one in self._said)
 
     @property
     def astray(self) -> bool:
@@ -136,8 +147,9 @@ class DeliveryProbe(BaseCallbackHandler):
 
 @contextmanager
 def attached(*handlers: BaseCallbackHandler) -> Generator[None]:
-    """Attach `handlers` to every model call that finds its config in this context, sync or async."""
-    token = var_child_runnable_config.set(merge_configs(var_child_runnable_config.get(), {"callbacks": [*handlers]}))
+    """Attach `handlers`, told first, to every model call that finds its config in this context, sync or async."""
+    config = var_child_runnable_config.get() or {}
+    token = var_child_runnable_config.set({**config, "callbacks": with_handlers(config.get("callbacks"), handlers, first=True)})
     try:
         yield
     finally:

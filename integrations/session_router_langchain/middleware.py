@@ -32,7 +32,7 @@ from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.places import is_made_again, place_of_tool_call
-from session_router_langchain.replaying import StoredAnswer, told_of
+from session_router_langchain.replaying import stored_answer, told_of
 from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread, labelled
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from session_router.identity import SessionNames
     from session_router.router import Router
     from session_router_langchain.inspecting import Found
+    from session_router_langchain.models import ChatModels
+    from session_router_langchain.replaying import StoredAnswer
 
 
 _NO_SUCH_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("{available_tools}")[0]
@@ -73,6 +75,7 @@ class _Pass:
     request: ModelRequest[Any]
     call: Call
     narrowing: Narrowing
+    models: ChatModels
     renew: Callable[[], CacheTerms | None]
 
     def sealed(self, sent: ModelRequest[Any], probe: DeliveryProbe) -> None:
@@ -87,15 +90,18 @@ class _Pass:
         only = response.result[0] if len(response.result) == 1 and response.structured_response is None else None
         return probe.own_answer(only) if isinstance(only, AIMessage) and self._is_the_same() else None
 
-    def replay(self, message: AIMessage, _: Decision) -> ModelResponse[Any]:
+    def replay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
         """Tell a stored answer, as a model of this request would be told of."""
-        StoredAnswer(message=message).invoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[message])
+        told = self._stored(message, decision).invoke(self._shown(), told_of(message, current_config()))
+        return ModelResponse(result=[told])
 
-    async def areplay(self, message: AIMessage, _: Decision) -> ModelResponse[Any]:
+    async def areplay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
         """Do what `replay` does without blocking the event loop."""
-        await StoredAnswer(message=message).ainvoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[message])
+        told = await self._stored(message, decision).ainvoke(self._shown(), told_of(message, current_config()))
+        return ModelResponse(result=[told])
+
+    def _stored(self, message: AIMessage, decision: Decision) -> StoredAnswer:
+        return stored_answer(message, self.models.writer(decision), with_tools=bool(self.request.tools))
 
     def _shown(self) -> list[BaseMessage]:
         system, messages = self.request.system_message, self.narrowing.messages
@@ -133,6 +139,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self.calls = Calls(router)
         self.calls.models.build()
         self._changed_inside = False
+        self._named: tuple[str | None, str | None] | None = None
         self._tenant = tenant
         self._principal = principal
 
@@ -282,7 +289,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             principal=self.calls.principal(names),
             places=self.calls.places(names, config),
         )
-        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), renew)
+        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), self.calls.models, renew)
 
     def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
         terms = self.calls.terms(
@@ -333,7 +340,11 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         response, decision = passed.response, passed.decision
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
-        if passed.message is not None and decision.hit is None:
+        if decision.hit is not None:
+            for message in response.result:
+                message.name = self._name_in(here.call.agent) or message.name
+        elif passed.message is not None:
+            self._named = (here.call.agent, passed.message.name)
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer, passed.beside)
             result = [marked if message is passed.message else message for message in response.result]
@@ -344,6 +355,10 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         if decision.carried and passed.session is not None:
             command = Command(update=self.calls.sessions.written(passed.session))
         return ExtendedModelResponse(model_response=response, command=command)
+
+    def _name_in(self, agent: str | None) -> str | None:
+        """Return what the framework names an answer after: the agent's name, if it has one of its own, and not one around it alone."""
+        return self._named[1] if self._named is not None and self._named[0] == agent else agent
 
     def _is_stranger(self, message: AIMessage, decision: Decision, probe: DeliveryProbe) -> bool:
         """Whether a model that is no route answered in place of the chosen one: what it wrote is not the chosen one's own."""

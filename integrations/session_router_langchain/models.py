@@ -17,6 +17,7 @@ from session_router_langchain.partitioning import with_partition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from session_router.core.decision import Decision
     from session_router.router import Router
 
 _PROFILE = {
@@ -71,6 +72,11 @@ class ChatModels:
                 specs[name] = attested(name, described, self._built[name])
             self._router.describe(specs)
             self._complete = True
+
+    def writer(self, decision: Decision) -> BaseChatModel | None:
+        """Return the chat model that wrote the stored answer of `decision`; `None` where it is no route any more."""
+        self.build()
+        return None if decision.hit is None else self._built.get(decision.hit.answer.model)
 
     def asked_as(self, name: ModelName) -> str | None:
         """Return the provider's id under which the model of a route is asked; `None` for one that has none."""

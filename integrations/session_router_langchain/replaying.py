@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from contextlib import aclosing, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.caches import BaseCache  # noqa: TC002 -- pydantic reads it
@@ -36,7 +36,7 @@ class StoredAnswer(BaseChatModel):
     """Says what was said before, and nothing else. It makes the run that callbacks, listeners and streams of events are told of.
 
     Args:
-        message: What it says.
+        message: What it says. Whoever is told of it may change what its caller gets, as with any model.
     """
 
     message: SkipValidation[Any] = Field(exclude=True, repr=False)
@@ -145,19 +145,40 @@ def _stepwise(items: Iterator[Item]) -> Generator[Item]:
                 return
             yield item
     finally:
+        # A handler that is told of the end puts back the context that it found at the beginning.
         if isinstance(items, Generator):
-            items.close()
+            with _without_spans():
+                items.close()
 
 
 async def _astepwise(opened: AbstractAsyncContextManager[AsyncIterable[Item]]) -> AsyncGenerator[Item]:
-    async with opened as items:
-        steps = aiter(items)
+    ending = AsyncExitStack()
+    try:
+        steps = aiter(await ending.enter_async_context(opened))
         while True:
             with _without_spans():
                 item = await anext(steps, None)
             if item is None:
                 return
             yield item
+    finally:
+        # As above.
+        with _without_spans():
+            await ending.aclose()
+
+
+def stored_answer(message: AIMessage, writer: BaseChatModel | None, *, with_tools: bool) -> StoredAnswer:
+    """Return what says `message`, found and streamed as the model that wrote it would be.
+
+    Args:
+        message: The answer, made for this call alone.
+        writer: That model; `None` where it is not known any more. Those who listen to it alone are not told: it was not asked.
+        with_tools: Whether tools were on offer.
+    """
+    if writer is None:
+        return StoredAnswer(message=message)
+    whole = writer.disable_streaming
+    return StoredAnswer(message=message, tags=writer.tags, disable_streaming=with_tools if whole == "tool_calling" else whole)
 
 
 def told_of(message: AIMessage, config: RunnableConfig) -> RunnableConfig:

@@ -6,23 +6,23 @@ from contextlib import aclosing, closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 
 from session_router.core.model import Capability
 from session_router_langchain.authors import STAMP
 from session_router_langchain.calls import INTERNAL_CALL
+from session_router_langchain.handlers import handlers_in, with_handlers
 from session_router_langchain.names import context_label, names_of
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
-from session_router_langchain.replaying import StoredAnswer
+from session_router_langchain.replaying import stored_answer
 from session_router_langchain.terms import NOTHING_BOUND
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 
-    from langchain_core.callbacks import Callbacks
+    from langchain_core.callbacks import BaseCallbackHandler, Callbacks
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
@@ -71,7 +71,7 @@ class Standing:
     def config_of(self, config: RunnableConfig | None) -> RunnableConfig:
         """Complete the config of one call."""
         complete = ensure_config(config)
-        complete["callbacks"] = with_handlers(complete.get("callbacks"), _handlers_in(self.callbacks))
+        complete["callbacks"] = with_handlers(complete.get("callbacks"), handlers_in(self.callbacks))
         complete["tags"] = sorted({*self.tags, *(complete.get("tags") or ())})
         complete["metadata"] = {**self.metadata, **(complete.get("metadata") or {})}
         return complete
@@ -111,9 +111,9 @@ class Request:
         """Whether the same would be asked about under the same terms: what it is made of may be changed in place."""
         return self.call.terms == self.renew()
 
-    def own(self, probe: DeliveryProbe, message: AIMessage) -> AIMessage | None:  # noqa: ARG002 -- nobody stands between this request and its model
+    def own(self, probe: DeliveryProbe, message: AIMessage) -> AIMessage | None:
         """Return what the chosen model answered to what was asked; `None` where that is not certain."""
-        return message if self.is_intact() else None
+        return message if probe.said(message) and self.is_intact() else None
 
     def replaying(self, message: AIMessage) -> Request:
         """Return the same request, answered with `message`: the run that tells of it is made in the same ways."""
@@ -132,16 +132,16 @@ class Request:
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
         """Return the chosen model with the tools as it takes them, or what replays a stored answer."""
         if self.stored is not None:
-            return StoredAnswer(message=self.stored)
+            return stored_answer(self.stored, self.calls.models.writer(decision), with_tools=bool(self.tools))
         model = self.model(decision)
         if self.tool_options is None:
             return model
         return model.bind_tools(self.calls.prepare_tools(decision, self.tools), **self.tool_options)
 
     def config_for(self, decision: Decision, *handlers: BaseCallbackHandler) -> RunnableConfig:
-        """Return the config of one attempt, with `handlers` added and the decision in its metadata."""
+        """Return the config of one attempt, with `handlers` told first and the decision in its metadata."""
         config = self.config.copy()
-        config["callbacks"] = with_handlers(config.get("callbacks"), handlers)
+        config["callbacks"] = with_handlers(config.get("callbacks"), handlers, first=True)
         config["metadata"] = {**(config.get("metadata") or {}), STAMP: stamp_of(decision, decision.model if self.stored is None else None)}
         # A run id names one run: a model that takes over gets its own.
         self.config.pop("run_id", None)
@@ -284,24 +284,3 @@ def _transcript(calls: Calls, messages: Sequence[BaseMessage], config: RunnableC
         # A summary is asked for with the history in one text of a human, who wrote none of it: it is as good as what models say.
         return replace(transcript, tags=transcript.tags | {calls.router.policy.sources.get("ai")})
     return transcript
-
-
-def with_handlers(callbacks: Callbacks, handlers: Sequence[BaseCallbackHandler]) -> Callbacks:
-    """Return `callbacks` with `handlers` added; what was given stays as it is.
-
-    LangChain's own `merge_configs` would let the config of the surrounding run win over the one of this call.
-    """
-    if not handlers:
-        return callbacks
-    if not isinstance(callbacks, BaseCallbackManager):
-        return [*(callbacks or ()), *handlers]
-    extended = callbacks.copy()
-    for handler in handlers:
-        extended.add_handler(handler, inherit=True)
-    return extended
-
-
-def _handlers_in(callbacks: Callbacks) -> Sequence[BaseCallbackHandler]:
-    if isinstance(callbacks, BaseCallbackManager):
-        return callbacks.handlers
-    return callbacks or ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import aclosing
+from contextlib import aclosing, closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -206,6 +207,45 @@ async def test_a_reader_makes_spans_while_it_reads(way: str) -> None:
             async for _ in await model.astream_events(HOURS, config, version="v3"):
                 seen.add(contexts.get_value(SUPPRESSED))
     assert (seen, told) == ({None}, {True})
+
+
+class Attaches(BaseCallbackHandler):
+    """Makes a span of its own of each call, and lets it be the current one meanwhile, as tracing handlers do."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.tokens = dict[uuid.UUID, Any]()
+
+    def on_chat_model_start(self, *_: Any, run_id: uuid.UUID, **__: Any) -> None:
+        self.tokens[run_id] = contexts.attach(contexts.set_value("span", run_id))
+
+    def on_llm_end(self, *_: Any, run_id: uuid.UUID, **__: Any) -> None:
+        contexts.detach(self.tokens.pop(run_id))
+
+    on_llm_error = on_llm_end
+
+
+@pytest.mark.parametrize("steps", [1, 2, None])
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_stream_that_is_broken_off_leaves_a_reader_s_context_as_it_was(way: str, steps: int | None) -> None:
+    model, config, handler = chat(), {}, Attaches()
+    config["callbacks"] = [handler]
+    before = contexts.get_current()
+    if way == "stream":
+        with closing(model.stream(HOURS, config)) as streamed:
+            for _ in islice(streamed, steps):
+                pass
+    else:
+        async with aclosing(model.astream(HOURS, config)) as chunks:
+            taken = 0
+            async for _ in chunks:
+                taken += 1
+                if taken == steps:
+                    break
+    assert handler.tokens == {}
+    assert contexts.get_value(SUPPRESSED) is None
+    assert contexts.get_current() == before
 
 
 @pytest.mark.parametrize("is_async", [False, True])
