@@ -9,9 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.crc import key_slot
 
 from session_router.errors import StoreUnavailable
 from session_router.stores.redis import RedisSessionStore
+from session_router.stores.redis_rows import key_of
 from session_router.stores.redis_servers import RedisServers
 from session_router.testing.sessions import fresh_session_id, full_session
 from support.redis_servers import HOST, Server, cluster, encrypted, standalone
@@ -145,13 +147,12 @@ def test_a_password_is_given_and_a_wrong_one_is_said(tmp_path: Path) -> None:
 
 def test_a_node_of_a_cluster_given_alone_says_so(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes, RedisSessionStore(nodes.masters[0].url, key=KEY, budget_seconds=PATIENT_SECONDS) as store:
-        refused = 0
-        for _ in range(20):
-            try:
-                store.load(fresh_session_id())
-            except StoreUnavailable as error:
-                refused += "give its nodes as a cluster" in str(error)
-        assert refused > 5
+        ids, here = [fresh_session_id() for _ in range(100)], nodes.masters[0].address
+        elsewhere = [one for one in ids if nodes.owner_of(key_slot(key_of("session_router", one))).address != here][:10]
+        for one in elsewhere:
+            with pytest.raises(StoreUnavailable, match="give its nodes as a cluster"):
+                store.load(one)
+        assert len(elsewhere) == 10
 
 
 def test_connections_are_encrypted_and_certificates_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

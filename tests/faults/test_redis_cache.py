@@ -98,7 +98,7 @@ def test_a_killed_server(cache: SemanticCache, server: Server) -> None:
 
 
 def test_a_frozen_server(server: Server) -> None:
-    with a_cache(RedisLink(server.url, budget_seconds=0.05, breaker=IMPATIENT)) as cache:
+    with a_cache(RedisLink(server.url, budget_seconds=0.5, breaker=IMPATIENT)) as cache:
         until(lambda: elsewhere(cache.store, a_question(), an_answer()) is None, "an answer that is kept")
         server.freeze()
         try:
@@ -142,7 +142,7 @@ def test_a_frozen_server_blocks_no_event_loop(server: Server) -> None:
 
 
 def test_a_server_that_sessions_found_dead_is_not_waited_for_again(server: Server) -> None:
-    with RedisSessionStore(server.url, key=KEY) as store, a_cache(store.link) as cache:
+    with RedisSessionStore(server.url, key=KEY, budget_seconds=0.5) as store, a_cache(store.link) as cache:
         server.freeze()
         try:
 

@@ -108,7 +108,7 @@ def test_bytes_that_are_changed_on_their_way(between: Proxy) -> None:
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_answer_that_trickles_costs_the_budget_and_not_more(between: Proxy, is_async: bool) -> None:
-    with through(between, budget_seconds=0.2) as store:
+    with through(between, budget_seconds=0.5) as store:
         session = full_session(fresh_session_id())
         assert store.commit(session)
         between.is_trickling = True

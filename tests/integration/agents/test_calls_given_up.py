@@ -375,6 +375,7 @@ def test_a_stream_that_goes_under_any_lock_stops_nothing(around: str, monkeypatc
     thread.start()
     thread.join(30.0)
     assert not thread.is_alive()
+    monkeypatch.setattr("session_router.aside.LONGEST_WAIT_SECONDS", 30.0)
     router._aside.wait()
     if around == "an observer":
         assert sorted(str(one.error) for one in careless.outcomes) == ["Cancelled", "None"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from session_router.errors import ConfigurationError, EmbedderUnavailable
 from support.counting_embedder import CountingEmbedder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,6 +46,16 @@ class Gated(CountingEmbedder):
 async def turns(number: int = 5) -> None:
     for _ in range(number):
         await asyncio.sleep(0)
+
+
+@contextmanager
+def standing_still(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No timer of the running loop becomes due meanwhile, however long the machine keeps this process waiting."""
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now)
+        yield
 
 
 # Vectors.
@@ -142,21 +153,23 @@ async def test_cancelling_one_waiter_takes_nothing_from_the_others() -> None:
     assert inner.calls == [["a", "b", "c"]]
 
 
-async def test_what_was_cancelled_before_the_call_is_not_asked() -> None:
+async def test_what_was_cancelled_before_the_call_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = CountingEmbedder()
     embedder = BatchingEmbedder(inner, maximum_wait_seconds=0.01)
     tasks = [asyncio.create_task(embedder.aembed([text])) for text in "abc"]
-    await turns()
+    with standing_still(monkeypatch):
+        await turns()
     tasks[0].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert inner.calls == [["b", "c"]]
 
 
-async def test_a_batch_of_none_is_no_call() -> None:
+async def test_a_batch_of_none_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = CountingEmbedder()
     embedder = BatchingEmbedder(inner, maximum_wait_seconds=0.001)
     task = asyncio.create_task(embedder.aembed(["a"]))
-    await turns()
+    with standing_still(monkeypatch):
+        await turns()
     task.cancel()
     await asyncio.sleep(0.01)
     assert not inner.calls
