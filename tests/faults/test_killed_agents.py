@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("agent-kills")]
 KILLS, KILLS_BROKEN = 30, 40
-ROUNDS = 4
+ROUNDS = 8
 """What happens in a round hangs on when death comes: what is rare may not happen in one."""
 THERE = (
     "killed_in_mid_loop",
