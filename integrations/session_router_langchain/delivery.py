@@ -146,10 +146,10 @@ class DeliveryProbe(BaseCallbackHandler):
 
 
 @contextmanager
-def attached(*handlers: BaseCallbackHandler) -> Generator[None]:
-    """Attach `handlers`, told first, to every model call that finds its config in this context, sync or async."""
+def attached(*handlers: BaseCallbackHandler, first: bool = False) -> Generator[None]:
+    """Attach `handlers` to every model call that finds its config in this context, sync or async; `first` as for `with_handlers`."""
     config = var_child_runnable_config.get() or {}
-    token = var_child_runnable_config.set({**config, "callbacks": with_handlers(config.get("callbacks"), handlers, first=True)})
+    token = var_child_runnable_config.set({**config, "callbacks": with_handlers(config.get("callbacks"), handlers, first=first)})
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import (
@@ -22,6 +22,7 @@ from langgraph.types import Command
 from session_router.core.boundary import Phase
 from session_router.core.governance import PUBLIC
 from session_router.core.model import Capability, route_of
+from session_router_langchain.agent_request import AgentRequest
 from session_router_langchain.calls import Calls
 from session_router_langchain.checking import check_names
 from session_router_langchain.delivery import DeliveryProbe, attached
@@ -32,8 +33,6 @@ from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
 from session_router_langchain.places import is_made_again, place_of_tool_call
-from session_router_langchain.replaying import stored_answer, told_of
-from session_router_langchain.seals import sealed
 from session_router_langchain.session_state import find_session
 from session_router_langchain.tagging import label_of_unread, labelled
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
     from session_router.core.cache_terms import CacheTerms
-    from session_router.core.call import Call
     from session_router.core.decision import Decision
     from session_router.core.governance import Tag
     from session_router.core.readings import Place
@@ -54,8 +52,6 @@ if TYPE_CHECKING:
     from session_router.identity import SessionNames
     from session_router.router import Router
     from session_router_langchain.inspecting import Found
-    from session_router_langchain.models import ChatModels
-    from session_router_langchain.replaying import StoredAnswer
 
 
 _NO_SUCH_TOOL = INVALID_TOOL_NAME_ERROR_TEMPLATE.partition("{available_tools}")[0]
@@ -66,50 +62,6 @@ class SessionRouterState(AgentState[Any]):
     """Agent state with the session in it: it travels with the thread's checkpoints and stays out of schemas."""
 
     session_router: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
-
-
-@dataclass(slots=True)
-class _Pass:
-    """One pass through the middleware: the request as it came, the call made of it, smaller ones if need be, and what was handed on."""
-
-    request: ModelRequest[Any]
-    call: Call
-    narrowing: Narrowing
-    models: ChatModels
-    renew: Callable[[], CacheTerms | None]
-
-    def sealed(self, sent: ModelRequest[Any], probe: DeliveryProbe) -> None:
-        """Tell `probe` what is handed on, where the answer is to be kept and the request is still the one that the call was made of."""
-        if probe.wanted and self.call.terms is not None and not self.call.terms.untold and self._is_the_same():
-            system = [] if sent.system_message is None else [sent.system_message]
-            tools, choice, settings = sent.tools, sent.tool_choice, sent.model_settings
-            probe.seal = sealed(sent.model, [*system, *sent.messages], tools=tools, tool_choice=choice, settings=settings)
-
-    def own(self, probe: DeliveryProbe, response: ModelResponse[Any]) -> AIMessage | None:
-        """Return what the chosen model itself answered to what was handed on; `None` where middleware further inside had a hand in it."""
-        only = response.result[0] if len(response.result) == 1 and response.structured_response is None else None
-        return probe.own_answer(only) if isinstance(only, AIMessage) and self._is_the_same() else None
-
-    def replay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
-        """Tell a stored answer, as a model of this request would be told of."""
-        told = self._stored(message, decision).invoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[told])
-
-    async def areplay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
-        """Do what `replay` does without blocking the event loop."""
-        told = await self._stored(message, decision).ainvoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[told])
-
-    def _stored(self, message: AIMessage, decision: Decision) -> StoredAnswer:
-        return stored_answer(message, self.models.writer(decision), with_tools=bool(self.request.tools))
-
-    def _shown(self) -> list[BaseMessage]:
-        system, messages = self.request.system_message, self.narrowing.messages
-        return [*([] if system is None else [system]), *messages]
-
-    def _is_the_same(self) -> bool:
-        """Whether the same request would be asked about under the same terms: what it is made of may be changed in place."""
-        return self.call.terms == self.renew()
 
 
 class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
@@ -263,7 +215,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         )
         return marked
 
-    def _begin(self, request: ModelRequest[Any], found: Found) -> _Pass:
+    def _begin(self, request: ModelRequest[Any], found: Found) -> AgentRequest:
         transcript = self.calls.read(request.messages, system=request.system_message, tools=request.tools, found=found)
         config = current_config()
         names = names_of(config, request.runtime, tenant=self._tenant, principal=self._principal)
@@ -289,7 +241,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             principal=self.calls.principal(names),
             places=self.calls.places(names, config),
         )
-        return _Pass(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), self.calls.models, renew)
+        return AgentRequest(request, call, Narrowing(self.calls, request.messages, call, tools=request.tools), self.calls.models, renew)
 
     def _terms(self, request: ModelRequest[Any], transcript: Transcript, names: SessionNames) -> CacheTerms | None:
         terms = self.calls.terms(
@@ -305,7 +257,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             return terms
         return replace(terms, before=b"", system=b"", tools=b"", settings=b"", untold=_INSIDE)
 
-    def _apply(self, here: _Pass, decision: Decision) -> ModelRequest[Any]:
+    def _apply(self, here: AgentRequest, decision: Decision) -> ModelRequest[Any]:
         """Return the request for the chosen model."""
         name = decision.chosen()
         request = here.request
@@ -320,23 +272,25 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         return request.override(**overrides)
 
     @contextmanager
-    def _handed_on(self, here: _Pass, decision: Decision, sent: ModelRequest[Any], probe: DeliveryProbe) -> Generator[None]:
+    def _handed_on(self, here: AgentRequest, decision: Decision, sent: ModelRequest[Any], probe: DeliveryProbe) -> Generator[None]:
         """Watch what becomes of `sent`; what middleware further inside asks models itself inherits its label."""
         here.sealed(sent, probe)
         if decision.tag is None:
-            with attached(probe):
+            with attached(probe, first=True):
                 yield
             return
         messages = sent.messages if sent.system_message is None else [sent.system_message, *sent.messages]
         look = LastLook(self.router, here.narrowing.call, decision, tag=decision.tag, models=self.calls.models, sent=messages)
-        with handed_down(decision.tag, namespace_here()) as inside, attached(probe, look), look.here():
+        with handed_down(decision.tag, namespace_here()) as inside, attached(probe, first=True), attached(look), look.here():
             yield
         brought_back(inside.read)
 
-    def _ways(self, here: _Pass) -> dict[str, Any]:
+    def _ways(self, here: AgentRequest) -> dict[str, Any]:
         return {"own": here.own, "narrowing": here.narrowing, "models": self.calls.models}
 
-    def _finish(self, here: _Pass, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]) -> ExtendedModelResponse[Any]:
+    def _finish(
+        self, here: AgentRequest, passed: Passed[ModelResponse[Any]], probes: Sequence[DeliveryProbe]
+    ) -> ExtendedModelResponse[Any]:
         response, decision = passed.response, passed.decision
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
