@@ -204,6 +204,27 @@ def test_a_password_among_the_nodes_is_not_shown(nodes: list[str]) -> None:
     assert "s3cret" not in str(raised.value)
 
 
+@pytest.mark.xdist_group("redis-standalone")
+def test_what_keeps_us_from_asking_is_told_with_what_to_do(tmp_path: Path) -> None:
+    def told(url: str) -> str:
+        with RedisSessionStore(url, key=KEY, budget_seconds=BUDGET_SECONDS) as store:
+            return answers(store)
+
+    with standalone(tmp_path) as server:
+        bare = f"redis://{HOST}:{server.port}"
+        assert "Name a database that the server has" in told(f"{bare}/99")
+        server.command("CONFIG", "SET", "maxclients", "1")
+        assert "Raise its `maxclients`" in told(bare)
+        server.command("CONFIG", "SET", "maxclients", "100")
+        server.command("CONFIG", "SET", "requirepass", "open sesame")
+        assert "Give the user and the password" in told(bare)
+        wrong = told(f"redis://:guess@{HOST}:{server.port}")
+        assert "Give the user and the password" in wrong
+        assert "guess" not in wrong
+        server.kill()
+        assert "See that it runs" in told(bare)
+
+
 def test_a_prefix_with_braces_would_put_all_sessions_of_a_cluster_in_one_place() -> None:
     with pytest.raises(ConfigurationError, match="without braces"):
         RedisSessionStore("redis://127.0.0.1:1", key=KEY, prefix="{prod}")

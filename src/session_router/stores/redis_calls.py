@@ -332,6 +332,17 @@ def _lacks_rights(reply: ResponseError) -> bool:
     return isinstance(reply, NoPermissionError) or "can't run this command" in str(reply) or "ACL" in str(reply)
 
 
+_REMEDIES = {
+    "DB index is out of range": "Name a database that the server has: the one that `databases` of its configuration leaves room for.",
+    "max number of clients": "Raise its `maxclients`, or let fewer processes and threads ask it.",
+    "Authentication required": "Give the user and the password that it asks for.",
+    "invalid username-password": "Give the user and the password that it asks for.",
+    "Connection refused": "See that it runs, and listens there.",
+    "not known": "See that its name is spelt right, and can be looked up from here.",
+}
+"""What to do, by words of the error with which a server, or the system, keeps us from asking."""
+
+
 def _kind(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed_out"
@@ -343,7 +354,9 @@ def _story(address: Address, lost: Lost) -> str:
         return f"there was no time to ask {address}, or to listen to it; routing goes on without the session."
     if isinstance(lost.error, TimeoutError):
         return f"{address} gave no answer in time; routing goes on without the session."
-    return f"{address} cannot be asked ({lost.error}); routing goes on without the session."
+    said = str(lost.error)
+    remedy = next((f" {remedy}" for words, remedy in _REMEDIES.items() if words in said), "")
+    return f"{address} cannot be asked ({said}); routing goes on without the session.{remedy}"
 
 
 def _unintelligible(reply: object) -> str:
