@@ -9,7 +9,7 @@ from langchain.agents.middleware.types import ModelResponse
 from langchain_core.messages import AIMessage
 
 from session_router_langchain.names import current_config
-from session_router_langchain.replaying import stored_answer, told_of
+from session_router_langchain.replaying import as_told, stored_answer, told_of
 from session_router_langchain.seals import sealed
 
 if TYPE_CHECKING:
@@ -60,15 +60,15 @@ class AgentRequest:
     def replay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
         """Tell a stored answer, as a model of this request would be told of."""
         told = self._stored(message, decision).invoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[told])
+        return ModelResponse(result=[as_told(message, told)])
 
     async def areplay(self, message: AIMessage, decision: Decision) -> ModelResponse[Any]:
         """Do what `replay` does without blocking the event loop."""
         told = await self._stored(message, decision).ainvoke(self._shown(), told_of(message, current_config()))
-        return ModelResponse(result=[told])
+        return ModelResponse(result=[as_told(message, told)])
 
     def _stored(self, message: AIMessage, decision: Decision) -> StoredAnswer:
-        return stored_answer(message, self.models.writer(decision), with_tools=bool(self.request.tools))
+        return stored_answer(message, self.models.writer(decision), tools=self.request.tools)
 
     def _shown(self) -> list[BaseMessage]:
         system, messages = self.request.system_message, self.narrowing.messages

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from session_router_langchain.passage import adrive, drive, itself, marked
 from session_router_langchain.relay import EventRelay, MessageRelay
+from session_router_langchain.replaying import as_told
 from session_router_langchain.request import Request
 from session_router_langchain.streamed_passage import astream, stream
 
@@ -26,7 +27,7 @@ def answer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer."""
 
     def replay(message: AIMessage, decision: Decision) -> AIMessage:
-        return request.replaying(message).invoke(decision)
+        return as_told(message, request.replaying(message).invoke(decision))
 
     return marked(drive(router, request.call, request.invoke, itself, replay=replay, own=request.own, narrowing=request.narrowing))
 
@@ -35,7 +36,7 @@ async def aanswer(router: Router, request: Request) -> AIMessage:
     """Ask for a whole answer without blocking the event loop."""
 
     async def replay(message: AIMessage, decision: Decision) -> AIMessage:
-        return await request.replaying(message).ainvoke(decision)
+        return as_told(message, await request.replaying(message).ainvoke(decision))
 
     return marked(await adrive(router, request.call, request.ainvoke, itself, replay=replay, own=request.own, narrowing=request.narrowing))
 
@@ -63,13 +64,14 @@ def aevents(router: Router, request: Request) -> AsyncGenerator[Mapping[str, Any
 def _streamed(
     router: Router, request: Request, start: Callable[[Request, Decision], Generator[Item]], relay: Callable[[], Relay[Item]]
 ) -> Generator[Item]:
+    watched = request.watched()
     return stream(
         router,
         request.call,
-        partial(start, request),
+        partial(start, watched),
         lambda _: relay(),
         replay=lambda message, decision: start(request.replaying(message), decision),
-        intact=request.is_intact,
+        intact=watched.is_intact,
         narrowing=request.narrowing,
     )
 
@@ -77,12 +79,13 @@ def _streamed(
 def _astreamed(
     router: Router, request: Request, start: Callable[[Request, Decision], AsyncGenerator[Item]], relay: Callable[[], Relay[Item]]
 ) -> AsyncGenerator[Item]:
+    watched = request.watched()
     return astream(
         router,
         request.call,
-        partial(start, request),
+        partial(start, watched),
         lambda _: relay(),
         replay=lambda message, decision: start(request.replaying(message), decision),
-        intact=request.is_intact,
+        intact=watched.is_intact,
         narrowing=request.narrowing,
     )

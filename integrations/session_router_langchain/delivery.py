@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import var_child_runnable_config
 
 from session_router_langchain.authors import provider_id_of
@@ -14,12 +13,13 @@ from session_router_langchain.blocks import asks_of
 from session_router_langchain.calls import INTERNAL_CALL
 from session_router_langchain.handlers import with_handlers
 from session_router_langchain.seals import same_answer
-from session_router_langchain.witness import answer_in
+from session_router_langchain.witness import Untouched, answer_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from uuid import UUID
 
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.messages import AIMessage, BaseMessage
 
     from session_router_langchain.seals import Seal
@@ -33,7 +33,7 @@ class _Run:
     answer: AIMessage | None = None
 
 
-class DeliveryProbe(BaseCallbackHandler):
+class DeliveryProbe(Untouched):
     """Watches one attempt.
 
     Args:
@@ -49,8 +49,6 @@ class DeliveryProbe(BaseCallbackHandler):
         seal: What the chosen model is to be asked; `None` where nobody said so.
     """
 
-    run_inline = True
-
     def __init__(self, *, wanted: bool = False) -> None:
         super().__init__()
         self.delivered = False
@@ -60,7 +58,6 @@ class DeliveryProbe(BaseCallbackHandler):
         self.wanted = wanted
         self.seal: Seal | None = None
         self._runs: dict[UUID | None, _Run] = {}
-        self._said: list[AIMessage] = []
         self._others = False
         self._answered = False
         self._internal: set[UUID | None] = set()
@@ -96,14 +93,11 @@ class DeliveryProbe(BaseCallbackHandler):
         run, answer = self._runs.get(run_id), answer_in(response)
         if answer is not None and answer.id is not None:
             self._authors[answer.id] = self._names.get(run_id)
-        if answer is None or not self.wanted:
-            return
-        # Others are told next, and may change it in place.
-        own = answer.model_copy(deep=True)
-        self._said.append(own)
-        # Likewise what was asked, after it was seen here.
-        if run is not None and self.seal is not None and self.seal.said_again(run.messages):
-            run.answer = own
+        if self.wanted:
+            self.saw(answer)
+        # What was asked may have been changed in place as well, after it was seen here.
+        if run is not None and answer is not None and self.seal is not None and self.seal.said_again(run.messages):
+            run.answer = answer.model_copy(deep=True)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID | None = None, **_: Any) -> None:  # noqa: ANN401 -- likewise
         """See how a model failed."""
@@ -119,10 +113,6 @@ class DeliveryProbe(BaseCallbackHandler):
         """Return the provider's id of the model that wrote `message`: as it says, else as it was asked; `None` for not known."""
         return provider_id_of(message) or (None if message.id is None else self._authors.get(message.id))
 
-    def said(self, message: AIMessage) -> bool:
-        """Whether `message` is what a model said, and nobody who was told of it has changed it."""
-        return any(same_answer(one, message) for one in self._said)
-
     @property
     def astray(self) -> bool:
         """Whether something else was asked in place of what was sealed."""
@@ -132,15 +122,19 @@ class DeliveryProbe(BaseCallbackHandler):
         """Return the answer that the chosen model itself gave to what was sealed, if that is what `message` says; otherwise `None`."""
         answers = [run.answer for run in self._runs.values() if run.answer is not None]
         # Of several, somebody has chosen.
-        return answers[0] if len(answers) == 1 and same_answer(answers[0], message) else None
+        return answers[0] if len(answers) == 1 and self.untouched and same_answer(answers[0], message) else None
 
     def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See a streamed chunk; the first one of a provider is often empty."""
         message = getattr(chunk, "message", None)
+        if self.wanted:
+            self.saw(message)
         self.delivered = self.delivered or bool(token) or bool(getattr(message, "tool_call_chunks", None))
 
     def on_stream_event(self, event: Any, **_: Any) -> None:  # noqa: ANN401 -- as in the base class
         """See an event of the newer streaming protocol."""
+        if self.wanted:
+            super().on_stream_event(event)
         kind = event.get("event") if isinstance(event, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] -- callbacks come untyped
         self.delivered = self.delivered or kind in {"content-block-delta", "content-block-finish"}
 

@@ -28,7 +28,7 @@ from session_router_langchain.checking import check_names
 from session_router_langchain.delivery import DeliveryProbe, attached
 from session_router_langchain.last_look import LastLook
 from session_router_langchain.lineage import Lineage, brought_back, handed_down, inherited, label_of_asker, place_of_call, with_lineage
-from session_router_langchain.names import context_label, current_config, names_of, namespace_here
+from session_router_langchain.names import LEVEL, context_label, current_config, names_of, namespace_here
 from session_router_langchain.narrowing import Narrowing
 from session_router_langchain.outcomes import stamped
 from session_router_langchain.passage import Passed, adrive, drive
@@ -91,7 +91,7 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         self.calls = Calls(router)
         self.calls.models.build()
         self._changed_inside = False
-        self._named: tuple[str | None, str | None] | None = None
+        self._named: dict[tuple[str | None, bool], str | None] = {}
         self._tenant = tenant
         self._principal = principal
 
@@ -295,10 +295,12 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
         # What is stored for others who ask the same would be no answer to what is made of it further inside.
         self._changed_inside = self._changed_inside or any(probe.astray for probe in probes)
         if decision.hit is not None:
+            name = self._name_of(here.call.agent)
             for message in response.result:
-                message.name = self._name_in(here.call.agent) or message.name
+                message.name = name or message.name
         elif passed.message is not None:
-            self._named = (here.call.agent, passed.message.name)
+            if passed.outcome.model is not None:
+                self._named[here.call.agent, LEVEL in namespace_here()] = passed.message.name
             answerer = None if self._is_stranger(passed.message, decision, probes[-1]) else passed.outcome.model
             marked = stamped(passed.message, decision, answerer, passed.beside)
             result = [marked if message is passed.message else message for message in response.result]
@@ -310,9 +312,13 @@ class SessionRouterMiddleware(AgentMiddleware[SessionRouterState, Any, Any]):
             command = Command(update=self.calls.sessions.written(passed.session))
         return ExtendedModelResponse(model_response=response, command=command)
 
-    def _name_in(self, agent: str | None) -> str | None:
-        """Return what the framework names an answer after: the agent's name, if it has one of its own, and not one around it alone."""
-        return self._named[1] if self._named is not None and self._named[0] == agent else agent
+    def _name_of(self, agent: str | None) -> str | None:
+        """Return the name that the framework gives to answers of an agent whose run says that it is `agent`.
+
+        Within another agent that may be the name of the other one: there it is what the answers of models were seen to bear.
+        """
+        is_nested = LEVEL in namespace_here()
+        return self._named.get((agent, is_nested), None if is_nested else agent)
 
     def _is_stranger(self, message: AIMessage, decision: Decision, probe: DeliveryProbe) -> bool:
         """Whether a model that is no route answered in place of the chosen one: what it wrote is not the chosen one's own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from langgraph.config import get_config
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from session_router.core.governance import Tag
+
+
+LEVEL: Final = "|"
+"""Between the names of a graph's task and of a task of the graph that runs in it, in a checkpoint namespace."""
 
 
 def current_config() -> RunnableConfig:

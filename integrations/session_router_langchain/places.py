@@ -22,7 +22,7 @@ from session_router_langchain.authors import STAMP
 from session_router_langchain.fingerprints import canonical
 from session_router_langchain.handovers import fields_of
 from session_router_langchain.lineage import called_from
-from session_router_langchain.names import current_config, names_of
+from session_router_langchain.names import LEVEL, current_config, names_of
 from session_router_langchain.runs import configs_around, given_to
 from session_router_langchain.tagging import REQUEST_KEY, own_label
 from session_router_langchain.vocabulary import is_block
@@ -40,7 +40,6 @@ MOST_RUNS: Final = 16_384
 """Runs without a thread that a process tells apart at a time."""
 
 _NAME_BYTES: Final = 16
-_LEVEL: Final = "|"
 _RESUMING: Final = "__pregel_resuming"
 _HANDLED: Final = "__pregel_node_error"
 """Where a node's error is handled in the step in which it was raised: its words come from another task of that step."""
@@ -91,10 +90,10 @@ def places_of(
     """
     here = current_config()
     caller = _Caller(key, names, session, called_from(), here=here, unlabelled=unlabelled)
-    *graphs, last = names.namespace.split(_LEVEL)
-    path = names.namespace if within else _LEVEL.join(graphs)
-    levels = path.split(_LEVEL) if path else []
-    around = [(_LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
+    *graphs, last = names.namespace.split(LEVEL)
+    path = names.namespace if within else LEVEL.join(graphs)
+    levels = path.split(LEVEL) if path else []
+    around = [(LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
     if own:
         around.append((path, last))
     outside, is_elsewhere = caller.outside()
@@ -119,7 +118,7 @@ def place_of_tool_call(key: bytes, names: SessionNames, config: RunnableConfig, 
     """
     namespace: object = (config.get("configurable") or {}).get("checkpoint_ns")
     # No graph's path has an empty name in it.
-    row = graph_id(key, names, f"{namespace}{_LEVEL}{_LEVEL}{call_id}") if namespace and _is_kept(config) else None
+    row = graph_id(key, names, f"{namespace}{LEVEL}{LEVEL}{call_id}") if namespace and _is_kept(config) else None
     return None if row is None else Place(row=row, reader=id_of("tool"), listens=False)
 
 
@@ -171,7 +170,7 @@ class _Caller:
                 step=id_of(steps[graph]) if steps.get(graph) else "",
                 task=id_of(task),
                 outside=outside,
-                recollect=partial(self._recollected, f"{graph}{_LEVEL}{task}" if graph else task),
+                recollect=partial(self._recollected, f"{graph}{LEVEL}{task}" if graph else task),
             )
             for row, graph, task in rows
             if row is not None
@@ -190,11 +189,11 @@ class _Caller:
             if outer.thread == inner.thread and _is_within(inner.namespace, outer.namespace):
                 continue
             if not is_elsewhere and self._session is None:
-                run, path = _run_of(self._here.get("configurable") or {}), names.namespace.rpartition(_LEVEL)[0]
+                run, path = _run_of(self._here.get("configurable") or {}), names.namespace.rpartition(LEVEL)[0]
                 self.reader = id_of(f"agent {run}|{names.thread}|{path}")
             is_elsewhere, inner = True, outer
-            levels = outer.namespace.split(_LEVEL) if outer.namespace else []
-            around = [(_LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
+            levels = outer.namespace.split(LEVEL) if outer.namespace else []
+            around = [(LEVEL.join(levels[:at]), level) for at, level in enumerate(levels)]
             found.append(self.places(outer, config.get("configurable") or {}, around, reader=self.reader, outside=True))
         return tuple(place for places in reversed(found) for place in places), is_elsewhere
 
@@ -229,7 +228,7 @@ def _parts_of(value: object) -> list[object]:
 
 
 def _is_within(namespace: str, outer: str) -> bool:
-    return not outer or namespace == outer or namespace.startswith(outer + _LEVEL)
+    return not outer or namespace == outer or namespace.startswith(outer + LEVEL)
 
 
 def _is_kept(config: RunnableConfig) -> bool:

@@ -19,7 +19,7 @@ from pydantic import Field, SkipValidation
 from session_router_langchain.authors import STAMP
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -167,18 +167,25 @@ async def _astepwise(opened: AbstractAsyncContextManager[AsyncIterable[Item]]) -
             await ending.aclose()
 
 
-def stored_answer(message: AIMessage, writer: BaseChatModel | None, *, with_tools: bool) -> StoredAnswer:
+def stored_answer(message: AIMessage, writer: BaseChatModel | None, *, tools: Sequence[Any]) -> StoredAnswer:
     """Return what says `message`, found and streamed as the model that wrote it would be.
 
     Args:
         message: The answer, made for this call alone.
         writer: That model; `None` where it is not known any more. Those who listen to it alone are not told: it was not asked.
-        with_tools: Whether tools were on offer.
+        tools: What was on offer.
     """
     if writer is None:
         return StoredAnswer(message=message)
-    whole = writer.disable_streaming
-    return StoredAnswer(message=message, tags=writer.tags, disable_streaming=with_tools if whole == "tool_calling" else whole)
+    return StoredAnswer(message=message, tags=writer.tags, disable_streaming=writer._streaming_disabled(tools=tools))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- has no public name
+
+
+def as_told(message: AIMessage, told: AIMessage) -> AIMessage:
+    """Return what the caller of a replayed `message` gets: what was `told`, where somebody who heard of it has changed that.
+
+    Otherwise it is the message itself: a run that is streamed puts its answer together in another form.
+    """
+    return message if told.text == message.text else told
 
 
 def told_of(message: AIMessage, config: RunnableConfig) -> RunnableConfig:
@@ -188,9 +195,12 @@ def told_of(message: AIMessage, config: RunnableConfig) -> RunnableConfig:
 
 def as_chunks(message: AIMessage) -> Iterator[AIMessageChunk]:
     """Yield a replayed message as a stream; its facts come with the last chunk, since metadata of several is merged."""
-    text = message.text
-    pieces = [text[place : place + _PIECE] for place in range(0, len(text), _PIECE)] or [""]
-    for piece in pieces:
+    content: Any = message.content
+    # Blocks go whole, so that what is merged of them is what was said.
+    pieces = (
+        [content[at : at + _PIECE] for at in range(0, len(content), _PIECE)] if isinstance(content, str) else [[one] for one in content]
+    )
+    for piece in pieces or [""]:
         yield AIMessageChunk(content=piece, id=message.id)
     yield AIMessageChunk(
         content="",

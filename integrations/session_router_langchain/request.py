@@ -18,6 +18,7 @@ from session_router_langchain.outcomes import stamp_of
 from session_router_langchain.relay import as_chunk
 from session_router_langchain.replaying import stored_answer
 from session_router_langchain.terms import NOTHING_BOUND
+from session_router_langchain.witness import Untouched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -93,6 +94,7 @@ class Request:
         tenant: Whose deployment.
         renew: Makes the terms of the call anew.
         stored: The answer that is replayed in place of a model's; `None` where a model is asked.
+        watch: Sees whether an answer that is streamed is changed in place; `None` where nobody need know.
     """
 
     calls: Calls
@@ -106,18 +108,23 @@ class Request:
     tenant: str | None = None
     renew: Callable[[], CacheTerms | None] = lambda: None
     stored: AIMessage | None = None
+    watch: Untouched | None = None
 
     def is_intact(self) -> bool:
-        """Whether the same would be asked about under the same terms: what it is made of may be changed in place."""
-        return self.call.terms == self.renew()
+        """Whether the same would be asked about under the same terms, and nobody changes the answer: both may be changed in place."""
+        return self.call.terms == self.renew() and (self.watch is None or self.watch.untouched)
 
     def own(self, probe: DeliveryProbe, message: AIMessage) -> AIMessage | None:
         """Return what the chosen model answered to what was asked; `None` where that is not certain."""
-        return message if probe.said(message) and self.is_intact() else None
+        return message if probe.untouched and self.is_intact() else None
+
+    def watched(self) -> Request:
+        """Return the same request, with somebody who sees whether its answer is changed in place, where that may be kept."""
+        return self if self.call.terms is None else replace(self, watch=Untouched())
 
     def replaying(self, message: AIMessage) -> Request:
         """Return the same request, answered with `message`: the run that tells of it is made in the same ways."""
-        return replace(self, stored=message)
+        return replace(self, stored=message, watch=None)
 
     def model(self, decision: Decision) -> BaseChatModel:
         """Return the chat model of `decision`."""
@@ -132,7 +139,7 @@ class Request:
     def bound(self, decision: Decision) -> Runnable[Any, AIMessage]:
         """Return the chosen model with the tools as it takes them, or what replays a stored answer."""
         if self.stored is not None:
-            return stored_answer(self.stored, self.calls.models.writer(decision), with_tools=bool(self.tools))
+            return stored_answer(self.stored, self.calls.models.writer(decision), tools=self.tools)
         model = self.model(decision)
         if self.tool_options is None:
             return model
@@ -141,7 +148,8 @@ class Request:
     def config_for(self, decision: Decision, *handlers: BaseCallbackHandler) -> RunnableConfig:
         """Return the config of one attempt, with `handlers` told first and the decision in its metadata."""
         config = self.config.copy()
-        config["callbacks"] = with_handlers(config.get("callbacks"), handlers, first=True)
+        first = handlers if self.watch is None else (self.watch, *handlers)
+        config["callbacks"] = with_handlers(config.get("callbacks"), first, first=True)
         config["metadata"] = {**(config.get("metadata") or {}), STAMP: stamp_of(decision, decision.model if self.stored is None else None)}
         # A run id names one run: a model that takes over gets its own.
         self.config.pop("run_id", None)

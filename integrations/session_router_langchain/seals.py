@@ -119,7 +119,10 @@ def _undescribed(model: BaseChatModel) -> int:
 
 def same_answer(message: BaseMessage, other: BaseMessage) -> bool:
     """Whether `message` says what `other` says, and has nothing else beside it."""
-    return all(getattr(message, name, None) == getattr(other, name, None) for name in _OF_AN_ANSWER)
+    try:
+        return all(bool(getattr(message, name, None) == getattr(other, name, None)) for name in _OF_AN_ANSWER)
+    except Exception:  # noqa: BLE001 -- deep content, or arrays that refuse to be compared: the answer is delivered all the same
+        return False
 
 
 def _said(messages: Sequence[BaseMessage]) -> bytes:

@@ -27,7 +27,7 @@ from session_router.core.model import ModelName
 from session_router.core.need import Question
 from session_router.core.population import Lesson, taught
 from session_router.core.pricing import Prices
-from session_router.core.session import Session, SessionId
+from session_router.core.session import Session, SessionId, Visit
 from session_router.core.step import DIGEST_BYTES, Role, Step
 from session_router.core.transcript import Transcript
 from session_router.errors import ConfigurationError, StoreCorrupt, StoreUnavailable
@@ -407,6 +407,26 @@ def test_what_is_remembered_of_rows_is_bounded(path: Path, monkeypatch: pytest.M
         assert store._known._last.cache_info().currsize == 2
 
 
+def test_what_is_large_or_was_forgotten_is_not_remembered(store: SQLiteSessionStore) -> None:
+    visit = Visit(steps=1, digest=b"\x7f" * DIGEST_BYTES, tokens=1, at=1.75e9)
+    large = replace(full_session(ID), visits={ModelName(f"model {number}"): visit for number in range(200)})
+    assert store.commit(large)
+    assert store.load(ID) == large
+    assert store._known._last(ID).known is None
+    assert store.commit(full_session(OTHER))
+    assert store._known._last(OTHER).known is not None
+    store.forget(before=0.0)
+    assert store._known._last(OTHER).known is None
+    assert store.load(OTHER) == full_session(OTHER)
+
+
+def test_another_store_s_mark_on_a_session_is_not_kept(store: SQLiteSessionStore) -> None:
+    assert store.commit(replace(full_session(ID), row=b"of another store"))
+    loaded = store.load(ID)
+    assert loaded is not None
+    assert loaded.row == b""
+
+
 def test_waiting_for_another_writer_does_not_block_the_event_loop(path: Path) -> None:
     async def main(store: SQLiteSessionStore, other: sqlite3.Connection) -> bool:
         other.execute("BEGIN IMMEDIATE")
@@ -437,7 +457,7 @@ def in_a_child(directory: Path, script: str) -> str:
     prelude = """
 import os, sys
 from pathlib import Path
-from session_router.core.session import Session, SessionId
+from session_router.core.session import Session, SessionId, Visit
 from session_router.errors import StoreError, StoreUnavailable
 from session_router.stores.sqlite import SQLiteSessionStore
 from session_router.testing.sessions import full_session

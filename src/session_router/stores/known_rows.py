@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from session_router.stores.rows import Row
 
 REMEMBERED: Final = 2_000
-"""Sessions; some kilobytes each."""
+"""Sessions."""
+
+LARGEST_ROW: Final = 8_192
+"""Bytes of a payload that is remembered; the session that it holds takes some times as much. What is larger is read each time."""
 
 
 class _Last:
@@ -39,4 +42,8 @@ class KnownRows:
 
     def saw(self, row: Row, session: Session) -> None:
         """Take notice of a row, whose seal was checked, or made, here."""
-        self._last(session.id).known = (row, session)
+        self._last(session.id).known = (row, session) if len(row.payload) <= LARGEST_ROW else None
+
+    def forget(self) -> None:
+        """Remember nothing any more."""
+        self._last.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Self
@@ -96,7 +97,8 @@ class SQLiteSessionStore:
             written = connection.execute(_INSERT, values) if found is None else connection.execute(_REPLACE, (*values, *found))
             is_stored = written.rowcount == 1
         if is_stored:
-            self._known.saw(row, session)
+            # Without a mark that another store may have put on it, and that is no part of a row here.
+            self._known.saw(row, replace(session, row=b"") if session.row else session)
         return is_stored
 
     async def aload(self, session: SessionId) -> Session | None:
@@ -117,7 +119,9 @@ class SQLiteSessionStore:
             StoreUnavailable: As for `commit`.
         """
         with self._connection(writing=True) as connection:
-            return connection.execute(_FORGET, (before,)).rowcount
+            forgotten = connection.execute(_FORGET, (before,)).rowcount
+        self._known.forget()
+        return forgotten
 
     def check(self) -> None:
         """Read the whole file, and see whether it could be written; nothing is changed.
