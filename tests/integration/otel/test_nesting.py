@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,12 +65,18 @@ def is_chat(span: Span) -> bool:
 
 @pytest.fixture(scope="module", params=INSTRUMENTATIONS)
 def played(request: pytest.FixtureRequest) -> Played:
+    return played_under(request.param)
+
+
+@cache
+def played_under(instrumentation: str) -> Played:
+    """Play the scenes, once: fixtures with parameters are set up again when tests come in another order."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", None)
-    command = [sys.executable, str(SCRIPT), request.param]
+    command = [sys.executable, str(SCRIPT), instrumentation]
     ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=280)
     assert ran.returncode == 0, ran.stderr
-    return Played(request.param, **json.loads(ran.stdout.splitlines()[-1]))
+    return Played(instrumentation, **json.loads(ran.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("scene", AGENTS)
